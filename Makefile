@@ -1,0 +1,185 @@
+# ringd - builds with GNU make, gcc or clang and pkg-config; `make help` lists what there is.
+#
+# Everything built goes below $(BUILD). Other builds (sanitizers, coverage, fuzzing) are the same rules with another
+# BUILD and other EXTRA_CFLAGS.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith $(if $(CI),-Werror)
+ARCH_CFLAGS := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)),-mcx16)
+ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(EXTRA_CFLAGS) $(WARNINGS) $(ARCH_CFLAGS) -fvisibility=hidden -pthread \
+	-Iinclude -Ilibclient -DRINGD_VERSION='"$(VERSION)"' -MMD -MP
+ALL_LDFLAGS = $(LDFLAGS) $(EXTRA_LDFLAGS) -pthread
+
+# ---- what is made of what
+
+LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
+RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c))
+BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
+CHECK_SOURCES := $(sort $(wildcard tests/check_*.c))
+SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
+PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/fuzz_*.c))
+
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/pic/%.o)
+RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
+DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
+BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
+SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)
+CHECKS := $(CHECK_SOURCES:tests/%.c=$(BUILD)/tests/%)
+PROGRAMS := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(PROGRAM_SOURCES)))
+
+SHARED := $(BUILD)/libringd.so.$(VERSION)
+STATIC := $(BUILD)/libringd.a
+
+DAEMON_LIBS = -lev $(shell $(PKG_CONFIG) --libs libbsd libsystemd inih)
+RINGCTL_LIBS = $(shell $(PKG_CONFIG) --libs smartcols jansson)
+RINGCTL_CFLAGS = $(shell $(PKG_CONFIG) --cflags smartcols jansson)
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+
+.PHONY: all demo test bench sanitize soak install deps have-deps clean help check-programs bench-programs lint
+
+all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC)
+
+# ---- objects: those of the library are position independent and serve both forms of it
+
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -c $< -o $@
+
+$(BUILD)/obj/libclient/ringctl%.o: libclient/ringctl%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(RINGCTL_CFLAGS) -c $< -o $@
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests -c $< -o $@
+
+# ---- the library
+
+$(SHARED): $(LIB_OBJECTS)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -o $@ $^
+
+$(BUILD)/libringd.so: $(SHARED)
+	ln -sf $(<F) $(BUILD)/libringd.so.$(SOVERSION)
+	ln -sf libringd.so.$(SOVERSION) $@
+
+$(STATIC): $(LIB_OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+# ---- programs: ringd and ringctl run from the build folder and from where they are installed
+
+$(BUILD)/ringd: $(DAEMON_OBJECTS) $(STATIC)
+	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/ringctl: $(RINGCTL_OBJECTS) $(BUILD)/libringd.so
+	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $(RINGCTL_OBJECTS) -L$(BUILD) -lringd \
+		$(RINGCTL_LIBS)
+
+# ---- tests: checks see the inside of the library and the daemon's parts, programs only what is installed
+
+$(BUILD)/tests/check_%: $(BUILD)/obj/tests/check_%.o $(SUPPORT_OBJECTS) $(filter-out $(BUILD)/obj/daemon/main.o,$(DAEMON_OBJECTS)) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(CHECK_LIBS) $(DAEMON_LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/scenario/%.o $(BUILD)/libringd.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< -L$(BUILD) -lringd -lm
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(filter-out $(BUILD)/obj/daemon/main.o,$(DAEMON_OBJECTS)) $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/tests/bench: $(BENCH_OBJECTS) $(BUILD)/libringd.so
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(BENCH_OBJECTS) -L$(BUILD) -lringd -lm
+
+check-programs: all $(CHECKS) $(PROGRAMS)
+bench-programs: all $(BUILD)/tests/bench
+
+demo: have-deps
+	+@$(MAKE) --no-print-directory all check-programs
+	@BUILD=$(BUILD) LOGS="$(LOGS)" tests/scenario/demo.sh
+
+test: have-deps
+	+@$(MAKE) --no-print-directory check-programs
+	@BUILD=$(BUILD) CC="$(CC)" MAKE="$(MAKE)" tests/run.sh
+
+bench: have-deps
+	+@$(MAKE) --no-print-directory bench-programs
+	@BUILD=$(BUILD) tests/bench/run.sh
+
+sanitize: have-deps
+	@MAKE="$(MAKE)" BUILD=$(BUILD) tests/sanitize.sh
+
+soak: have-deps
+	+@$(MAKE) --no-print-directory check-programs
+	@BUILD=$(BUILD) tests/soak.sh
+
+# ---- packages
+
+deps:
+	@tests/deps.sh install
+
+have-deps:
+	@tests/deps.sh
+
+# ---- installing
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) \
+		$(DESTDIR)$(SYSTEMDDIR) $(DESTDIR)$(SYSCONFDIR)/ringd
+	install -m 755 $(BUILD)/ringd $(DESTDIR)$(SBINDIR)/ringd
+	install -m 755 $(BUILD)/ringctl $(DESTDIR)$(BINDIR)/ringctl
+	install -m 644 include/ringd.h $(DESTDIR)$(INCLUDEDIR)/ringd.h
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/libringd.a
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/libringd.so.$(VERSION)
+	ln -sf libringd.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libringd.so.$(SOVERSION)
+	ln -sf libringd.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libringd.so
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+		-e 's|@VERSION@|$(VERSION)|g' systemd/libringd.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/libringd.pc
+	sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' systemd/ringd.service \
+		>$(DESTDIR)$(SYSTEMDDIR)/ringd.service
+	install -m 644 systemd/ringd.socket $(DESTDIR)$(SYSTEMDDIR)/ringd.socket
+	test -e $(DESTDIR)$(SYSCONFDIR)/ringd/ringd.conf || \
+		install -m 644 systemd/ringd.conf $(DESTDIR)$(SYSCONFDIR)/ringd/ringd.conf
+	for page in systemd/man/*.[1-8]; do \
+		section=$${page##*.}; \
+		install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$$section/$${page##*/}"; \
+	done
+
+lint:
+	shellcheck tests/*.sh tests/*/*.sh .ci/run
+	clang-format --dry-run -Werror $(wildcard include/*.h libclient/*.[ch] daemon/*.[ch] tests/*.[ch] tests/*/*.[ch])
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            ringd, ringctl, libringd.so and libringd.a in $(BUILD)/'
+	@echo 'make demo       several processes write real logs into one ring, others read them back; LOGS="a b c" for yours'
+	@echo 'make test       all checks; ends with how many ran, failed and were skipped'
+	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run; $(BUILD)/bench.tsv'
+	@echo 'make sanitize   the checks under address, undefined behaviour and thread sanitizers'
+	@echo 'make soak       longer runs of the models and the stress tests'
+	@echo 'make install    DESTDIR=, PREFIX= ($(PREFIX)), and SYSTEMDDIR=, SYSCONFDIR= if they are elsewhere'
+	@echo 'make deps       installs the Debian packages that building and testing need (root or sudo)'
+	@echo 'make lint       shellcheck and clang-format'
+	@echo 'make clean      removes $(BUILD)/'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

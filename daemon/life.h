@@ -1,0 +1,35 @@
+/* life.h - the kernel's evidence that a context is alive.
+ *
+ * For each context the daemon makes a life page: a shared-memory object of one page, opened for it alone, with an
+ * open-file-description lock on it that is taken through that very descriptor. The descriptor goes to the client, which
+ * maps the page and closes it; the daemon closes its copy too. The kernel drops the lock exactly when the last mapping
+ * (or descriptor) is gone: at exit, kill, munmap or exec, and not when a client closes its socket or a child inherits
+ * it. Whoever opens the page anew, by name, can see whether the lock is still held:
+ *
+ *     LIFE_GONE  the context is certainly no more: it can neither read nor write the ring
+ *     LIFE_HELD  it is there, or the kernel is still taking it down: look again
+ *
+ * No clock, pid or connection is part of the evidence, so a later daemon can look as well.
+ *
+ * Called by context.c.
+ */
+#ifndef DAEMON_LIFE_H
+#define DAEMON_LIFE_H
+
+#include "object_name.h"
+
+enum life {
+    LIFE_GONE = 0,
+    LIFE_HELD = 1,
+};
+
+/* Makes and locks the page; returns its only descriptor, which keeps the lock, or a negative errno. */
+int life_create(const struct object_name *name);
+
+/* enum life, or a negative errno: then nothing is known. */
+int life_look(const struct object_name *name);
+
+/* The page lives on without its name for whoever has it mapped. */
+void life_unlink(const struct object_name *name);
+
+#endif

@@ -1,0 +1,166 @@
+/* ring_options.c - see ring_options.h. One function for each option, in the order of struct ringd_ring_options. */
+#define _GNU_SOURCE
+#include "ring_options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "quantity.h"
+#include "ringd_segment.h"
+
+#define SIZE_DEFAULT       (UINT64_C(1) << 20)
+#define MODE_DEFAULT       0740u
+#define FIRST_POSITION_END (UINT64_C(1) << 62)
+
+static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+int ring_name_check(const char *name, struct problem *problem)
+{
+    size_t len = strlen(name);
+
+    if (len == 0)
+        return problem_say(problem, -EINVAL, "the ring's name is empty; it has 1 to %u characters",
+                           RINGD_NAME_BYTES - 1);
+    if (len >= RINGD_NAME_BYTES)
+        return problem_say(problem, -EINVAL, "the ring's name has %zu characters; it may have 1 to %u", len,
+                           RINGD_NAME_BYTES - 1);
+    if (name[0] == '.' || strspn(name, name_alphabet) != len)
+        return problem_say(problem, -EINVAL,
+                           "\"%s\" cannot be a ring's name; use A-Z a-z 0-9 . _ - and no dot at the beginning", name);
+    return 0;
+}
+
+static uint64_t next_power_of_two(uint64_t value)
+{
+    uint64_t power = RINGD_SIZE_MIN;
+
+    while (power < value)
+        power *= 2;
+    return power;
+}
+
+static int check_size(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->size == 0)
+        options->size = SIZE_DEFAULT;
+    if (options->size > RINGD_SIZE_MAX)
+        return problem_say(problem, -EINVAL, "size %s is too large; the largest is %s",
+                           quantity_text(options->size).text, quantity_text(RINGD_SIZE_MAX).text);
+    if ((options->size & (options->size - 1)) != 0)
+        return problem_say(problem, -EINVAL, "size %s is not a power of two; the next one up is %s",
+                           quantity_text(options->size).text, quantity_text(next_power_of_two(options->size)).text);
+    if (options->size < RINGD_SIZE_MIN)
+        return problem_say(problem, -EINVAL, "size %s is too small; the smallest is %s",
+                           quantity_text(options->size).text, quantity_text(RINGD_SIZE_MIN).text);
+    return 0;
+}
+
+static int check_policy(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->policy == 0)
+        options->policy = RINGD_LOSSLESS;
+    if (options->policy > RINGD_OVERWRITE)
+        return problem_say(problem, -EINVAL, "policy %u is unknown; there are lossless (%d), drop (%d), overwrite (%d)",
+                           options->policy, RINGD_LOSSLESS, RINGD_DROP, RINGD_OVERWRITE);
+    return 0;
+}
+
+static int check_time(const struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->time > RINGD_TIME_TSC)
+        return problem_say(problem, -EINVAL, "time %u is unknown; there are none (%d), monotonic (%d), tsc (%d)",
+                           options->time, RINGD_TIME_NONE, RINGD_TIME_MONOTONIC, RINGD_TIME_TSC);
+    return 0;
+}
+
+/* Comes after the size. */
+static int check_max_record(struct ringd_ring_options *options, struct problem *problem)
+{
+    uint64_t most = options->size / 64;
+
+    if (options->max_record == 0)
+        options->max_record = (uint32_t)(options->size / 256);
+    if (options->max_record > most)
+        return problem_say(problem, -EINVAL,
+                           "max_record %s is more than 1/64 of the ring; a ring of %s takes records of up to %s, records "
+                           "this long need a ring of %s",
+                           quantity_text(options->max_record).text, quantity_text(options->size).text,
+                           quantity_text(most).text,
+                           quantity_text(next_power_of_two(64 * (uint64_t)options->max_record)).text);
+    return 0;
+}
+
+/* Comes after the policy. */
+static int check_hold(const struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->hold > 1)
+        return problem_say(problem, -EINVAL, "hold is %u; it is 0 or 1", options->hold);
+    if (options->hold == 1 && options->policy != RINGD_LOSSLESS)
+        return problem_say(problem, -EINVAL, "hold makes writers wait for a lossless reader; it needs policy lossless");
+    return 0;
+}
+
+static int check_lanes(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->lanes > 1)
+        return problem_say(problem, -EINVAL, "lanes is %u; this version makes rings of one lane", options->lanes);
+    options->lanes = 1;
+    return 0;
+}
+
+static int check_mode(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->mode == 0)
+        options->mode = MODE_DEFAULT;
+    if (options->mode > 0777)
+        return problem_say(problem, -EINVAL,
+                           "mode 0%o has more than nine bits; for each of owner, group and others it has 4 (read), 2 "
+                           "(write) and 1 (read losslessly), as in 0%o",
+                           options->mode, MODE_DEFAULT);
+    return 0;
+}
+
+static int check_first_position(const struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->first_position % RINGD_UNIT != 0)
+        return problem_say(problem, -EINVAL, "first_position %ju is not a multiple of %u; the next one down is %ju",
+                           (uintmax_t)options->first_position, RINGD_UNIT,
+                           (uintmax_t)(options->first_position & RINGD_POSITION_MASK));
+    if (options->first_position >= FIRST_POSITION_END)
+        return problem_say(problem, -EINVAL, "first_position %ju is too large; it is below %ju",
+                           (uintmax_t)options->first_position, (uintmax_t)FIRST_POSITION_END);
+    return 0;
+}
+
+static int check_reserved(const struct ringd_ring_options *options, struct problem *problem)
+{
+    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
+        if (options->reserved[i] != 0)
+            return problem_say(problem, -EINVAL, "a reserved option is not zero; clear the options before setting any, "
+                                                 "or use a newer ringd");
+    }
+    return 0;
+}
+
+int ring_options_check(struct ringd_ring_options *options, struct problem *problem)
+{
+    int result = check_size(options, problem);
+
+    if (result == 0)
+        result = check_policy(options, problem);
+    if (result == 0)
+        result = check_time(options, problem);
+    if (result == 0)
+        result = check_max_record(options, problem);
+    if (result == 0)
+        result = check_hold(options, problem);
+    if (result == 0)
+        result = check_lanes(options, problem);
+    if (result == 0)
+        result = check_mode(options, problem);
+    if (result == 0)
+        result = check_first_position(options, problem);
+    if (result == 0)
+        result = check_reserved(options, problem);
+    return result;
+}

@@ -1,0 +1,55 @@
+/* segment_create.h - makes the two shared-memory objects of a ring, filled and ready to be mapped.
+ *
+ * What holds for a ring that was made: both objects are new (O_EXCL), mode 0600, of their final length, and every page
+ * of them is reserved, so that nobody who maps them is ever short of memory later. The header is complete before its
+ * magic is stored. Each object is opened twice: a descriptor for reading only is given to those who may only read,
+ * because a writable one could be used to map the object again, writable.
+ *
+ * Free shared memory is looked at first: reserving what is not there could take everybody else's until it fails. After a
+ * failure nothing is left behind.
+ *
+ * Called by shared_ring.c, with options that ring_options_check has passed.
+ */
+#ifndef DAEMON_SEGMENT_CREATE_H
+#define DAEMON_SEGMENT_CREATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "object_name.h"
+#include "problem.h"
+#include "ringd.h"
+#include "ticks.h"
+
+/* One shared-memory object; fd -1: closed. */
+struct shared_object {
+    struct object_name name;
+    uint64_t bytes;
+    int fd;      /* reading and writing */
+    int read_fd; /* reading only */
+    bool named;  /* its name is there and is ours to remove */
+};
+
+struct segment_objects {
+    struct shared_object segment;
+    struct shared_object readers;
+};
+
+/* Empty: may be destroyed. */
+void segment_objects_init(struct segment_objects *objects);
+
+/* `objects` is empty before and after a failure. -EEXIST (somebody else has put an object of that name there), -ENOSPC,
+ * -EMFILE and others of shm_open. May sleep some milliseconds for a ring that counts in ticks. */
+int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
+
+/* The names go; what is mapped stays. */
+void segment_objects_unlink(struct segment_objects *objects);
+
+/* Whether somebody made an object shorter than it was. */
+bool segment_objects_damaged(const struct segment_objects *objects);
+
+/* Unlinks what still has its name, and closes. */
+void segment_objects_deinit(struct segment_objects *objects);
+
+#endif

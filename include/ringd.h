@@ -1,0 +1,317 @@
+/* ringd.h - write and read a ring in shared memory.
+ *
+ * A ring is made by the daemon ringd and has a name. Any number of processes (up to 31 writers and 256 readers at once)
+ * open it, append records of 0 to max_record bytes and read them, concurrently, without locks, without system calls
+ * while nobody sleeps, and without calling the daemon. The method is that of US patents 9,268,698 and 9,003,131; the
+ * claims behind each call are named with it (R1 to R18 are listed in README.md).
+ *
+ *     struct ringd *ring;                          struct ringd_reader *reader;
+ *     struct ringd_writer *writer;                 struct ringd_record record;
+ *     ringd_open(&ring, "events");                 ringd_open(&ring, "events");
+ *     ringd_writer_open(&writer, ring, NULL);      ringd_reader_open(&reader, ring, NULL);
+ *     ringd_write(writer, "hello", 5);             while (ringd_next(reader, &record) == RINGD_OK) ...
+ *     ringd_writer_close(writer);                  ringd_reader_close(reader);
+ *     ringd_close(ring);                           ringd_close(ring);
+ *
+ * Results: zero is done; a negative errno is a failure (ringd_strerror explains it, ringd_error says more about the
+ * last failure of a call that spoke with the daemon); a positive result is an expected outcome, named below.
+ *
+ * Threads: different handles may be used by different threads at once; one handle by one thread at a time. A writer or
+ * reader does not depend on the `struct ringd` it was opened from, which may be closed before it.
+ *
+ * Signals: the calls marked [signal] are async-signal-safe on a handle that only the handler uses.
+ *
+ * Fork: handles stay with the process that opened them. In a child every call on an inherited handle answers -ECHILD
+ * (close frees it); open the ring anew there.
+ *
+ * Time: deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC. RINGD_NO_WAIT and RINGD_FOREVER are deadlines too.
+ */
+#ifndef RINGD_H
+#define RINGD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct iovec;
+struct ringd;
+struct ringd_writer;
+struct ringd_reader;
+
+enum ringd_result {
+    RINGD_OK = 0,
+    RINGD_WOULD_BLOCK = 1, /* next: nothing to read by the deadline */
+    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read */
+    RINGD_GAP = 3,         /* next: record.lost records of record.writer were overwritten unread */
+    RINGD_FULL = 4,        /* write, reserve: no room by the deadline; nothing was written */
+    RINGD_DROPPED = 5,     /* write, reserve on a `drop` ring: no room; the record is dropped and counted */
+    RINGD_EVICTED = 6,     /* next, release: this lossless reader was made lossy; what it looked at may be gone */
+};
+
+#define RINGD_NO_WAIT INT64_C(0)
+#define RINGD_FOREVER INT64_MAX
+
+enum ringd_policy {
+    RINGD_LOSSLESS = 1,  /* writers wait for lossless readers, or are told RINGD_FULL */
+    RINGD_DROP = 2,      /* the newest record is dropped and counted while a lossless reader is in the way */
+    RINGD_OVERWRITE = 3, /* flight recorder: the oldest records go; no lossless readers */
+};
+
+enum ringd_time {
+    RINGD_TIME_NONE = 0,
+    RINGD_TIME_MONOTONIC = 1, /* nanoseconds of CLOCK_MONOTONIC */
+    RINGD_TIME_TSC = 2,       /* ticks of the processor's counter; ringd_info.ticks_per_second of them */
+};
+
+/* ---- rings: calls that ask the daemon -------------------------------------------------------------------------- */
+
+/* The daemon's socket is $RINGD_SOCKET, else /run/ringd/ringd.sock. A daemon that does not answer within five seconds
+ * is reported as -ETIMEDOUT, one that is not there as -ECONNREFUSED. None of these calls is async-signal-safe. */
+
+/* Zeroed: a lossless ring of 1 MiB. */
+struct ringd_ring_options {
+    uint64_t size;           /* bytes of data; a power of two, 4096 to 2^36; 0: 1 MiB */
+    uint32_t policy;         /* enum ringd_policy; 0: RINGD_LOSSLESS */
+    uint32_t time;           /* enum ringd_time */
+    uint32_t max_record;     /* payload bytes, 1 to size/64; 0: size/256 */
+    uint32_t hold;           /* 1: a lossless ring keeps what it has while no lossless reader is attached (writers wait);
+                                0: it runs free, the oldest records go */
+    uint32_t lanes;          /* 0 or 1 in this version */
+    uint32_t mode;           /* rights of owner, group, others as in chmod: 4 read, 2 write, 1 read losslessly; 0: 0740 */
+    uint64_t first_position; /* where positions begin, a multiple of 32; for tests of the wrap */
+    uint64_t reserved[6];    /* zero */
+};
+
+/* What the daemon knows of a ring. Counters are of the moment, read one after the other. */
+struct ringd_info {
+    char name[64];
+    uint64_t size;
+    uint32_t policy, time, max_record, hold, lanes, mode;
+    uint32_t owner_uid, owner_gid;
+    uint32_t state;             /* 1 live, 2 removed and still attached */
+    uint32_t daemon_pid;
+    uint64_t generation;
+    uint64_t created_ns;        /* CLOCK_REALTIME */
+    uint64_t ticks_per_second;  /* of record.time; 0: not known */
+    uint64_t oldest;            /* position of the oldest record that is certainly still there */
+    uint64_t position;          /* where the next record goes */
+    uint64_t limit;             /* how far writers may go before they look again */
+    uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled; /* writers, past and present */
+    uint32_t writers, lossless_readers, lossy_readers, observers;                        /* attached */
+    uint64_t sampled_ns;        /* CLOCK_MONOTONIC, when the counters were read */
+    uint64_t reserved[8];
+};
+
+enum ringd_context_kind {
+    RINGD_CONTEXT_WRITER = 1,
+    RINGD_CONTEXT_LOSSLESS = 2,
+    RINGD_CONTEXT_LOSSY = 3,
+    RINGD_CONTEXT_OBSERVER = 4,
+    RINGD_CONTEXT_EVICTED = 5,
+};
+
+enum ringd_context_state {
+    RINGD_CONTEXT_IDLE = 1,      /* attached, between records */
+    RINGD_CONTEXT_IN_RECORD = 2, /* a writer between reserve and commit */
+    RINGD_CONTEXT_WAITING = 3,   /* a writer that waits for space */
+    RINGD_CONTEXT_LOST = 4,      /* its connection ended, the kernel has not confirmed its death */
+    RINGD_CONTEXT_DEAD = 5,      /* died in mid-record; its grant waits for repair */
+};
+
+struct ringd_context_info {
+    uint32_t kind, state; /* enum ringd_context_kind, enum ringd_context_state */
+    uint32_t slot;        /* writer: record.writer; reader: its slot */
+    uint32_t incarnation;
+    uint32_t pid, uid;
+    uint64_t attached_ns; /* CLOCK_REALTIME */
+    char command[16];
+    /* writers, since they attached unless said otherwise */
+    uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited;
+    /* readers */
+    uint64_t delivered, delivered_bytes, lost, gaps, slept;
+    uint64_t cursor; /* position up to which it has released; 0 for observers, who publish none */
+    uint64_t lag;    /* bytes between it and `position` */
+    uint64_t reserved[4];
+};
+
+/* Makes a ring. `options` may be NULL. -EEXIST, -EINVAL (ringd_error says which field and what would do), -ENOSPC (the
+ * machine's shared memory is short), -EPERM (the caller may not make rings). */
+int ringd_create(const char *name, const struct ringd_ring_options *options);
+
+/* Removes a ring's name at once. Those attached are told: writers get -ESHUTDOWN, readers RINGD_END after the last
+ * record. -ENOENT, -EPERM (neither root, the daemon's user nor the ring's owner). */
+int ringd_remove(const char *name);
+
+/* Fills `infos` with up to `max` rings and sets *count to how many there are. */
+int ringd_list(struct ringd_info *infos, size_t max, size_t *count);
+
+/* One ring: fills *info and up to `max` attached contexts, and sets *count to how many there are. `contexts` may be
+ * NULL with max 0. -ENOENT, -EACCES. */
+int ringd_status(const char *name, struct ringd_info *info, struct ringd_context_info *contexts, size_t max,
+                 size_t *count);
+
+/* Opens a ring by name (1 to 63 of A-Z a-z 0-9 . _ -, not beginning with a dot). *ring is NULL after a failure.
+ * -ENOENT (no such ring), -EACCES, -EINVAL (name), -ECONNREFUSED (no daemon), -EPROTONOSUPPORT (the daemon speaks
+ * another version). */
+int ringd_open(struct ringd **ring, const char *name);
+
+/* NULL is allowed. */
+void ringd_close(struct ringd *ring);
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+
+/* Zeroed: does not wait, type 0, level 0. */
+struct ringd_writer_options {
+    int64_t deadline;     /* as ringd_writer_deadline */
+    uint16_t type;        /* as ringd_writer_label */
+    uint8_t level;
+    uint8_t reserved_0[5];
+    uint64_t reserved[6]; /* zero */
+};
+
+/* Attaches a writer. `options` may be NULL. The slot it gets, 0 to 30, is record.writer for readers.
+ * -EUSERS (31 writers are attached), -EACCES, -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged),
+ * -EPROTONOSUPPORT (its layout is of another version). (R12) */
+int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options);
+
+/* Aborts an open grant and detaches. NULL is allowed. */
+void ringd_writer_close(struct ringd_writer *writer);
+
+/* Until when later calls wait for room: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. [signal] */
+int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns);
+
+/* Type and level of the records written from now on. What they mean is the user's; readers filter by them. [signal] */
+int ringd_writer_label(struct ringd_writer *writer, uint16_t type, uint8_t level);
+
+/* Appends one record of `len` bytes, 0 to max_record. [signal]
+ * RINGD_OK, RINGD_FULL, RINGD_DROPPED; -EMSGSIZE (longer than max_record; counted as refused), -EINTR (a signal ended
+ * the wait), -ESHUTDOWN (the ring was removed), -EBUSY (a grant is open), -ECHILD, -EBADMSG (the ring is damaged).
+ * Anything but RINGD_OK: nothing was written. (R1, R3 to R6) */
+int ringd_write(struct ringd_writer *writer, const void *data, size_t len);
+
+/* One record gathered from `count` pieces, 0 to 1024. As ringd_write; -EINVAL (count). [signal] */
+int ringd_writev(struct ringd_writer *writer, const struct iovec *pieces, int count);
+
+/* `count` records, each from one element, in one grant: readers see all of them or none, with nothing of another
+ * writer in between. Header and rounding included they may take as much as one record of max_record bytes; more is
+ * -EMSGSIZE. Each counts as a record. count 0 does nothing. [signal] (R4) */
+int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, int count);
+
+/* Asks for room for a record of `want` bytes, content with `min` (R3). *data: where to write it, aligned to 32 bytes,
+ * valid until commit, abort or close; *granted: min to want. A writer that stays between reserve and commit holds back
+ * what others write after it. Results as ringd_write; -EINVAL (min > want or a NULL). [signal] */
+int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted);
+
+/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is
+ * open). [signal] (R5 to R7) */
+int ringd_commit(struct ringd_writer *writer, size_t len);
+
+/* Gives the open grant up; readers never see it. -EINVAL (no grant is open). [signal] */
+int ringd_abort(struct ringd_writer *writer);
+
+/* What this writer has done since it was opened. offered = committed + aborted + dropped_full + dropped_stalled +
+ * refused, when no grant is open. (R16) [signal] */
+struct ringd_writer_counters {
+    uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited;
+    uint64_t reserved[4];
+};
+int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_counters *counters);
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+enum ringd_reader_mode {
+    RINGD_READ_LOSSY = 0,    /* may be lapped by writers, is told exactly what it lost */
+    RINGD_READ_LOSSLESS = 1, /* writers wait for it (or drop, by the ring's policy); a right of its own */
+    RINGD_READ_OBSERVE = 2,  /* lossy, and cannot write a byte of shared memory: disturbs nobody */
+};
+
+enum ringd_reader_start {
+    RINGD_START_NOW = 0,      /* what is written from now on */
+    RINGD_START_OLDEST = 1,   /* the oldest record that is still there */
+    RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position */
+};
+
+/* Zeroed: lossy, from now, does not wait. */
+struct ringd_reader_options {
+    uint32_t mode;
+    uint32_t start;
+    uint64_t position;
+    int64_t deadline; /* as ringd_reader_deadline */
+    uint64_t reserved[6]; /* zero */
+};
+
+struct ringd_record {
+    const void *data;    /* `len` bytes, in place. Lossless reader: valid until ringd_release. Lossy reader, observer: a
+                            checked copy, valid until the next ringd_next, ringd_next_many or ringd_release */
+    size_t len;
+    uint64_t position;   /* of this record; grows */
+    uint64_t next;       /* position of what follows it: start there to resume */
+    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot */
+    uint64_t time;       /* as the ring's time source says; 0 without one */
+    uint64_t lost;       /* with RINGD_GAP: how many records of `writer` are missing here */
+    uint32_t writer;     /* the writer's slot */
+    uint32_t incarnation; /* which owner of that slot */
+    uint16_t type;
+    uint8_t level;
+    uint8_t reserved_0[5];
+    uint64_t reserved[4];
+};
+
+/* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached), -EACCES, -EOPNOTSUPP (lossless on an
+ * overwriting ring), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
+ * there; an option is unknown), and as ringd_writer_open. (R9, R12) */
+int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options);
+
+/* Releases everything and detaches. NULL is allowed. */
+void ringd_reader_close(struct ringd_reader *reader);
+
+/* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. [signal] */
+int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
+
+/* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
+ * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once); -EINTR, -ECHILD,
+ * -EBADMSG (the ring is damaged). [signal] (R8) */
+int ringd_next(struct ringd_reader *reader, struct ringd_record *record);
+
+/* Up to `max` records at once; RINGD_OK with *count at least 1, else as ringd_next with *count 0, or with RINGD_GAP one
+ * element that tells it. Uses the opening by the last writer out: everything below it is read without waiting for
+ * single records. Waits only for the first. [signal] (R6, R8) */
+int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count);
+
+/* Gives back everything that next has given so far; a lossless reader's space goes to writers. RINGD_OK, RINGD_EVICTED
+ * (what a lossless reader looked at in place may have been overwritten meanwhile), -ECHILD. [signal] (R9) */
+int ringd_release(struct ringd_reader *reader);
+
+/* Position of the record that ringd_next gives next. [signal] */
+uint64_t ringd_reader_position(const struct ringd_reader *reader);
+
+/* What this reader has done since it was opened. [signal] (R16) */
+struct ringd_reader_counters {
+    uint64_t delivered, bytes, lost, gaps, slept;
+    uint64_t reserved[4];
+};
+int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_counters *counters);
+
+/* ---- words ----------------------------------------------------------------------------------------------------- */
+
+/* What a result means and what to do, one sentence without a full stop; a constant. Any int. [signal] */
+const char *ringd_strerror(int result);
+
+/* The daemon's or the library's own words for the last failure, in this thread, of a call that speaks with the daemon
+ * (create, remove, list, status and the three opens): names what was asked. "" when there was none. Valid until the
+ * thread's next such call. */
+const char *ringd_error(void);
+
+/* "MAJOR.MINOR.PATCH"; a constant. [signal] */
+const char *ringd_version(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,71 @@
+/* ringd_proto.h - the messages between a client and ringd, on a SOCK_SEQPACKET Unix socket.
+ *
+ * One request, one reply, each a single packet in the machine's own byte order. A connection that has attached is the
+ * context's own: it stays open as long as the context lives, and its end tells the daemon to look at the context's life
+ * page. Everything in a request is input to the daemon, everything in a reply is input to the client. A packet of the
+ * wrong length, magic or version gets an error and ends the connection.
+ */
+#ifndef RINGD_PROTO_H
+#define RINGD_PROTO_H
+
+#include <stdint.h>
+
+#include "ringd.h"
+#include "ringd_segment.h"
+
+#define RINGD_PROTO_MAGIC      UINT32_C(0x72676e52)
+#define RINGD_PROTO_VERSION    1u
+#define RINGD_PROTO_TEXT_BYTES 320u
+#define RINGD_PROTO_INFOS      32u  /* rings in one reply */
+#define RINGD_PROTO_CONTEXTS   64u  /* contexts in one reply */
+#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order */
+
+#define RINGD_SOCKET_DEFAULT "/run/ringd/ringd.sock"
+
+enum ringd_request_type {
+    RINGD_REQUEST_CREATE = 1, /* ring, options */
+    RINGD_REQUEST_REMOVE = 2, /* ring */
+    RINGD_REQUEST_LIST = 3,   /* first: index of the first ring wanted */
+    RINGD_REQUEST_STATUS = 4, /* ring; first: index of the first context wanted */
+    RINGD_REQUEST_OPEN = 5,   /* ring: may I, is it there */
+    RINGD_REQUEST_ATTACH = 6, /* ring, kind, start, position */
+    /* on an attached connection: */
+    RINGD_REQUEST_ARM = 7,   /* observer: say for me that I sleep; reply.value is what to sleep on */
+    RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense; look and evict */
+};
+
+struct ringd_request {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;
+    char ring[RINGD_NAME_BYTES];
+    uint32_t first;
+    uint32_t kind;     /* enum ringd_context_kind: writer, lossless, lossy, observer */
+    uint32_t start;    /* enum ringd_reader_start */
+    uint32_t reserved;
+    uint64_t position;
+    struct ringd_ring_options options;
+};
+
+/* Followed by `count` struct ringd_info (list, open: at most one; status: exactly one) and then, for status,
+ * `contexts` struct ringd_context_info. */
+struct ringd_reply {
+    uint32_t magic;
+    uint16_t version;
+    uint16_t type;     /* of the request */
+    int32_t result;    /* 0 or a negative errno, with `text` */
+    uint32_t total;    /* list: rings there are; status: contexts there are */
+    uint32_t count;
+    uint32_t contexts;
+    uint32_t slot;     /* attach */
+    uint32_t incarnation;
+    uint32_t value;    /* arm */
+    uint32_t reserved;
+    uint64_t position; /* attach of a reader: where it starts */
+    char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
+};
+
+_Static_assert(sizeof(struct ringd_request) == 184, "request");
+_Static_assert(sizeof(struct ringd_reply) == 368, "reply");
+
+#endif

@@ -1,0 +1,296 @@
+/* ringd_segment.h - the map of a ring in shared memory.
+ *
+ * A ring is two shared-memory objects that ringd creates and hands out as descriptors:
+ *
+ *   the segment    header | control | lanes | data          readers map it read-only
+ *   the readers    waits  | reader slots | cursors          readers and writers map it writable
+ *
+ * (A reader must not be able to write records, but has to publish its cursor; hence two objects. Where a peer can map
+ * only one object, as a virtual machine can, `readers_offset` places the second inside the first.)
+ *
+ * What holds true:
+ *   - The header is written once by the daemon; `magic` is stored last, with release. Everybody checks it against the
+ *     size of the mapping and keeps a private copy of the geometry (libclient/segment.c); nobody looks at it again.
+ *   - Positions are byte counts from the beginning of time, multiples of RINGD_UNIT, 64 bits; the packed word of a lane
+ *     holds the low 32 bits of position / RINGD_UNIT. They only grow. Masked they index the data, subtracted they
+ *     compare.
+ *   - Fields are grouped by who writes them, each group on cache lines of its own. Two lines (128 bytes) are kept
+ *     between groups, because processors fetch lines in pairs.
+ *   - Everything here can be written by some other process. It is input: copied, checked, never trusted.
+ *
+ * The algorithm on these fields, with the order of every access, is described at the head of libclient/ring.h.
+ */
+#ifndef RINGD_SEGMENT_H
+#define RINGD_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RINGD_MAGIC            UINT64_C(0x31303064676e6972) /* "ringd001", little endian */
+#define RINGD_LAYOUT_VERSION   1u
+#define RINGD_UNIT             32u /* bytes; every record begins at a multiple of it, and a header fills one */
+#define RINGD_UNIT_SHIFT       5u
+#define RINGD_WRITERS_PER_LANE 31u
+#define RINGD_LANES_MAX        64u
+#define RINGD_READERS_MAX      256u
+#define RINGD_MARKS            16u
+#define RINGD_NAME_BYTES       64u /* with the terminating zero */
+#define RINGD_SIZE_MIN         UINT64_C(4096)
+#define RINGD_SIZE_MAX         (UINT64_C(1) << 36) /* 2^31 units */
+
+/* ---- the packed word W of a lane: position : 32 | sealed : 1 | active : 31 ------------------------------------- */
+
+#define RINGD_W_POSITION_SHIFT 32u
+#define RINGD_W_SEALED         (UINT64_C(1) << 31)
+#define RINGD_W_ACTIVE         (RINGD_W_SEALED - 1)
+
+/* ---- limit: position | closing --------------------------------------------------------------------------------- */
+
+#define RINGD_LIMIT_CLOSING UINT64_C(1) /* no more reservations: the ring is removed or moves */
+#define RINGD_POSITION_MASK (~(uint64_t)(RINGD_UNIT - 1))
+
+/* ---- a writer's place: position | exact ------------------------------------------------------------------------ */
+
+#define RINGD_BEGIN_EXACT UINT64_C(1)
+
+/* ---- record ---------------------------------------------------------------------------------------------------- */
+
+/* The low bits of a stamp, below the position. */
+enum ringd_record_state {
+    RINGD_STATE_COMMITTED = 1,
+    RINGD_STATE_PADDING = 2, /* aborted, or the unused rest of a grant: readers pass over it */
+};
+
+/* In band before each payload. The payload follows at once; the next header is at the next multiple of RINGD_UNIT
+ * after it. What is granted and not used is stamped as a padding record of its own, so `length` is all it takes to
+ * find the next header. */
+struct ringd_record_header {
+    _Atomic uint64_t stamp; /*  0  (position | state) ^ stamp_key; stored last */
+    _Atomic uint32_t length;   /*  8  payload bytes */
+    _Atomic uint32_t sequence; /* 12  low 32 bits: committed records of this slot before it */
+    _Atomic uint32_t origin;   /* 16  writer (low 11 bits: lane * 31 + bit) | incarnation << 11 */
+    _Atomic uint32_t label;    /* 20  type (low 16 bits) | level << 16 | flags << 24 */
+    _Atomic uint64_t time;     /* 24  as the ring's time source says; 0 without one */
+};
+
+#define RINGD_ORIGIN_WRITER_BITS 11u
+
+/* ---- header ---------------------------------------------------------------------------------------------------- */
+
+enum ringd_segment_flag {
+    RINGD_SEGMENT_HOLD = 1, /* a lossless ring without a lossless reader keeps what it has */
+};
+
+struct ringd_segment_header {
+    _Atomic uint64_t magic;     /*   0  published last */
+    uint32_t layout_version;    /*   8 */
+    uint32_t flags;             /*  12  enum ringd_segment_flag */
+    uint64_t ring_id;           /*  16  random; both objects carry it */
+    uint64_t segment_bytes;     /*  24  length of the segment, data included once */
+    uint64_t readers_bytes;     /*  32  length of the readers' object */
+    uint64_t readers_offset;    /*  40  0: an object of its own */
+    uint64_t lanes_offset;      /*  48 */
+    uint64_t data_offset;       /*  56  lane i's data: data_offset + i * data_bytes; page aligned */
+    uint64_t data_bytes;        /*  64  per lane; a power of two */
+    uint32_t lane_count;        /*  72 */
+    uint32_t lane_bytes;        /*  76  distance between lanes */
+    uint32_t readers_max;       /*  80 */
+    uint32_t max_record;        /*  84  payload bytes */
+    uint64_t max_grant;         /*  88  bytes: the most that one addition may take */
+    uint32_t policy;            /*  96  enum ringd_policy */
+    uint32_t time_source;       /* 100  enum ringd_time */
+    uint64_t stamp_key;         /* 104 */
+    uint64_t first_position;    /* 112 */
+    uint64_t generation;        /* 120  1 for a ring that was never moved */
+    uint64_t created_ns;        /* 128  CLOCK_REALTIME */
+    uint64_t ticks_per_second;  /* 136  of the time source; 0 when not known */
+    uint64_t reserved[6];       /* 144 */
+    char name[RINGD_NAME_BYTES]; /* 192 */
+};
+
+/* ---- control: written by the daemon ---------------------------------------------------------------------------- */
+
+enum ringd_ring_state {
+    RINGD_RING_LIVE = 1,
+    RINGD_RING_REMOVED = 2, /* readers drain what is there, then see the end */
+};
+
+enum ringd_owner_state {
+    RINGD_OWNER_NONE = 0,
+    RINGD_OWNER_WRITER = 1,
+    RINGD_OWNER_LOSSLESS = 2,
+    RINGD_OWNER_LOSSY = 3,
+    RINGD_OWNER_OBSERVER = 4,
+    RINGD_OWNER_EVICTED = 5, /* was lossless, holds nobody up any more */
+};
+
+struct ringd_owner {
+    _Atomic uint32_t state;       /*  0  enum ringd_owner_state */
+    _Atomic uint32_t incarnation; /*  4  of the slot, counts up with each attach */
+    _Atomic uint32_t pid;         /*  8  for people; evidence of nothing */
+    _Atomic uint32_t uid;         /* 12 */
+};
+
+struct ringd_control {
+    _Atomic uint32_t state;       /*   0  enum ringd_ring_state */
+    uint32_t reserved_0[31];
+    _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up */
+    uint8_t reserved_1[352];
+    struct ringd_owner readers[RINGD_READERS_MAX]; /* 512 */
+    uint8_t reserved_2[3584];                      /* 4608 */
+};
+
+/* ---- lane ------------------------------------------------------------------------------------------------------ */
+
+/* Written by the writer that owns the slot, but for `owner` and `first_sequence` (the daemon, on attach).
+ * Line 0 is all that an ordinary write touches. */
+struct ringd_writer_slot {
+    _Atomic uint64_t begin;    /*   0  position | exact; before the addition a lower bound, then the exact place */
+    _Atomic uint32_t length;   /*   8  bytes of the grant; stored before `begin` */
+    _Atomic uint32_t need;     /*  12  bytes it waits for, while its bit in `waiters` is set */
+    _Atomic uint64_t ticket;   /*  16  its turn among the waiting */
+    _Atomic uint64_t offered;  /*  24  records; counted before the addition */
+    _Atomic uint64_t sequence; /*  32  records committed through this slot since the ring was made, all incarnations */
+    _Atomic uint64_t bytes;    /*  40  payload bytes committed */
+    _Atomic uint64_t aborted;  /*  48  records */
+    _Atomic uint64_t refused;  /*  56  records: full, too large */
+    _Atomic uint64_t dropped_full;    /*  64  records: a lossless reader was in the way */
+    _Atomic uint64_t dropped_stalled; /*  72  records: an unfinished writer was in the way */
+    _Atomic uint64_t waited;          /*  80  times it slept for space */
+    uint64_t first_sequence;          /*  88  `sequence` when the owner attached */
+    struct ringd_owner owner;         /*  96 */
+    uint64_t reserved[2];             /* 112  verdict of a move */
+};
+
+/* The counters of writers that have left, so that the sums stay true when a slot gets a new owner. Daemon only. */
+struct ringd_departed {
+    _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited;
+};
+
+struct ringd_lane {
+    _Atomic uint64_t word; /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only */
+    uint64_t reserved_0[15];
+    union { /* 128  one 16-byte word for the compare-and-swap that raises the limit */
+        struct {
+            _Atomic uint64_t limit; /* 128  position | closing */
+            _Atomic uint64_t joins; /* 136  lossless readers that joined behind the frontier; the daemon adds */
+        };
+        _Alignas(16) unsigned __int128 limit_and_joins;
+    };
+    _Atomic uint32_t waiters; /*  144  bit per writer that waits for space; read with `limit` on every reserve */
+    uint32_t reserved_1[27];
+    _Atomic uint64_t next_ticket; /*  256 */
+    uint64_t reserved_2[15];
+    _Atomic uint64_t marks[RINGD_MARKS]; /*  384  mark i: a record boundary in section i of the data, by lap */
+    struct ringd_departed departed;      /*  512 */
+    uint8_t reserved_3[448];             /*  576  journal of a move */
+    struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
+    uint8_t reserved_4[128];
+};
+
+/* ---- the readers' object --------------------------------------------------------------------------------------- */
+
+/* An eventcount, twice, in one aligned word so that one load looks at both. Bit 0 of each: somebody sleeps; the rest
+ * counts wake-ups. `data`: readers sleep on it. `space`: writers sleep on it. */
+struct ringd_waits {
+    _Atomic uint32_t data;
+    _Atomic uint32_t space;
+};
+
+struct ringd_readers_header {
+    uint64_t ring_id; /*   0  as in the segment's header */
+    uint64_t reserved_0[15];
+    _Alignas(8) struct ringd_waits waits; /* 128 */
+    uint8_t reserved_1[3960];
+};
+
+/* Written by the reader that owns the slot. Observers cannot, theirs stay zero. */
+struct ringd_reader_slot {
+    _Atomic uint64_t delivered; /*  0  records */
+    _Atomic uint64_t bytes;     /*  8  payload bytes */
+    _Atomic uint64_t lost;      /* 16  records, in gaps */
+    _Atomic uint64_t gaps;      /* 24 */
+    _Atomic uint64_t slept;     /* 32 */
+    uint64_t reserved[3];
+};
+
+/* One line for each reader of each lane: all below it is released. */
+struct ringd_cursor {
+    _Atomic uint64_t position;
+    uint64_t reserved[7];
+};
+
+/* The readers' object:
+ *
+ *        0  struct ringd_readers_header
+ *     4096  struct ringd_reader_slot slots[RINGD_READERS_MAX]
+ *    20480  struct ringd_cursor cursors[lane_count][RINGD_READERS_MAX]
+ *
+ * The segment:
+ *
+ *        0  struct ringd_segment_header
+ *     4096  struct ringd_control
+ *    12288  struct ringd_lane lanes[lane_count]
+ *           data, page aligned: data_bytes for each lane; mapped twice, back to back
+ */
+#define RINGD_CONTROL_OFFSET UINT64_C(4096)
+#define RINGD_LANES_OFFSET   UINT64_C(12288)
+#define RINGD_SLOTS_OFFSET   UINT64_C(4096)
+#define RINGD_CURSORS_OFFSET UINT64_C(20480)
+
+/* ---- the numbers above, held to ----------------------------------------------------------------------------------*/
+
+#define RINGD_AT(type, field, offset) \
+    _Static_assert(offsetof(struct type, field) == (offset), #type "." #field " is at " #offset)
+#define RINGD_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " has " #bytes " bytes")
+
+RINGD_SIZE(ringd_record_header, 32);
+RINGD_AT(ringd_record_header, length, 8);
+RINGD_AT(ringd_record_header, sequence, 12);
+RINGD_AT(ringd_record_header, origin, 16);
+RINGD_AT(ringd_record_header, label, 20);
+RINGD_AT(ringd_record_header, time, 24);
+RINGD_SIZE(ringd_segment_header, 256);
+RINGD_AT(ringd_segment_header, ring_id, 16);
+RINGD_AT(ringd_segment_header, segment_bytes, 24);
+RINGD_AT(ringd_segment_header, readers_offset, 40);
+RINGD_AT(ringd_segment_header, data_offset, 56);
+RINGD_AT(ringd_segment_header, lane_count, 72);
+RINGD_AT(ringd_segment_header, max_record, 84);
+RINGD_AT(ringd_segment_header, max_grant, 88);
+RINGD_AT(ringd_segment_header, policy, 96);
+RINGD_AT(ringd_segment_header, stamp_key, 104);
+RINGD_AT(ringd_segment_header, generation, 120);
+RINGD_AT(ringd_segment_header, ticks_per_second, 136);
+RINGD_AT(ringd_segment_header, name, 192);
+RINGD_SIZE(ringd_owner, 16);
+RINGD_SIZE(ringd_control, 8192);
+RINGD_AT(ringd_control, lossless, 128);
+RINGD_AT(ringd_control, readers, 512);
+RINGD_SIZE(ringd_writer_slot, 128);
+RINGD_AT(ringd_writer_slot, length, 8);
+RINGD_AT(ringd_writer_slot, ticket, 16);
+RINGD_AT(ringd_writer_slot, sequence, 32);
+RINGD_AT(ringd_writer_slot, refused, 56);
+RINGD_AT(ringd_writer_slot, dropped_full, 64);
+RINGD_AT(ringd_writer_slot, first_sequence, 88);
+RINGD_AT(ringd_writer_slot, owner, 96);
+RINGD_SIZE(ringd_lane, 5120);
+RINGD_AT(ringd_lane, limit, 128);
+RINGD_AT(ringd_lane, limit_and_joins, 128);
+RINGD_AT(ringd_lane, joins, 136);
+RINGD_AT(ringd_lane, waiters, 144);
+RINGD_AT(ringd_lane, next_ticket, 256);
+RINGD_AT(ringd_lane, marks, 384);
+RINGD_AT(ringd_lane, departed, 512);
+RINGD_AT(ringd_lane, writers, 1024);
+RINGD_SIZE(ringd_readers_header, 4096);
+RINGD_AT(ringd_readers_header, waits, 128);
+RINGD_SIZE(ringd_reader_slot, 64);
+RINGD_SIZE(ringd_cursor, 64);
+_Static_assert(RINGD_CURSORS_OFFSET == RINGD_SLOTS_OFFSET + RINGD_READERS_MAX * 64, "cursors follow the slots");
+_Static_assert(RINGD_LANES_OFFSET == RINGD_CONTROL_OFFSET + 8192, "lanes follow the control");
+_Static_assert(RINGD_UNIT == 1u << RINGD_UNIT_SHIFT, "one unit");
+
+#endif

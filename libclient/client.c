@@ -1,0 +1,405 @@
+/* client.c - the calls that speak with the daemon: rings by name, attaching, and the words for what went wrong.
+ *
+ * Nothing here is on the data path. Each call opens a connection of its own; a context's connection stays open as long
+ * as the context. Attaching and forking are kept apart by one mutex, held from the moment a descriptor of the daemon's
+ * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of a
+ * dead parent's life page.
+ */
+#define _GNU_SOURCE
+#include "client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "proto.h"
+#include "wake.h"
+
+#define LIFE_BYTES 4096
+
+struct ringd {
+    char name[RINGD_NAME_BYTES];
+    char socket_path[108];
+};
+
+static _Thread_local char error_text[RINGD_PROTO_TEXT_BYTES + 192];
+
+static pthread_mutex_t attach_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t attach_once = PTHREAD_ONCE_INIT;
+static struct attachment *attachments; /* of this process; under attach_mutex */
+
+/* ---- words ----------------------------------------------------------------------------------------------------- */
+
+int client_fail(int result, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error_text, sizeof error_text, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
+const char *ringd_error(void)
+{
+    return error_text;
+}
+
+/* The daemon's word on a request, or why there is none. */
+static int explain(int result, const struct ringd_reply *reply, const char *socket_path)
+{
+    switch (result) {
+    case 0:
+        if (reply->result < 0)
+            return client_fail(reply->result, "%s", reply->text);
+        if (reply->result > 0)
+            return client_fail(-EBADMSG, "ringd at %s answered with an unknown result", socket_path);
+        return 0;
+    case -ECONNREFUSED:
+        return client_fail(result,
+                           "no ringd listens at %s; start it (systemctl start ringd, or ringd --runtime-dir DIR) or set "
+                           "RINGD_SOCKET",
+                           socket_path);
+    case -ETIMEDOUT:
+        return client_fail(result, "ringd at %s did not answer within %d seconds; is it stopped?", socket_path,
+                           PROTO_TIMEOUT_MS / 1000);
+    case -EPROTONOSUPPORT:
+    case -EBADMSG:
+        return client_fail(result, "what listens at %s speaks another version than this library (%s)", socket_path,
+                           ringd_version());
+    case -ENAMETOOLONG:
+        return client_fail(result, "the socket's path %.40s... is longer than 107 bytes", socket_path);
+    default:
+        return client_fail(result, "cannot talk to ringd at %s: %s", socket_path, strerror(-result));
+    }
+}
+
+static int check_name(const char *name)
+{
+    size_t len = name != NULL ? strlen(name) : 0;
+
+    if (len == 0)
+        return client_fail(-EINVAL, "a ring's name is missing");
+    if (len >= RINGD_NAME_BYTES)
+        return client_fail(-EINVAL, "the name '%.20s...' has %zu characters; a ring's name has at most %u", name, len,
+                           RINGD_NAME_BYTES - 1);
+    if (name[0] == '.' || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != len)
+        return client_fail(-EINVAL, "'%s' is no name for a ring; use letters, digits, '.', '_' and '-', no '.' first",
+                           name);
+    return 0;
+}
+
+/* ---- requests -------------------------------------------------------------------------------------------------- */
+
+static int ask(const struct ringd_request *request, struct proto_reply *reply)
+{
+    const char *path = proto_socket_path();
+    int fd, result;
+
+    error_text[0] = '\0';
+    fd = proto_connect(path);
+    result = fd < 0 ? fd : proto_exchange(fd, request, reply);
+    if (fd >= 0)
+        close(fd);
+    return explain(result, &reply->head, path);
+}
+
+int ringd_create(const char *name, const struct ringd_ring_options *options)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_CREATE, name);
+    if (options != NULL)
+        request.options = *options;
+    return ask(&request, &reply);
+}
+
+int ringd_remove(const char *name)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_REMOVE, name);
+    return ask(&request, &reply);
+}
+
+int ringd_list(struct ringd_info *infos, size_t max, size_t *count)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    size_t filled = 0;
+
+    *count = 0;
+    proto_request_init(&request, RINGD_REQUEST_LIST, "");
+    do {
+        int result;
+
+        request.first = (uint32_t)filled;
+        result = ask(&request, &reply);
+        if (result < 0)
+            return result;
+        for (uint32_t i = 0; i < reply.head.count && filled < max; i++)
+            infos[filled++] = reply.infos[i];
+    } while (reply.head.count > 0 && filled < max && filled < reply.head.total);
+    *count = reply.head.total;
+    return 0;
+}
+
+int ringd_status(const char *name, struct ringd_info *info, struct ringd_context_info *contexts, size_t max,
+                 size_t *count)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    size_t filled = 0;
+    int result = check_name(name);
+
+    if (count != NULL)
+        *count = 0;
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_STATUS, name);
+    do {
+        request.first = (uint32_t)filled;
+        result = ask(&request, &reply);
+        if (result < 0)
+            return result;
+        if (reply.head.count != 1)
+            return client_fail(-EBADMSG, "ringd's answer on '%s' makes no sense", name);
+        for (uint32_t i = 0; i < reply.head.contexts && filled < max; i++)
+            contexts[filled++] = reply.status.contexts[i];
+    } while (reply.head.contexts > 0 && filled < max && filled < reply.head.total);
+    if (info != NULL)
+        *info = reply.status.info;
+    if (count != NULL)
+        *count = reply.head.total;
+    return 0;
+}
+
+int ringd_open(struct ringd **ring, const char *name)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    *ring = NULL;
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_OPEN, name);
+    result = ask(&request, &reply);
+    if (result < 0)
+        return result;
+    *ring = calloc(1, sizeof **ring);
+    if (*ring == NULL)
+        return client_fail(-ENOMEM, "no memory to open '%s'", name);
+    memcpy((*ring)->name, name, strlen(name) + 1);
+    memcpy((*ring)->socket_path, proto_socket_path(), strlen(proto_socket_path()) + 1);
+    return 0;
+}
+
+void ringd_close(struct ringd *ring)
+{
+    free(ring);
+}
+
+/* ---- attaching ------------------------------------------------------------------------------------------------- */
+
+static void fork_prepare(void)
+{
+    pthread_mutex_lock(&attach_mutex);
+}
+
+static void fork_parent(void)
+{
+    pthread_mutex_unlock(&attach_mutex);
+}
+
+/* The child owns none of its parent's contexts. Their handles are empty here and cannot lead to these any more. */
+static void fork_child(void)
+{
+    for (struct attachment *a = attachments; a != NULL; a = a->next)
+        close(a->socket_fd);
+    attachments = NULL;
+    pthread_mutex_unlock(&attach_mutex);
+}
+
+static void register_fork_handlers(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+static enum segment_grade grade_of(uint32_t kind)
+{
+    if (kind == RINGD_CONTEXT_WRITER)
+        return SEGMENT_WRITER;
+    return kind == RINGD_CONTEXT_OBSERVER ? SEGMENT_OBSERVER : SEGMENT_READER;
+}
+
+static int map_life(struct attachment *a, int fd)
+{
+    void *life = mmap(NULL, LIFE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (life == MAP_FAILED)
+        return -errno;
+    a->life = life;
+    if (madvise(life, LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, LIFE_BYTES, MADV_DONTDUMP) != 0)
+        return -errno;
+    return 0;
+}
+
+/* With attach_mutex held: from the arrival of the descriptors to the last madvise no fork may come in between. */
+static int receive_and_map(struct attachment *a, uint32_t kind, struct proto_reply *reply)
+{
+    int descriptors[RINGD_PROTO_DESCRIPTORS];
+    int result = proto_receive(a->socket_fd, RINGD_REQUEST_ATTACH, reply, descriptors);
+
+    if (result < 0)
+        return result;
+    if (reply->head.result == 0 && (descriptors[0] < 0 || descriptors[1] < 0 || descriptors[2] < 0))
+        result = -EBADMSG;
+    if (reply->head.result == 0 && result == 0)
+        result = map_life(a, descriptors[2]);
+    if (reply->head.result == 0 && result == 0)
+        result = segment_map(&a->segment, descriptors[0], descriptors[1], grade_of(kind));
+    for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    return result;
+}
+
+static int check_place(const struct attachment *a, uint32_t kind)
+{
+    uint32_t slots = kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count
+                                                  : RINGD_READERS_MAX;
+
+    return a->slot < slots && a->position % RINGD_UNIT == 0 ? 0 : -EBADMSG;
+}
+
+static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind, uint32_t start, uint64_t position)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result;
+
+    proto_request_init(&request, RINGD_REQUEST_ATTACH, ring->name);
+    request.kind = kind;
+    request.start = start;
+    request.position = position;
+    a->socket_fd = proto_connect(ring->socket_path);
+    result = a->socket_fd < 0 ? a->socket_fd : proto_send(a->socket_fd, &request);
+    if (result == 0)
+        result = proto_wait(a->socket_fd);
+    if (result == 0) {
+        pthread_mutex_lock(&attach_mutex);
+        result = receive_and_map(a, kind, &reply);
+        if (result == 0) {
+            a->next = attachments;
+            attachments = a;
+        }
+        pthread_mutex_unlock(&attach_mutex);
+    }
+    result = explain(result, &reply.head, ring->socket_path);
+    if (result < 0)
+        return result;
+    a->slot = reply.head.slot;
+    a->incarnation = reply.head.incarnation;
+    a->position = reply.head.position;
+    return check_place(a, kind) == 0 ? 0 : client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
+}
+
+int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
+                   uint64_t position)
+{
+    struct attachment *a = calloc(1, sizeof *a);
+    int result;
+
+    error_text[0] = '\0';
+    *attachment = NULL;
+    if (a == NULL)
+        return client_fail(-ENOMEM, "no memory to attach to '%s'", ring->name);
+    pthread_once(&attach_once, register_fork_handlers);
+    result = attach(a, ring, kind, start, position);
+    if (result < 0) {
+        attachment_free(a);
+        return result;
+    }
+    *attachment = a;
+    return 0;
+}
+
+void attachment_free(struct attachment *attachment)
+{
+    if (attachment == NULL)
+        return;
+    pthread_mutex_lock(&attach_mutex);
+    for (struct attachment **link = &attachments; *link != NULL; link = &(*link)->next) {
+        if (*link == attachment) {
+            *link = attachment->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&attach_mutex);
+    segment_unmap(&attachment->segment);
+    if (attachment->life != NULL)
+        munmap(attachment->life, LIFE_BYTES);
+    if (attachment->socket_fd >= 0)
+        close(attachment->socket_fd);
+    free(attachment);
+}
+
+int attachment_arm(const struct attachment *attachment, uint32_t *value)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result;
+
+    proto_request_init(&request, RINGD_REQUEST_ARM, "");
+    result = proto_exchange(attachment->socket_fd, &request, &reply);
+    if (result == 0)
+        result = reply.head.result;
+    *value = result == 0 ? reply.head.value : 0;
+    return result;
+}
+
+void attachment_report_cursor(struct attachment *attachment)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+
+    /* One report at a time; its answer only says that the daemon has looked. */
+    if (attachment->report_pending && proto_receive(attachment->socket_fd, RINGD_REQUEST_CHECK, &reply, NULL) < 0)
+        return;
+    proto_request_init(&request, RINGD_REQUEST_CHECK, "");
+    attachment->report_pending = proto_send(attachment->socket_fd, &request) == 0;
+}
+
+/* ---- handles --------------------------------------------------------------------------------------------------- */
+
+void *handle_new(size_t bytes)
+{
+    void *handle = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (handle == MAP_FAILED)
+        return NULL;
+    if (madvise(handle, bytes, MADV_WIPEONFORK) != 0) {
+        munmap(handle, bytes);
+        return NULL;
+    }
+    return handle;
+}
+
+void handle_free(void *handle, size_t bytes)
+{
+    munmap(handle, bytes);
+}

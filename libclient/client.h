@@ -1,0 +1,57 @@
+/* client.h - what a context owns besides its place in the ring: a connection, mappings, a life page, its handle.
+ *
+ * An attachment is made from one reply of the daemon and ends with attachment_free: mappings first, the life page last,
+ * then the connection. The daemon learns nothing else about the end of a context, however it comes about: the kernel
+ * drops the lock on the life page exactly when its last mapping is gone.
+ *
+ * Handles live in private pages that the kernel empties in a child (MADV_WIPEONFORK), so that the first field of a
+ * handle, `alive`, tells a child that it has inherited somebody else's: one load, no system call. The mappings are not
+ * inherited at all. Connections are closed in the child (pthread_atfork), so that it does not keep a dead parent's open.
+ *
+ * Used by writer.c and reader.c.
+ */
+#ifndef LIBCLIENT_CLIENT_H
+#define LIBCLIENT_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ringd.h"
+#include "ringd_proto.h"
+#include "segment.h"
+
+#define HANDLE_ALIVE UINT32_C(0x72676e68)
+
+struct attachment {
+    struct attachment *next; /* of this process */
+    int socket_fd;
+    void *life;
+    struct segment segment;
+    uint32_t slot;
+    uint32_t incarnation;
+    uint64_t position; /* where a lossless reader starts */
+    bool report_pending;
+};
+
+/* Asks the daemon for a context of `kind` on the ring. 0, or a failure with ringd_error() set. */
+int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
+                   uint64_t position);
+
+/* NULL is allowed. */
+void attachment_free(struct attachment *attachment);
+
+/* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure. */
+int attachment_arm(const struct attachment *attachment, uint32_t *value);
+
+/* Tells the daemon that a reader's cursor makes no sense. Waits for no answer. */
+void attachment_report_cursor(struct attachment *attachment);
+
+/* A handle of `bytes` bytes, zeroed, or NULL. */
+void *handle_new(size_t bytes);
+void handle_free(void *handle, size_t bytes);
+
+/* Says for ringd_error() what went wrong, and returns `result`. */
+__attribute__((format(printf, 2, 3))) int client_fail(int result, const char *format, ...);
+
+#endif

@@ -1,0 +1,617 @@
+/* reader.c - the public calls of a reader: next, release, and what to do when there is nothing to read.
+ *
+ * The next record is there when the stamp for exactly its position is there; that one look at its own line is all that
+ * reading costs while there is something to read. What has been lost shows in the writers' sequence numbers.
+ *
+ *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays. Publishing is a
+ *              locked store and is done in batches: when enough has been released, when there is nothing more to read,
+ *              before it sleeps, and when a writer waits for space.
+ *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
+ *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
+ *
+ * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
+ * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a damaged
+ * ring has it, is noticed when there is nothing to read at that place.
+ */
+#define _GNU_SOURCE
+#include "reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "relax.h"
+#include "wake.h"
+
+/* Looks at the next stamp before a reader that may wait goes to sleep. */
+#define READER_SPINS 200
+
+/* An observer without a daemon looks this often. */
+#define OBSERVER_LOOK_NS 2000000
+
+/* Room for the copies of one ringd_next_many, at least one record's. */
+#define COPIES_BYTES 65536
+
+/* How many empty looks pass before a busy reader makes sure that the ring is not damaged. */
+#define IDLE_CHECK 1024
+
+/* How far a sequence number may be ahead of its slot's count: the records of one grant. */
+#define SEQUENCE_AHEAD (UINT64_C(1) << 26)
+
+/* ---- joining --------------------------------------------------------------------------------------------------- */
+
+/* How many records each slot has committed below the reader's start: known if its owner is between two records and the
+ * last one lies below. Otherwise its next record will tell. */
+static void baseline(struct ringd_reader *r)
+{
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
+        r->writers[i].known = ring_count_below(&r->ring, i, r->position, &r->writers[i].next);
+}
+
+static int start_at(struct ringd_reader *r, const struct ringd_reader_options *o)
+{
+    if (o->start == RINGD_START_NOW)
+        return ring_position(&r->ring, &r->position);
+    r->position = o->start == RINGD_START_OLDEST ? ring_oldest(&r->ring) : o->position;
+    return o->start == RINGD_START_OLDEST ? 0 : ring_check_start(&r->ring, o->position);
+}
+
+/* Where it starts and what it expects. `position` is what the daemon gave a lossless reader. */
+static int join(struct ringd_reader *r, uint64_t position, const struct ringd_reader_options *o)
+{
+    int result = 0;
+
+    if (r->mode == RINGD_READ_LOSSLESS)
+        r->position = position;
+    else
+        result = start_at(r, o);
+    baseline(r);
+    /* What a start in the past shows first counts as where it joined. */
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE && o->start != RINGD_START_NOW; i++)
+        r->writers[i].known = false;
+    r->released = r->published = r->opened = r->position;
+    if (r->cursor != &r->own_cursor)
+        atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
+    return result;
+}
+
+static void point_at_slot(struct ringd_reader *r, const struct segment *segment)
+{
+    bool observer = r->mode == RINGD_READ_OBSERVE;
+
+    r->counters = observer ? &r->own : &segment->reader_slots[r->slot];
+    r->cursor = observer ? &r->own_cursor : segment_cursor(segment, 0, r->slot);
+}
+
+int reader_new(struct ringd_reader **reader, const struct segment *segment, uint32_t slot, uint64_t position,
+               const struct ringd_reader_options *options)
+{
+    uint32_t max_record = segment->geometry.max_record;
+    struct ringd_reader *r = handle_new(sizeof *r);
+    int result = -ENOMEM;
+
+    *reader = NULL;
+    if (r == NULL)
+        return -ENOMEM;
+    r->alive = HANDLE_ALIVE;
+    r->mode = options->mode;
+    r->deadline = options->deadline;
+    r->max_record = max_record;
+    r->slot = slot;
+    ring_init(&r->ring, segment, 0);
+    r->publish_step = r->ring.size / 16;
+    point_at_slot(r, segment);
+    r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
+    r->copies = malloc(r->copies_bytes);
+    if (r->copies != NULL)
+        result = join(r, position, options);
+    if (result < 0)
+        ringd_reader_close(r);
+    else
+        *reader = r;
+    return result;
+}
+
+static int check_options(const struct ringd_reader_options *o)
+{
+    if (o->mode > RINGD_READ_OBSERVE)
+        return client_fail(-EINVAL, "reader mode %u is none of lossy, lossless, observe", o->mode);
+    if (o->start > RINGD_START_POSITION)
+        return client_fail(-EINVAL, "reader start %u is none of now, oldest, position", o->start);
+    return 0;
+}
+
+static uint32_t kind_of(uint32_t mode)
+{
+    if (mode == RINGD_READ_LOSSLESS)
+        return RINGD_CONTEXT_LOSSLESS;
+    return mode == RINGD_READ_OBSERVE ? RINGD_CONTEXT_OBSERVER : RINGD_CONTEXT_LOSSY;
+}
+
+static int explain_start(int result, const struct ringd_reader_options *o)
+{
+    if (result == -ERANGE)
+        return client_fail(result, "position %llu was overwritten already or is not written yet; start at the oldest",
+                           (unsigned long long)o->position);
+    if (result == -EINVAL)
+        return client_fail(result, "no record begins at position %llu", (unsigned long long)o->position);
+    return client_fail(result, "%s", ringd_strerror(result));
+}
+
+int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options)
+{
+    static const struct ringd_reader_options defaults;
+    const struct ringd_reader_options *o = options != NULL ? options : &defaults;
+    struct attachment *attachment;
+    int result = check_options(o);
+
+    *reader = NULL;
+    if (result < 0)
+        return result;
+    result = attachment_new(&attachment, ring, kind_of(o->mode), o->start, o->position);
+    if (result < 0)
+        return result;
+    result = reader_new(reader, &attachment->segment, attachment->slot, attachment->position, o);
+    if (result < 0) {
+        attachment_free(attachment);
+        return explain_start(result, o);
+    }
+    (*reader)->attachment = attachment;
+    return 0;
+}
+
+void ringd_reader_close(struct ringd_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->alive == HANDLE_ALIVE) {
+        attachment_free(reader->attachment);
+        free(reader->copies);
+    }
+    handle_free(reader, sizeof *reader);
+}
+
+int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns)
+{
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    reader->deadline = deadline_ns;
+    return RINGD_OK;
+}
+
+uint64_t ringd_reader_position(const struct ringd_reader *reader)
+{
+    return reader->position;
+}
+
+int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_counters *counters)
+{
+    const struct ringd_reader_slot *slot = reader->counters;
+
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    *counters = (struct ringd_reader_counters){
+        .delivered = atomic_load_explicit(&slot->delivered, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed),
+        .lost = atomic_load_explicit(&slot->lost, memory_order_relaxed),
+        .gaps = atomic_load_explicit(&slot->gaps, memory_order_relaxed),
+        .slept = atomic_load_explicit(&slot->slept, memory_order_relaxed),
+    };
+    return RINGD_OK;
+}
+
+/* ---- giving back ----------------------------------------------------------------------------------------------- */
+
+/* Lets writers have what a lossless reader has released: the store and the look at `space` are its half of wake.h. Of
+ * others it only shows how far they are. */
+static void publish(struct ringd_reader *r)
+{
+    r->published = r->released;
+    if (r->mode != RINGD_READ_LOSSLESS) {
+        atomic_store_explicit(&r->cursor->position, r->released, memory_order_relaxed);
+        return;
+    }
+    atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
+    wake_all(&r->ring.waits->space);                                                /* P2 */
+}
+
+static bool space_is_waited_for(const struct ringd_reader *r)
+{
+    return atomic_load_explicit(&r->ring.waits->space, memory_order_relaxed) & WAKE_SLEEPING;
+}
+
+static bool was_evicted(const struct ringd_reader *r)
+{
+    const struct ringd_owner *owner = &r->ring.control->readers[r->slot];
+
+    return r->mode == RINGD_READ_LOSSLESS &&
+           atomic_load_explicit(&owner->state, memory_order_acquire) == RINGD_OWNER_EVICTED;
+}
+
+int ringd_release(struct ringd_reader *reader)
+{
+    if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
+        return -ECHILD;
+    reader->released = reader->position;
+    reader->copies_used = 0;
+    if (reader->released - reader->published >= reader->publish_step ||
+        (reader->released != reader->published && space_is_waited_for(reader)))
+        publish(reader);
+    if (__builtin_expect(was_evicted(reader), 0)) {
+        reader->mode = RINGD_READ_LOSSY;
+        return RINGD_EVICTED;
+    }
+    return RINGD_OK;
+}
+
+/* ---- gaps ------------------------------------------------------------------------------------------------------ */
+
+static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
+{
+    *record = (struct ringd_record){
+        .position = r->position, .next = r->position, .writer = writer, .lost = lost};
+    ring_count(&r->counters->lost, lost);
+    ring_count(&r->counters->gaps, 1);
+    return RINGD_GAP;
+}
+
+/* The 64 bits of a sequence number in band: near the slot's own count, which it has passed by at most a batch. */
+static uint64_t extend_sequence(const struct ringd_reader *r, uint32_t writer, uint32_t sequence)
+{
+    const struct ringd_writer_slot *slot = &r->ring.lane->writers[writer];
+    uint64_t count = atomic_load_explicit(&slot->sequence, memory_order_acquire) + SEQUENCE_AHEAD; /* N4 */
+
+    return count - (uint32_t)((uint32_t)count - sequence);
+}
+
+/* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
+ * where the reader joined, unless it has been lapped since. */
+__attribute__((noinline)) static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
+{
+    struct reader_writer *w = &r->writers[writer];
+    uint64_t found = extend_sequence(r, writer, sequence), expected = w->next;
+    bool counts = w->known || r->lapped;
+
+    w->known = true;
+    w->next = found;
+    return counts && found > expected ? found - expected : 0;
+}
+
+/* Writers that have written nothing since the reader was lapped: what they had committed before is lost too. */
+static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
+{
+    bool resolved = true;
+
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
+        uint64_t committed, expected = r->writers[i].next;
+
+        if (!ring_count_below(&r->ring, i, r->position, &committed)) {
+            resolved = false;
+            continue;
+        }
+        r->writers[i].next = committed;
+        r->writers[i].known = true;
+        if (committed > expected)
+            return tell_gap(r, record, i, committed - expected);
+    }
+    r->ask_silent = !resolved;
+    return RINGD_OK;
+}
+
+/* ---- lossy reading --------------------------------------------------------------------------------------------- */
+
+/* Whether what has just been copied from the reader's position is what stood there: it lies at or above M, or P is not
+ * more than one ring ahead. */
+static bool reader_intact(const struct ringd_reader *r)
+{
+    uint64_t position;
+
+    atomic_thread_fence(memory_order_acquire); /* V1 */
+    if ((int64_t)(r->position - ring_oldest(&r->ring)) >= 0)
+        return true;
+    return ring_position(&r->ring, &position) == 0 && position - r->position <= r->ring.size;
+}
+
+/* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
+static void reader_resume(struct ringd_reader *r)
+{
+    r->position = ring_oldest(&r->ring);
+    r->lapped = r->ask_silent = true;
+}
+
+/* Payload that may change while it is copied: the copy counts only if reader_intact() says so afterwards. */
+__attribute__((no_sanitize("thread"))) static void *copy_payload(struct ringd_reader *r, const void *payload,
+                                                                  size_t len)
+{
+    unsigned char *copy = r->copies + r->copies_used;
+
+    memcpy(copy, payload, len);
+    r->copies_used += (len + 7) & ~(size_t)7;
+    return copy;
+}
+
+/* ---- the next record ------------------------------------------------------------------------------------------- */
+
+/* What one look at the reader's position shows. */
+enum look {
+    LOOK_RECORD,  /* a record: *record */
+    LOOK_GAP,     /* some are missing before it: *record */
+    LOOK_PADDING, /* passed over */
+    LOOK_NOTHING, /* no stamp */
+    LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
+    LOOK_NO_ROOM, /* no room for another copy */
+    LOOK_DAMAGED,
+};
+
+static enum look look_at_padding(struct ringd_reader *r, const struct ringd_record_header *h)
+{
+    uint64_t bytes = ring_record_bytes(atomic_load_explicit(&h->length, memory_order_relaxed));
+
+    if (r->mode != RINGD_READ_LOSSLESS && !reader_intact(r))
+        return LOOK_LAPPED;
+    if (bytes > r->ring.max_grant)
+        return LOOK_DAMAGED;
+    r->position += bytes;
+    return LOOK_PADDING;
+}
+
+/* `opened`: the position lies below what the last writer out has opened, so that the header is there for certain and
+ * the order of its stamp does not matter any more. */
+__attribute__((always_inline)) static inline enum look look_at(struct ringd_reader *r, struct ringd_record *record,
+                                                               bool opened)
+{
+    const struct ringd_record_header *h = ring_header(&r->ring, r->position);
+    uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
+    uint32_t len, origin, label, sequence, writer;
+    const void *data = h + 1;
+    uint64_t time;
+
+    if (state != RINGD_STATE_COMMITTED) /* N1 */
+        return state == RINGD_STATE_PADDING ? look_at_padding(r, h) : LOOK_NOTHING;
+    len = atomic_load_explicit(&h->length, memory_order_relaxed);
+    sequence = atomic_load_explicit(&h->sequence, memory_order_relaxed);
+    origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
+    label = atomic_load_explicit(&h->label, memory_order_relaxed);
+    time = atomic_load_explicit(&h->time, memory_order_relaxed);
+    if (r->mode != RINGD_READ_LOSSLESS) {
+        if (len <= r->max_record && r->copies_used + len > r->copies_bytes)
+            return LOOK_NO_ROOM;
+        if (len <= r->max_record)
+            data = copy_payload(r, data, len);
+        if (!reader_intact(r))
+            return LOOK_LAPPED;
+    }
+    writer = origin & ((1u << RINGD_ORIGIN_WRITER_BITS) - 1);
+    if (__builtin_expect(len > r->max_record || writer >= RINGD_WRITERS_PER_LANE, 0))
+        return LOOK_DAMAGED;
+    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0)) {
+        uint64_t lost = missing_before(r, writer, sequence);
+
+        if (lost > 0) {
+            tell_gap(r, record, writer, lost);
+            return LOOK_GAP;
+        }
+    }
+    *record = (struct ringd_record){
+        .data = data,
+        .len = len,
+        .position = r->position,
+        .next = r->position + ring_record_bytes(len),
+        .sequence = r->writers[writer].next++,
+        .time = time,
+        .writer = writer,
+        .incarnation = origin >> RINGD_ORIGIN_WRITER_BITS,
+        .type = (uint16_t)label,
+        .level = (uint8_t)(label >> 16),
+    };
+    r->position = record->next;
+    ring_count(&r->counters->delivered, 1);
+    ring_count(&r->counters->bytes, len);
+    return LOOK_RECORD;
+}
+
+/* The first look in a row that shows something else than padding. */
+static inline enum look look_on(struct ringd_reader *r, struct ringd_record *record, bool opened)
+{
+    enum look look;
+
+    do
+        look = look_at(r, record, opened);
+    while (__builtin_expect(look == LOOK_PADDING, 0));
+    return look;
+}
+
+/* ---- nothing to read ------------------------------------------------------------------------------------------- */
+
+static bool ring_removed(const struct ringd_reader *r)
+{
+    return atomic_load_explicit(&r->ring.control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
+}
+
+static bool below_floor(const struct ringd_reader *r)
+{
+    return r->mode != RINGD_READ_LOSSLESS && (int64_t)(r->position - ring_oldest(&r->ring)) < 0;
+}
+
+/* There is no stamp at the reader's position: why? RINGD_OK: look again; RINGD_WOULD_BLOCK: nothing yet; RINGD_END,
+ * RINGD_GAP, RINGD_EVICTED; -EBADMSG: there should be one. */
+static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
+{
+    bool removed = ring_removed(r);
+    struct ring_view view;
+
+    if (was_evicted(r)) {
+        r->mode = RINGD_READ_LOSSY;
+        return RINGD_EVICTED;
+    }
+    if (ring_look(&r->ring, &view) < 0) /* N2, S2 */
+        return -EBADMSG;
+    if (ring_record_at(&r->ring, r->position))
+        return RINGD_OK;
+    if (below_floor(r)) {
+        reader_resume(r);
+        return RINGD_OK;
+    }
+    if ((int64_t)(view.position - r->position) < 0)
+        return -EBADMSG;
+    if (view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))
+        return RINGD_WOULD_BLOCK;
+    if (view.position != r->position)
+        return -EBADMSG; /* nobody active, below P, not overwritten: a stamp must be there */
+    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP)
+        return RINGD_GAP;
+    return removed ? RINGD_END : RINGD_WOULD_BLOCK;
+}
+
+/* Announces, looks again, sleeps. RINGD_OK: look again. */
+static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
+{
+    _Atomic uint32_t *word = &r->ring.waits->data;
+    int64_t until = r->deadline;
+    uint32_t value;
+    int result;
+
+    if (r->mode != RINGD_READ_OBSERVE) {
+        value = wake_announce(word); /* S1 */
+    } else if (r->attachment == NULL || attachment_arm(r->attachment, &value) < 0) {
+        int64_t look = wake_now() + OBSERVER_LOOK_NS;
+
+        value = atomic_load_explicit(word, memory_order_seq_cst);
+        until = look < until ? look : until;
+    }
+    result = explain_nothing(r, record); /* S2 */
+    if (result != RINGD_WOULD_BLOCK)
+        return result;
+    ring_count(&r->counters->slept, 1);
+    result = wake_sleep(word, value, until);
+    if (result == -ETIMEDOUT)
+        return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;
+    return result;
+}
+
+/* Of a reader that does not wait: whether there may be more to say than "nothing". Looks at lines that rarely change;
+ * W, which writers are busy with, only every so often, to notice a damaged ring. */
+static bool worth_explaining(struct ringd_reader *r)
+{
+    return ++r->idle % IDLE_CHECK == 0 || r->ask_silent || ring_removed(r) || was_evicted(r) || below_floor(r);
+}
+
+/* Nothing at the reader's position. RINGD_OK: look again; anything else is the caller's result. */
+__attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struct ringd_record *record)
+{
+    int result;
+
+    if (r->mode != RINGD_READ_LOSSLESS)
+        r->released = r->position;
+    if (r->published != r->released)
+        publish(r);
+    if (r->deadline == RINGD_NO_WAIT && !worth_explaining(r))
+        return RINGD_WOULD_BLOCK;
+    result = explain_nothing(r, record);
+    if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
+        return result;
+    for (int spin = 0; spin < READER_SPINS; spin++) {
+        if (ring_record_at(&r->ring, r->position))
+            return RINGD_OK;
+        relax();
+    }
+    return sleep_for_data(r, record);
+}
+
+static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
+{
+    switch (look) {
+    case LOOK_GAP:
+        return RINGD_GAP;
+    case LOOK_LAPPED:
+        reader_resume(r);
+        return RINGD_OK;
+    case LOOK_NOTHING:
+        return wait_for_data(r, record);
+    default:
+        return -EBADMSG;
+    }
+}
+
+/* ---- the calls ------------------------------------------------------------------------------------------------- */
+
+static int pending_gap(struct ringd_reader *r, struct ringd_record *record)
+{
+    *record = r->gap;
+    r->gap_pending = false;
+    return RINGD_GAP;
+}
+
+int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
+{
+    if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
+        return -ECHILD;
+    if (__builtin_expect(reader->gap_pending, 0))
+        return pending_gap(reader, record);
+    reader->copies_used = 0;
+    for (;;) {
+        enum look look = look_on(reader, record, false);
+        int result;
+
+        if (__builtin_expect(look == LOOK_RECORD, 1))
+            return RINGD_OK;
+        result = after_look(reader, record, look);
+        if (result != RINGD_OK)
+            return result;
+    }
+}
+
+/* If nobody is active now, everything below P has been opened by the last writer out (R6). */
+static void look_for_opening(struct ringd_reader *r)
+{
+    struct ring_view view;
+
+    if (ring_look(&r->ring, &view) == 0 && !(view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
+        r->opened = view.position;
+}
+
+static enum look fill(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
+{
+    enum look look = LOOK_NOTHING;
+
+    while (*count < max) {
+        bool opened = (int64_t)(r->opened - r->position) > 0;
+
+        look = opened ? look_on(r, &records[*count], true) : look_on(r, &records[*count], false);
+        if (look != LOOK_RECORD)
+            break;
+        ++*count;
+    }
+    return look;
+}
+
+int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
+{
+    *count = 0;
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    if (max == 0)
+        return -EINVAL;
+    if (reader->gap_pending) {
+        *count = 1;
+        return pending_gap(reader, records);
+    }
+    reader->copies_used = 0;
+    for (;;) {
+        enum look look;
+        int result;
+
+        if ((int64_t)(reader->opened - reader->position) <= 0)
+            look_for_opening(reader);
+        look = fill(reader, records, max, count);
+        if (*count > 0) {
+            reader->gap_pending = look == LOOK_GAP;
+            if (look == LOOK_GAP)
+                reader->gap = records[*count];
+            return RINGD_OK;
+        }
+        result = after_look(reader, records, look);
+        *count = result == RINGD_GAP;
+        if (result != RINGD_OK)
+            return result;
+    }
+}

@@ -1,0 +1,48 @@
+/* reader.h - a reader's handle, for reader.c and for tests that put readers and writers on one mapping. */
+#ifndef LIBCLIENT_READER_H
+#define LIBCLIENT_READER_H
+
+#include "client.h"
+#include "ring.h"
+
+/* What a reader knows of one writer slot: the sequence number it expects next. Until it has seen a record, `next` is
+ * how many the slot had committed when the reader joined. */
+struct reader_writer {
+    uint64_t next;
+    bool known;
+};
+
+struct ringd_reader {
+    uint32_t alive; /* HANDLE_ALIVE; 0 in a child */
+    uint32_t mode;  /* enum ringd_reader_mode; lossless turns lossy when evicted */
+    uint32_t max_record;
+    uint32_t slot;
+    uint64_t position; /* of the next record: all below has been given out */
+    uint64_t released; /* all below has been given back */
+    uint64_t published;
+    uint64_t publish_step;
+    uint64_t opened; /* everything below is final: what the last writer out has opened, as of some look */
+    struct ring ring;
+    struct reader_writer writers[RINGD_WRITERS_PER_LANE];
+    struct ringd_reader_slot *counters; /* the shared slot, or `own` where that cannot be written */
+    struct ringd_cursor *cursor;        /* likewise */
+    struct ringd_reader_slot own;
+    struct ringd_cursor own_cursor;
+    unsigned char *copies; /* lossy: records are copied here first */
+    size_t copies_bytes;
+    size_t copies_used;
+    int64_t deadline;
+    uint32_t idle;    /* looks that found nothing */
+    bool lapped;      /* writers have overtaken it at some time */
+    bool ask_silent;  /* since then some writers may have been silent: their counts are to be asked for */
+    bool gap_pending; /* `gap` is to be told by the next call */
+    struct ringd_record gap;
+    struct attachment *attachment;
+};
+
+/* A reader on a mapping that somebody else owns; a lossless one has joined already and starts at `position`.
+ * Closed with ringd_reader_close. 0, -ENOMEM, -ERANGE, -EINVAL. */
+int reader_new(struct ringd_reader **reader, const struct segment *segment, uint32_t slot, uint64_t position,
+               const struct ringd_reader_options *options);
+
+#endif

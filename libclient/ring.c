@@ -1,0 +1,420 @@
+/* ring.c - the ring's slow paths: looking for room, raising the limit, waiting in turn, joining and leaving.
+ *
+ * What holds true, and the order of every access, stands at the head of ring.h; the labels here are those of its table.
+ * Everything loaded from shared memory is input: positions are masked before they index, lengths are bounded before they
+ * are used, and loops that could be kept going by somebody who scribbles are counted.
+ */
+#define _GNU_SOURCE
+#include "ring.h"
+
+#include "relax.h"
+#include "wake.h"
+
+/* Loops over shared words that honest contexts leave after a few rounds. */
+#define RING_ROUNDS_MAX 4096
+
+/* Looks before a writer that waits for space goes to sleep. */
+#define RING_SPINS 256
+
+/* A ticket later than every other. */
+#define RING_NO_TICKET UINT64_MAX
+
+void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
+{
+    const struct geometry *g = &segment->geometry;
+
+    *ring = (struct ring){
+        .lane = segment_lane(segment, lane),
+        .data = segment_lane_data(segment, lane),
+        .mask = g->data_bytes - 1,
+        .reach = g->data_bytes - g->head_room,
+        .stamp_key = g->stamp_key,
+        .max_grant = g->max_grant,
+        .size = g->data_bytes,
+        .control = segment->control,
+        .waits = &segment->readers->waits,
+        .cursors = segment_cursor(segment, lane, 0),
+        .keeps = g->policy != RINGD_OVERWRITE,
+        .hold = g->hold,
+    };
+}
+
+void ring_writer_init(struct ring_writer *writer, const struct segment *segment, uint32_t lane, uint32_t bit_number)
+{
+    *writer = (struct ring_writer){0};
+    ring_init(&writer->ring, segment, lane);
+    writer->slot = &writer->ring.lane->writers[bit_number];
+    writer->bit = UINT64_C(1) << bit_number;
+    writer->limit_seen = atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire);
+}
+
+/* ---- looking --------------------------------------------------------------------------------------------------- */
+
+int ring_look(const struct ring *ring, struct ring_view *view)
+{
+    struct ringd_lane *lane = ring->lane;
+
+    for (int round = 0; round < RING_ROUNDS_MAX; round++) {
+        uint64_t joins = atomic_load_explicit(&lane->joins, memory_order_seq_cst); /* G1 */
+        uint64_t before = atomic_load_explicit(&lane->limit, memory_order_seq_cst); /* G1 */
+        uint64_t word = atomic_load_explicit(&lane->word, memory_order_seq_cst);    /* F1 */
+        uint64_t after = atomic_load_explicit(&lane->limit, memory_order_acquire);
+
+        if (after - (before & RINGD_POSITION_MASK) > RING_LIMIT_JUMP)
+            continue;
+        /* `before` goes with `joins`: what a raise starts from was there before the scan. */
+        *view = (struct ring_view){
+            .joins = joins,
+            .limit = before | (after & RINGD_LIMIT_CLOSING),
+            .word = word,
+            .position = ring_extend(ring_floor(ring, before), word),
+        };
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+int ring_position(const struct ring *ring, uint64_t *position)
+{
+    struct ring_view view;
+    int result = ring_look(ring, &view);
+
+    *position = result == 0 ? view.position : 0;
+    return result;
+}
+
+uint64_t ring_oldest(const struct ring *ring)
+{
+    return ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_acquire));
+}
+
+bool ring_record_at(const struct ring *ring, uint64_t position)
+{
+    return position % RINGD_UNIT == 0 && ring_state_valid(ring_stamp_state(ring, position, memory_order_acquire));
+}
+
+/* ---- the limit ------------------------------------------------------------------------------------------------- */
+
+/* The position belongs in it although somebody is active: by now a slot may speak of its owner's next reservation. A
+ * `begin` below the floor is right too: its owner slept between check and addition; it holds the limit where it is. */
+static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view)
+{
+    uint64_t frontier = view->position;
+
+    for (uint64_t active = view->word & RINGD_W_ACTIVE; active != 0; active &= active - 1) {
+        const struct ringd_writer_slot *slot = &ring->lane->writers[__builtin_ctzll(active)];
+        uint64_t begin = atomic_load_explicit(&slot->begin, memory_order_acquire) & RINGD_POSITION_MASK; /* F2 */
+
+        if ((int64_t)(begin - frontier) < 0)
+            frontier = begin;
+    }
+    return frontier;
+}
+
+/* The lowest cursor of the lossless readers, if below `frontier`, else `frontier`. *attached: there is such a reader.
+ * -EBADMSG: a cursor is below the floor or not at a record. */
+static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t frontier, uint64_t *lowest,
+                              bool *attached)
+{
+    *lowest = frontier;
+    *attached = false;
+    for (uint32_t block = 0; block < RINGD_READERS_MAX / 64; block++) {
+        uint64_t readers = atomic_load_explicit(&ring->control->lossless[block], memory_order_seq_cst); /* G3 */
+
+        for (; readers != 0; readers &= readers - 1) {
+            uint32_t reader = block * 64 + (uint32_t)__builtin_ctzll(readers);
+            uint64_t cursor = atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst); /* G3 */
+
+            *attached = true;
+            if ((int64_t)(cursor - frontier) >= 0)
+                continue;
+            if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))
+                return -EBADMSG;
+            if ((int64_t)(cursor - *lowest) < 0)
+                *lowest = cursor;
+        }
+    }
+    return 0;
+}
+
+/* The 16-byte compare-and-swap on limit and joins (x86-64: built with -mcx16). */
+static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *view, uint64_t limit) /* G2 */
+{
+    unsigned __int128 joins = (unsigned __int128)view->joins << 64;
+
+    return __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+}
+
+void ring_mark(struct ring_writer *writer, uint64_t position)
+{
+    uint64_t section = position / (writer->ring.size / RINGD_MARKS);
+
+    atomic_store_explicit(&writer->ring.lane->marks[section % RINGD_MARKS], position, memory_order_relaxed);
+}
+
+/* How far the floor is to go: not lower than `needed`, not above `bound`; the lowest mark in between that leaves some
+ * room for those who come next, if there is one. Marks are input: only those at a unit count, and whoever forges one
+ * could have forged the limit. */
+static uint64_t ring_choose_floor(const struct ring *ring, uint64_t needed, uint64_t bound)
+{
+    uint64_t best = bound, comfortable = needed + ring->size / RINGD_MARKS / 2;
+
+    for (uint32_t i = 0; i < RINGD_MARKS; i++) {
+        uint64_t mark = atomic_load_explicit(&ring->lane->marks[i], memory_order_relaxed);
+
+        if (mark % RINGD_UNIT == 0 && (int64_t)(mark - comfortable) >= 0 && (int64_t)(mark - best) < 0)
+            best = mark;
+    }
+    return best;
+}
+
+enum ring_raise_result {
+    RING_RAISED = 0,  /* the limit is higher, by us or somebody else: look again */
+    RING_STANDS = 1,  /* it cannot go higher now */
+};
+
+/* Raises the limit so that `bytes` fit behind the view's position, or as far as it goes. */
+static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint64_t bytes,
+                      enum ring_shortage *shortage)
+{
+    struct ring *ring = &w->ring;
+    uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view), bound = frontier, target;
+    bool attached = false;
+
+    if (ring->keeps && ring_lowest_cursor(ring, floor, frontier, &bound, &attached) < 0) {
+        struct ring_view again;
+        int result = ring_look(ring, &again);
+
+        /* Bad only if nothing moved meanwhile; then the limit stays and the daemon has to look at that reader. */
+        if (result < 0 || again.limit != view->limit || again.joins != view->joins)
+            return result < 0 ? result : RING_RAISED;
+        w->suspicious = true;
+        bound = floor;
+    }
+    if (ring->hold && !attached)
+        bound = floor;
+    *shortage = bound == frontier ? RING_FULL_WRITER : RING_FULL_READER;
+    target = ring_choose_floor(ring, view->position + bytes - ring->reach, bound);
+    if ((int64_t)(target - floor) <= 0)
+        return RING_STANDS;
+    /* If it fails somebody else has raised it, or a reader has joined: look again either way. */
+    ring_swap_limit(ring->lane, view, target + ring->reach);
+    return RING_RAISED;
+}
+
+/* ---- finding room ---------------------------------------------------------------------------------------------- */
+
+/* What those who wait with an earlier ticket need. Needs are input. */
+static uint64_t ring_needs_before(const struct ring_writer *w, uint64_t ticket)
+{
+    uint64_t waiters = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) & RINGD_W_ACTIVE & ~w->bit;
+    uint64_t sum = 0;
+
+    for (; waiters != 0; waiters &= waiters - 1) {
+        const struct ringd_writer_slot *slot = &w->ring.lane->writers[__builtin_ctzll(waiters)];
+        uint64_t need = atomic_load_explicit(&slot->need, memory_order_relaxed);
+
+        if (atomic_load_explicit(&slot->ticket, memory_order_relaxed) < ticket)
+            sum += need < w->ring.max_grant ? need : w->ring.max_grant;
+    }
+    return sum;
+}
+
+/* Finds room once and takes it: RINGD_OK with the grant open, RINGD_FULL, or a failure. */
+static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, enum ring_shortage *shortage)
+{
+    for (int round = 0; round < RING_ROUNDS_MAX; round++) {
+        struct ring_view view;
+        int result = ring_look(&w->ring, &view);
+        uint64_t before;
+        int64_t room;
+
+        if (result < 0)
+            return result;
+        if ((view.limit & RINGD_LIMIT_CLOSING) || (view.word & RINGD_W_SEALED))
+            return -ESHUTDOWN;
+        if (view.word & w->bit)
+            return -EBADMSG;
+        before = ring_needs_before(w, ticket);
+        room = (int64_t)(view.limit - view.position - before);
+        if (room < (int64_t)want) {
+            result = ring_raise(w, &view, before + want, shortage);
+            if (result < 0)
+                return result;
+            if (result == RING_RAISED)
+                continue;
+        }
+        if (room < (int64_t)min)
+            return RINGD_FULL;
+        w->limit_seen = view.limit;
+        return ring_take(w, view.position, room < (int64_t)want ? (uint64_t)room : want);
+    }
+    *shortage = RING_FULL_READER;
+    return RINGD_FULL;
+}
+
+int ring_take_failed(struct ring_writer *w, uint64_t old_word)
+{
+    /* With my bit set already the addition has carried into other bits; nothing can be taken back. */
+    if (old_word & w->bit)
+        return -EBADMSG;
+    atomic_fetch_sub_explicit(&w->ring.lane->word, w->bit, memory_order_seq_cst);
+    return -ESHUTDOWN;
+}
+
+/* ---- waiting for it -------------------------------------------------------------------------------------------- */
+
+static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
+{
+    struct ringd_lane *lane = w->ring.lane;
+    uint64_t ticket = atomic_fetch_add_explicit(&lane->next_ticket, 1, memory_order_relaxed); /* T1 */
+
+    atomic_store_explicit(&w->slot->need, (uint32_t)need, memory_order_relaxed);
+    atomic_store_explicit(&w->slot->ticket, ticket, memory_order_relaxed);
+    atomic_fetch_or_explicit(&lane->waiters, (uint32_t)w->bit, memory_order_seq_cst); /* Q1 */
+    return ticket;
+}
+
+/* With a need gone, there may be room enough for those behind. */
+static void ring_queue_leave(struct ring_writer *w)
+{
+    atomic_fetch_and_explicit(&w->ring.lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
+    wake_all(&w->ring.waits->space);
+}
+
+static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
+                             enum ring_shortage *shortage)
+{
+    for (;;) {
+        uint32_t value;
+        int result = RINGD_FULL;
+
+        for (int spin = 0; spin < RING_SPINS && result == RINGD_FULL; spin++) {
+            relax();
+            result = ring_try(w, min, want, ticket, shortage);
+        }
+        if (result != RINGD_FULL)
+            return result;
+        value = wake_announce(&w->ring.waits->space); /* S1 */
+        result = ring_try(w, min, want, ticket, shortage);
+        if (result != RINGD_FULL || w->suspicious)
+            return result;
+        ring_count(&w->slot->waited, 1);
+        result = wake_sleep(&w->ring.waits->space, value, deadline);
+        if (result == -ETIMEDOUT)
+            return ring_try(w, min, want, ticket, shortage);
+        if (result < 0)
+            return result;
+    }
+}
+
+int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline,
+                      enum ring_shortage *shortage)
+{
+    uint64_t ticket;
+    int result = ring_try(w, min, want, RING_NO_TICKET, shortage);
+
+    if (result != RINGD_FULL || deadline == RINGD_NO_WAIT)
+        return result;
+    ticket = ring_queue_enter(w, min);
+    result = ring_wait_in_turn(w, min, want, ticket, deadline, shortage);
+    ring_queue_leave(w);
+    return result;
+}
+
+void ring_wake(struct ringd_waits *waits)
+{
+    wake_all(&waits->data);
+    wake_all(&waits->space);
+}
+
+/* ---- questions of readers --------------------------------------------------------------------------------------- */
+
+int ring_check_start(const struct ring *ring, uint64_t position)
+{
+    struct ring_view view;
+
+    if (position % RINGD_UNIT != 0)
+        return -EINVAL;
+    if (ring_look(ring, &view) < 0)
+        return -EBADMSG;
+    if ((int64_t)(position - ring_floor(ring, view.limit)) < 0 || (int64_t)(position - view.position) > 0)
+        return -ERANGE;
+    /* Between frontier and P there is nothing to check it against yet. */
+    if ((int64_t)(position - ring_frontier(ring, &view)) >= 0 || ring_record_at(ring, position))
+        return 0;
+    return (int64_t)(position - ring_oldest(ring)) < 0 ? -ERANGE : -EINVAL;
+}
+
+bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t position, uint64_t *count)
+{
+    const struct ringd_writer_slot *slot = &ring->lane->writers[writer];
+    uint64_t before = atomic_load_explicit(&slot->begin, memory_order_acquire);
+    uint64_t word = atomic_load_explicit(&ring->lane->word, memory_order_acquire);
+    uint64_t after;
+
+    /* A reservation in between would have changed `begin` before it could change the count. */
+    *count = atomic_load_explicit(&slot->sequence, memory_order_acquire); /* N4 */
+    after = atomic_load_explicit(&slot->begin, memory_order_acquire);
+    return !(word >> writer & 1) && before == after && (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
+}
+
+/* ---- the daemon's part ----------------------------------------------------------------------------------------- */
+
+static void ring_publish_for(struct ring *ring, uint32_t reader, uint64_t position)
+{
+    atomic_store_explicit(&ring->cursors[reader].position, position, memory_order_seq_cst); /* J1 */
+}
+
+int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t position, uint64_t *cursor)
+{
+    uint64_t floor;
+    int result;
+
+    *cursor = start == RINGD_START_POSITION ? position : ring_oldest(ring);
+    ring_publish_for(ring, reader, *cursor);
+    atomic_fetch_or_explicit(&ring->control->lossless[reader / 64], UINT64_C(1) << reader % 64,
+                             memory_order_seq_cst); /* J2 */
+    if (start == RINGD_START_NOW) {
+        result = ring_position(ring, cursor); /* J4 */
+    } else {
+        atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
+        floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
+        if ((int64_t)(*cursor - floor) < 0)
+            *cursor = floor;
+        result = 0;
+    }
+    if (result < 0)
+        ring_leave(ring, reader);
+    else
+        ring_publish_for(ring, reader, *cursor);
+    return result;
+}
+
+void ring_leave(struct ring *ring, uint32_t reader)
+{
+    atomic_fetch_and_explicit(&ring->control->lossless[reader / 64], ~(UINT64_C(1) << reader % 64),
+                              memory_order_seq_cst);
+    wake_all(&ring->waits->space);
+}
+
+int ring_check_cursor(const struct ring *ring, uint32_t reader)
+{
+    struct ring_view before, after;
+    uint64_t cursor = atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst);
+
+    if (ring_look(ring, &before) < 0)
+        return 0;
+    if ((int64_t)(cursor - ring_frontier(ring, &before)) >= 0)
+        return 0;
+    if ((int64_t)(cursor - ring_floor(ring, before.limit)) >= 0 && ring_record_at(ring, cursor))
+        return 0;
+    if (ring_look(ring, &after) < 0 || after.limit != before.limit)
+        return 0;
+    return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor;
+}
+
+void ring_close(struct ring *ring)
+{
+    atomic_fetch_or_explicit(&ring->lane->limit, RINGD_LIMIT_CLOSING, memory_order_seq_cst);
+}

@@ -1,0 +1,281 @@
+/* ring.h - the ring itself: how writers get space, how readers know what is valid, how space comes back.
+ *
+ * One lane of a ring is the packed word W {position:32 | sealed:1 | active:31}, the `limit` up to which writers may go,
+ * a slot for each writer and the data, mapped twice. (Map: include/ringd_segment.h. Method: US 9,268,698 B1 and
+ * US 9,003,131 B1; R1 to R18 are the promises in README.md.)
+ *
+ *   reserve   ring_reserve  checks `position + bytes <= limit`, says in its slot how much and from where on it looks for
+ *                           space, adds {units, my bit} to W in ONE fetch-and-add (the old value is its place: R2, R11),
+ *                           says in its slot exactly where.
+ *   commit    ring_finish   after the record's stamp is stored (R5, R8) subtracts its bit. If no other bit was set, W now
+ *                           says "position P, nobody active": that opens all below P in the same step (R6, R7).
+ *   frontier  ring_frontier the smallest of the position in ONE snapshot of W and the places of the writers active in it.
+ *                           All below is final.
+ *   raise     ring_raise    by any writer that is short: limit := min(frontier, cursors of lossless readers) + size -
+ *                           head room, in one compare-and-swap from the value read before the scan.
+ *   floor M                 limit - (size - head room): what the limit was computed from. Always a record boundary. What
+ *                           lies at M or above is not overwritten while the limit stands.
+ *
+ * Why the head room (32 grants) suffices: between a writer's check and its addition others may add. Of the additions
+ * since the one that passed the limit every one was checked before it, so each of 31 writers has at most one of them.
+ *
+ * Why 32 bits of position suffice: the true position lies between M and limit + head room. Loading limit, W, limit and
+ * starting over if the limit moved by more than 2^30 units between the two makes the extension unique, however long one
+ * sleeps in between. After the addition one load of limit suffices: my bit holds the frontier, and so the limit, back.
+ *
+ * The limit is raised by steps. Only as far as needed and a little more (to a mark: a record boundary that the writer who
+ * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
+ * from its floor on, however it is used.
+ *
+ * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
+ * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
+ * stopped or died costs the others the room it asked for and nothing else.
+ *
+ * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
+ * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
+ * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
+ *
+ * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
+ * plain moves; only the RMWs and the seq_cst stores cost.
+ *
+ *   end                              partner                          without it
+ *   W1 store slot.length  release    L2 load length   acquire         a length of the next grant beside the old place
+ *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
+ *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
+ *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
+ *   W5 store begin exact  release    F2 load begin    acquire         frontier held back longer than need be
+ *   W6 fence              release    V1 fence         acquire         a lossy copy with bytes of the next lap passes
+ *   C1 store stamp        release    N1 load stamp    acquire         payload not there yet
+ *   C2 store sequence     release    N4 load sequence acquire         a count that lags behind the records seen
+ *   C3 RMW   W -= bit     seq_cst    N2 load W        acquire         "nobody active" before the data of those who left
+ *                                    S2 load W        seq_cst         sleeper misses the record that was to wake it
+ *   C4 load  waits        seq_cst    S1 RMW announce  seq_cst         writer misses the sleeper (both: lost wake-up)
+ *   G1 load  joins, limit seq_cst    J3 RMW joins++   seq_cst         a raise past a cursor it did not see
+ *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
+ *   G3 load  cursor       seq_cst    P1 store cursor  seq_cst         overwriting what is being read; lost wake-up
+ *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
+ *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
+ *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
+ *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
+ *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
+ *   T1 RMW   next_ticket  relaxed    -                                (a number, nothing else)
+ *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
+ *
+ * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
+ * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record.
+ * Cost of a read: the record's own lines. W, limit and cursors only when there is nothing to read or a batch is done.
+ */
+#ifndef LIBCLIENT_RING_H
+#define LIBCLIENT_RING_H
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ringd.h"
+#include "ringd_segment.h"
+#include "segment.h"
+
+/* A context's own view of one lane: private memory, pointers into shared memory. */
+struct ring {
+    struct ringd_lane *lane;
+    unsigned char *data;
+    uint64_t mask;      /* size - 1 */
+    uint64_t reach;     /* size - head room: limit - floor */
+    uint64_t stamp_key;
+    uint64_t max_grant;
+    uint64_t size;
+    struct ringd_control *control;
+    struct ringd_waits *waits;
+    struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
+    bool keeps;                         /* policy: lossless readers count */
+    bool hold;
+};
+
+/* A writer's part of it. `place` and `grant` describe the open grant; grant 0: none. */
+struct ring_writer {
+    struct ring ring;
+    struct ringd_writer_slot *slot;
+    uint64_t bit;
+    uint64_t limit_seen; /* some earlier value of limit: the first of the three loads */
+    uint64_t place;
+    uint64_t grant;  /* bytes */
+    bool suspicious; /* met a cursor that makes no sense; the daemon should look */
+};
+
+/* What the three loads give. */
+struct ring_view {
+    uint64_t joins;
+    uint64_t limit; /* with its flag */
+    uint64_t word;
+    uint64_t position; /* of `word`, all 64 bits */
+};
+
+/* Why there is no room. */
+enum ring_shortage {
+    RING_FULL_READER = 1, /* a lossless reader, or the ring holds for one */
+    RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
+};
+
+/* How far the limit may move between the loads that extend a position. */
+#define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
+
+void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane);
+void ring_writer_init(struct ring_writer *writer, const struct segment *segment, uint32_t lane, uint32_t bit_number);
+
+/* ---- slow paths (ring.c) --------------------------------------------------------------------------------------- */
+
+/* Room for `want` bytes, at least `min` (with headers, multiples of a unit), raising the limit if need be, waiting until
+ * the deadline if allowed. RINGD_OK: writer->place and writer->grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG,
+ * -EINTR. */
+int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
+                      enum ring_shortage *shortage);
+
+/* An addition that found the word sealed or my bit set. */
+int ring_take_failed(struct ring_writer *writer, uint64_t old_word);
+
+/* Notes a record boundary, for raises that need not go all the way. */
+void ring_mark(struct ring_writer *writer, uint64_t position);
+
+/* Wakes those who announced that they sleep. */
+void ring_wake(struct ringd_waits *waits);
+
+/* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
+
+/* Limit, W, limit. 0 or -EBADMSG (the limit jumps about: the segment is being scribbled over). */
+int ring_look(const struct ring *ring, struct ring_view *view);
+
+/* P with all its bits; as ring_look. */
+int ring_position(const struct ring *ring, uint64_t *position);
+
+/* M: the oldest place that is certainly not overwritten, as of one load of limit. */
+uint64_t ring_oldest(const struct ring *ring);
+
+/* Whether a stamp for exactly this position is there. */
+bool ring_record_at(const struct ring *ring, uint64_t position);
+
+/* Whether a reader may start at this position: 0, -ERANGE (overwritten already, or beyond P), -EINVAL (no record begins
+ * there), -EBADMSG. */
+int ring_check_start(const struct ring *ring, uint64_t position);
+
+/* How many records slot `writer` has committed, if they all lie below `position` and its owner is between two of them. */
+bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t position, uint64_t *count);
+
+/* Lossless joins and leaves; called by the daemon for reader slot `reader`, one at a time. ring_join publishes the
+ * cursor, sets the bit in `lossless` and returns in *cursor where the reader starts: at `position` or at M, whichever is
+ * later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave takes the bit back and wakes writers. */
+int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t position, uint64_t *cursor);
+void ring_leave(struct ring *ring, uint32_t reader);
+
+/* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine. */
+int ring_check_cursor(const struct ring *ring, uint32_t reader);
+
+/* No more reservations. Everybody who sleeps is woken by the caller. */
+void ring_close(struct ring *ring);
+
+/* ---- inline: the hot path --------------------------------------------------------------------------------------- */
+
+static inline uint64_t ring_floor(const struct ring *ring, uint64_t limit)
+{
+    return (limit & RINGD_POSITION_MASK) - ring->reach;
+}
+
+/* The position of a word, given a floor that it lies less than 2^32 units above. */
+static inline uint64_t ring_extend(uint64_t floor, uint64_t word)
+{
+    uint32_t units = (uint32_t)(word >> RINGD_W_POSITION_SHIFT) - (uint32_t)(floor >> RINGD_UNIT_SHIFT);
+
+    return floor + ((uint64_t)units << RINGD_UNIT_SHIFT);
+}
+
+static inline uint64_t ring_round(uint64_t bytes)
+{
+    return (bytes + RINGD_UNIT - 1) & RINGD_POSITION_MASK;
+}
+
+/* What a record of `len` payload bytes takes. */
+static inline uint64_t ring_record_bytes(uint64_t len)
+{
+    return ring_round(sizeof(struct ringd_record_header) + len);
+}
+
+static inline struct ringd_record_header *ring_header(const struct ring *ring, uint64_t position)
+{
+    return (struct ringd_record_header *)(void *)(ring->data + (position & ring->mask));
+}
+
+/* Only its owner adds to a counter: no RMW is needed, and a reader of it gets some recent value. */
+static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* The addition. `seen` is a position at or below the place it will find. */
+static inline int ring_take(struct ring_writer *w, uint64_t seen, uint64_t bytes)
+{
+    struct ringd_lane *lane = w->ring.lane;
+    uint64_t units = bytes >> RINGD_UNIT_SHIFT, old, limit;
+
+    atomic_store_explicit(&w->slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    atomic_store_explicit(&w->slot->begin, seen, memory_order_release);             /* W2 */
+    old = atomic_fetch_add_explicit(&lane->word, (units << RINGD_W_POSITION_SHIFT) + w->bit,
+                                    memory_order_seq_cst); /* W3 */
+    if (__builtin_expect((old & (RINGD_W_SEALED | w->bit)) != 0, 0))
+        return ring_take_failed(w, old);
+    limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W4 */
+    w->place = ring_extend(ring_floor(&w->ring, limit), old);
+    w->grant = bytes;
+    w->limit_seen = limit;
+    atomic_store_explicit(&w->slot->begin, w->place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    atomic_thread_fence(memory_order_release);                                                  /* W6 */
+    if (__builtin_expect(((w->place ^ (w->place + bytes)) & ~(w->ring.mask / RINGD_MARKS)) != 0, 0))
+        ring_mark(w, w->place + bytes);
+    return RINGD_OK;
+}
+
+/* Room for exactly `bytes` if it is there at once; RINGD_FULL if not, or if there is anything else to look at. */
+static inline int ring_reserve_fast(struct ring_writer *w, uint64_t bytes)
+{
+    struct ringd_lane *lane = w->ring.lane;
+    uint64_t word = atomic_load_explicit(&lane->word, memory_order_acquire);
+    uint64_t limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W0 */
+    uint32_t waiters = atomic_load_explicit(&lane->waiters, memory_order_relaxed);
+    uint64_t position = ring_extend(ring_floor(&w->ring, w->limit_seen), word);
+    /* An earlier closing bit makes limit odd, and so does none of the sums below: one test for it all. */
+    bool clear = (waiters | (limit & RINGD_LIMIT_CLOSING) | (word & (RINGD_W_SEALED | w->bit))) == 0;
+    bool near = limit - (w->limit_seen & RINGD_POSITION_MASK) <= RING_LIMIT_JUMP;
+
+    if (__builtin_expect(!clear || !near || (int64_t)(limit - position - bytes) < 0, 0))
+        return RINGD_FULL;
+    return ring_take(w, position, bytes);
+}
+
+/* Ends the open grant, whose stamps are stored: I leave the active set, and if I am the last one out, this opens
+ * everything below P to readers. Wakes only if somebody sleeps. */
+static inline int ring_finish(struct ring_writer *w)
+{
+    uint64_t old = atomic_fetch_sub_explicit(&w->ring.lane->word, w->bit, memory_order_seq_cst); /* C3 */
+    struct ringd_waits *waits = w->ring.waits;
+    uint32_t asleep = atomic_load_explicit(&waits->data, memory_order_seq_cst) |
+                      atomic_load_explicit(&waits->space, memory_order_seq_cst); /* C4 */
+
+    w->grant = 0;
+    if (__builtin_expect(asleep & 1, 0))
+        ring_wake(waits);
+    return __builtin_expect((old & w->bit) != 0, 1) ? RINGD_OK : -EBADMSG;
+}
+
+/* A stamp against the one that this position must have: RINGD_STATE_COMMITTED, RINGD_STATE_PADDING, or not there. */
+static inline uint64_t ring_stamp_state(const struct ring *ring, uint64_t position, memory_order order)
+{
+    return atomic_load_explicit(&ring_header(ring, position)->stamp, order) ^ ring->stamp_key ^ position;
+}
+
+static inline bool ring_state_valid(uint64_t state)
+{
+    return state == RINGD_STATE_COMMITTED || state == RINGD_STATE_PADDING;
+}
+
+#endif

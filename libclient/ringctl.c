@@ -1,0 +1,111 @@
+/* ringctl.c - the operator's command for rings.
+ *
+ * main reads the command line (ringctl_args.c) and runs one command of the table below; the others are in files of
+ * their own. ringctl is a client of libringd like any other program: it asks the daemon through its socket, and `write`
+ * and `tail` use the ring in shared memory themselves.
+ */
+#include "ringctl.h"
+
+#include <jansson.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BIT(id) (UINT32_C(1) << RINGCTL_OPTION_##id)
+
+static const char help_text[] =
+    "Usage: ringctl COMMAND [NAME] [OPTIONS]\n"
+    "\n"
+    "Commands:\n"
+    "  create NAME          make a ring\n"
+    "    --size BYTES         of data: a power of two, 4K to 64G, with K, M or G (default 1M)\n"
+    "    --policy POLICY      lossless: writers wait for lossless readers (default)\n"
+    "                         drop: the newest record is dropped while a lossless reader is in the way\n"
+    "                         overwrite: the oldest records go; no lossless readers\n"
+    "    --max-record BYTES   longest record, up to size/64 (default size/256)\n"
+    "    --time SOURCE        stamp records with: none (default), monotonic, tsc\n"
+    "    --hold               a lossless ring keeps its records while no lossless reader is attached\n"
+    "    --mode OCTAL         rights of owner, group, others: 4 read, 2 write, 1 read losslessly (default 0740)\n"
+    "    --first-position N   where positions begin, a multiple of 32; for tests of the wrap\n"
+    "  remove NAME          remove a ring; those attached are told\n"
+    "  list                 the rings there are\n"
+    "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it\n"
+    "    --interval T         time between the two samples that rates come from (default 200ms; 0: no rates)\n"
+    "  write NAME           each line of standard input becomes a record\n"
+    "    --timeout T          a record waits at most so long for room (default: without limit)\n"
+    "    --type N --level N   label the records (0 to 65535, 0 to 255)\n"
+    "    --binary             records are framed: 4 bytes of length, least significant first, then the payload\n"
+    "  tail NAME            each record becomes a line of standard output; goes on until it is stopped\n"
+    "    --from WHERE         oldest, now (default) or a position\n"
+    "    --count N            end after N records\n"
+    "    --no-wait            end when nothing more is there\n"
+    "    --lossless           writers wait for this reader (default: observe, disturbing nobody)\n"
+    "    --binary             frame the records as write --binary takes them\n"
+    "  help, version\n"
+    "\n"
+    "Options of all commands:\n"
+    "  --json               print JSON (tail: an object a line; write: a summary)\n"
+    "  --socket PATH        ringd's socket (default $RINGD_SOCKET, else /run/ringd/ringd.sock)\n"
+    "  -h, --help  -V, --version\n"
+    "\n"
+    "Times are given as 500ms, 2s, 1.5s, 1m; a number without a unit is seconds.\n"
+    "\n"
+    "Exit code:\n"
+    "  0  done (tail: also when it was stopped, the ring was removed, or nobody reads its output any more)\n"
+    "  1  failed\n"
+    "  2  the command line asks for something that cannot be\n"
+    "  3  write: some records were refused or dropped; standard error says how many\n"
+    "  4  tail: records were lost before they were read; standard error says how many\n"
+    "  5  no such ring, or it was removed while it was written\n"
+    "  6  ringd is not there or does not answer\n"
+    "  7  not permitted\n"
+    "  128+N  write: ended by signal N before the input did\n";
+
+static int command_help(const struct options *options)
+{
+    return print_text(options, help_text, strlen(help_text));
+}
+
+static int command_version(const struct options *options)
+{
+    if (options->json)
+        return print_json(options, json_pack("{s:s}", "version", ringd_version()));
+    char text[64];
+    int len = snprintf(text, sizeof text, "ringctl %s\n", ringd_version());
+    return print_text(options, text, (size_t)len);
+}
+
+#define COMMON (BIT(SOCKET) | BIT(JSON))
+
+static const struct command commands[] = {
+    {"create", RINGCTL_NAME_NEEDED,
+     COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(FIRST_POSITION),
+     command_create},
+    {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
+    {"list", RINGCTL_NAME_NONE, COMMON, command_list},
+    {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
+    {"write", RINGCTL_NAME_NEEDED, COMMON | BIT(TIMEOUT) | BIT(TYPE) | BIT(LEVEL) | BIT(BINARY), command_write},
+    {"tail", RINGCTL_NAME_NEEDED, COMMON | BIT(BINARY) | BIT(FROM) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT),
+     command_tail},
+    {"help", RINGCTL_NAME_OPTIONAL, UINT32_MAX, command_help},
+    {"version", RINGCTL_NAME_NONE, UINT32_MAX, command_version},
+};
+
+const struct command *command_find(const char *word)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].word, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, ""); /* the characters that tables may show as they are */
+    signal(SIGPIPE, SIG_IGN);
+    struct options options;
+    const struct command *command;
+    int result = args_parse(argc, argv, &options, &command);
+    return result == 0 ? command->run(&options) : result;
+}

@@ -1,0 +1,253 @@
+/* ringctl_args.c - the command line into struct options.
+ *
+ * All commands share one table of options, and each says which of them it has (ringctl.c): an option means the same
+ * everywhere, and one that a command does not have is an error instead of being passed over. Options may stand anywhere
+ * on the line. The value of each is checked here as far as that can be done without the daemon, which has the last
+ * word.
+ */
+#include "ringctl.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_INTERVAL_NS INT64_C(200000000)
+#define FIRST_POSITION_MAX  (UINT64_C(1) << 62)
+
+static const struct option long_options[] = {
+    {"socket", required_argument, NULL, RINGCTL_OPTION_SOCKET},
+    {"json", no_argument, NULL, RINGCTL_OPTION_JSON},
+    {"help", no_argument, NULL, RINGCTL_OPTION_HELP},
+    {"version", no_argument, NULL, RINGCTL_OPTION_VERSION},
+    {"size", required_argument, NULL, RINGCTL_OPTION_SIZE},
+    {"policy", required_argument, NULL, RINGCTL_OPTION_POLICY},
+    {"max-record", required_argument, NULL, RINGCTL_OPTION_MAX_RECORD},
+    {"time", required_argument, NULL, RINGCTL_OPTION_TIME},
+    {"hold", no_argument, NULL, RINGCTL_OPTION_HOLD},
+    {"mode", required_argument, NULL, RINGCTL_OPTION_MODE},
+    {"first-position", required_argument, NULL, RINGCTL_OPTION_FIRST_POSITION},
+    {"interval", required_argument, NULL, RINGCTL_OPTION_INTERVAL},
+    {"timeout", required_argument, NULL, RINGCTL_OPTION_TIMEOUT},
+    {"type", required_argument, NULL, RINGCTL_OPTION_TYPE},
+    {"level", required_argument, NULL, RINGCTL_OPTION_LEVEL},
+    {"binary", no_argument, NULL, RINGCTL_OPTION_BINARY},
+    {"from", required_argument, NULL, RINGCTL_OPTION_FROM},
+    {"count", required_argument, NULL, RINGCTL_OPTION_COUNT},
+    {"lossless", no_argument, NULL, RINGCTL_OPTION_LOSSLESS},
+    {"no-wait", no_argument, NULL, RINGCTL_OPTION_NO_WAIT},
+    {NULL, 0, NULL, 0},
+};
+
+static int usage(const char *what, const char *about, const char *allowed)
+{
+    fprintf(stderr, "ringctl: %s '%s': %s; see 'ringctl help'\n", what, about, allowed);
+    return RINGCTL_USAGE;
+}
+
+static int bad_value(int id, const char *value, const char *allowed)
+{
+    fprintf(stderr, "ringctl: --%s '%s': %s\n", long_options[id].name, value, allowed);
+    return RINGCTL_USAGE;
+}
+
+/* Options that take a number of a small type. */
+static int set_number(int id, const char *value, uint64_t min, uint64_t max, uint64_t *out)
+{
+    uint64_t number;
+    if (parse_number(value, max, &number) != 0 || number < min) {
+        char allowed[80];
+        snprintf(allowed, sizeof allowed, "give a whole number from %llu to %llu", (unsigned long long)min,
+                 (unsigned long long)max);
+        return bad_value(id, value, allowed);
+    }
+    *out = number;
+    return 0;
+}
+
+static int set_size(int id, const char *value, uint64_t max, uint64_t *out)
+{
+    uint64_t bytes;
+    if (parse_size(value, max, &bytes) != 0 || bytes == 0)
+        return bad_value(id, value, "give a number of bytes from 1, with K, M or G for larger units, as in 64K or 16M");
+    *out = bytes;
+    return 0;
+}
+
+static int set_duration(int id, const char *value, int64_t *out)
+{
+    if (parse_duration(value, out) != 0)
+        return bad_value(id, value, "give a time such as 0, 500ms, 2s or 1m");
+    return 0;
+}
+
+/* Options of create. */
+static int set_ring_option(int id, const char *value, struct ringd_ring_options *ring)
+{
+    uint64_t number = 0;
+    int result = 0;
+    switch (id) {
+    case RINGCTL_OPTION_SIZE:
+        return set_size(id, value, UINT64_MAX, &ring->size);
+    case RINGCTL_OPTION_MAX_RECORD:
+        result = set_size(id, value, UINT32_MAX, &number);
+        ring->max_record = (uint32_t)number;
+        return result;
+    case RINGCTL_OPTION_FIRST_POSITION:
+        return set_number(id, value, 0, FIRST_POSITION_MAX, &ring->first_position);
+    case RINGCTL_OPTION_POLICY:
+        return parse_policy(value, &ring->policy) == 0 ? 0 : bad_value(id, value, "give lossless, drop or overwrite");
+    case RINGCTL_OPTION_TIME:
+        return parse_time(value, &ring->time) == 0 ? 0 : bad_value(id, value, "give none, monotonic or tsc");
+    case RINGCTL_OPTION_HOLD:
+        ring->hold = 1;
+        return 0;
+    default: /* RINGCTL_OPTION_MODE */
+        return parse_mode(value, &ring->mode) == 0
+                   ? 0
+                   : bad_value(id, value,
+                               "give rights in octal, from 1 to 777, as in 0640 (4 read, 2 write, 1 lossless)");
+    }
+}
+
+/* Options of write and tail. */
+static int set_stream_option(int id, const char *value, struct options *options)
+{
+    uint64_t number = 0;
+    int result = 0;
+    switch (id) {
+    case RINGCTL_OPTION_TIMEOUT:
+        return set_duration(id, value, &options->timeout_ns);
+    case RINGCTL_OPTION_TYPE:
+        result = set_number(id, value, 0, UINT16_MAX, &number);
+        options->type = (uint16_t)number;
+        return result;
+    case RINGCTL_OPTION_LEVEL:
+        result = set_number(id, value, 0, UINT8_MAX, &number);
+        options->level = (uint8_t)number;
+        return result;
+    case RINGCTL_OPTION_FROM:
+        return parse_from(value, &options->start, &options->position) == 0
+                   ? 0
+                   : bad_value(id, value, "give oldest, now or a position as 'ringctl tail --json' shows it");
+    case RINGCTL_OPTION_COUNT:
+        return set_number(id, value, 0, RINGCTL_NO_COUNT - 1, &options->count);
+    case RINGCTL_OPTION_BINARY:
+        options->binary = true;
+        return 0;
+    case RINGCTL_OPTION_LOSSLESS:
+        options->lossless = true;
+        return 0;
+    default: /* RINGCTL_OPTION_NO_WAIT */
+        options->no_wait = true;
+        return 0;
+    }
+}
+
+static int set_option(int id, const char *value, struct options *options)
+{
+    if (id >= RINGCTL_OPTION_SIZE && id <= RINGCTL_OPTION_FIRST_POSITION)
+        return set_ring_option(id, value, &options->ring);
+    switch (id) {
+    case RINGCTL_OPTION_SOCKET:
+        if (value[0] == '\0')
+            return bad_value(id, value, "give the path of ringd's socket");
+        return setenv("RINGD_SOCKET", value, 1) == 0 ? 0 : bad_value(id, value, "no memory");
+    case RINGCTL_OPTION_JSON:
+        options->json = true;
+        return 0;
+    case RINGCTL_OPTION_HELP:
+    case RINGCTL_OPTION_VERSION:
+        return 0; /* find_command */
+    case RINGCTL_OPTION_INTERVAL:
+        return set_duration(id, value, &options->interval_ns);
+    default:
+        return set_stream_option(id, value, options);
+    }
+}
+
+/* Every option on the line; *used gets a bit for each. */
+static int parse_options(int argc, char **argv, struct options *options, uint32_t *used)
+{
+    int id;
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
+        if (id == '?')
+            return usage("option", argv[optind - 1], "there is no such option, or it takes no value");
+        if (id == ':')
+            return usage("option", argv[optind - 1], "its value is missing");
+        id = id == 'h' ? RINGCTL_OPTION_HELP : id == 'V' ? RINGCTL_OPTION_VERSION : id;
+        int result = set_option(id, optarg, options);
+        if (result != 0)
+            return result;
+        *used |= UINT32_C(1) << id;
+    }
+    return 0;
+}
+
+static int find_command(const char *word, uint32_t used, const struct command **command)
+{
+    if ((used & (UINT32_C(1) << RINGCTL_OPTION_HELP)) != 0)
+        word = "help";
+    else if ((used & (UINT32_C(1) << RINGCTL_OPTION_VERSION)) != 0)
+        word = "version";
+    if (word == NULL) {
+        fprintf(stderr, "ringctl: no command was given; see 'ringctl help'\n");
+        return RINGCTL_USAGE;
+    }
+    *command = command_find(word);
+    return *command != NULL ? 0 : usage("command", word, "there is no such command");
+}
+
+static int check_options(const struct command *command, uint32_t used)
+{
+    for (int id = 0; long_options[id].name != NULL; id++) {
+        if ((used & ~command->options & (UINT32_C(1) << id)) != 0) {
+            fprintf(stderr, "ringctl: %s has no option --%s; see 'ringctl help'\n", command->word,
+                    long_options[id].name);
+            return RINGCTL_USAGE;
+        }
+    }
+    return 0;
+}
+
+static int check_combination(const struct options *options)
+{
+    if (options->json && options->binary && strcmp(options->command, "tail") == 0) {
+        fprintf(stderr, "ringctl: tail: --json and --binary are two forms of output; give one of them\n");
+        return RINGCTL_USAGE;
+    }
+    return 0;
+}
+
+static int check_name(const struct command *command, int count, char **words, struct options *options)
+{
+    if (command->name == RINGCTL_NAME_NEEDED && count == 0) {
+        fprintf(stderr, "ringctl: %s: the name of a ring is missing; see 'ringctl help'\n", command->word);
+        return RINGCTL_USAGE;
+    }
+    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : 1;
+    if (count > allowed)
+        return usage(command->word, words[allowed], "one word too many");
+    options->name = count > 0 ? words[0] : NULL;
+    return 0;
+}
+
+int args_parse(int argc, char **argv, struct options *options, const struct command **command)
+{
+    *options = (struct options){
+        .interval_ns = DEFAULT_INTERVAL_NS, .timeout_ns = RINGCTL_WAIT_FOREVER, .count = RINGCTL_NO_COUNT};
+    uint32_t used = 0;
+    int result = parse_options(argc, argv, options, &used);
+    if (result == 0)
+        result = find_command(argv[optind], used, command);
+    if (result != 0)
+        return result;
+    options->command = (*command)->word;
+    if ((*command)->options == UINT32_MAX) /* help and version take what else is on the line */
+        return 0;
+    result = check_options(*command, used);
+    if (result == 0)
+        result = check_name(*command, argc - optind - 1, argv + optind + 1, options);
+    return result == 0 ? check_combination(options) : result;
+}

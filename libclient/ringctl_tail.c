@@ -1,0 +1,147 @@
+/* ringctl_tail.c - tail: the records of a ring, on standard output.
+ *
+ * What holds true: what is on standard output is exactly the payloads in ring order, as ringctl_record.c forms them;
+ * what is missing is told on standard error at the place where it is missing, with its exact count, and in the exit
+ * code. Everything that was read has been written out before tail waits, and before it ends in whatever way; a lossless
+ * tail gives records back to the ring only when it has a copy of them.
+ *
+ * Unless --lossless is given tail is an observer: it can change nothing, and nobody waits for it.
+ */
+#include "ringctl.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define BATCH_RECORDS 256
+#define OUTPUT_BYTES  (1u << 18)
+
+struct tail_job {
+    const struct options *options;
+    struct ringd_reader *reader;
+    struct output output;
+    uint64_t remaining; /* of --count */
+    uint64_t lost, gaps;
+    bool evicted;
+    struct ringd_record records[BATCH_RECORDS];
+};
+
+static int next_until(struct tail_job *job, int64_t deadline, size_t *count)
+{
+    size_t max = job->remaining < BATCH_RECORDS ? (size_t)job->remaining : BATCH_RECORDS;
+    ringd_reader_deadline(job->reader, deadline);
+    return ringd_next_many(job->reader, job->records, max, count);
+}
+
+/* What is there at once; else writes out what has been read, and waits. (After a failure of the output it does not
+ * matter which result ends the loop.) */
+static int next(struct tail_job *job, size_t *count)
+{
+    int result = next_until(job, RINGD_NO_WAIT, count);
+    if (result != RINGD_WOULD_BLOCK || job->options->no_wait)
+        return result;
+    return output_flush(&job->output) == 0 ? next_until(job, RINGD_FOREVER, count) : RINGD_END;
+}
+
+static void tell_eviction(struct tail_job *job)
+{
+    job->evicted = true;
+    say(job->options,
+        "ringd took the right from this reader that writers wait for it; the last %d records may be damaged "
+        "and later ones may be lost",
+        BATCH_RECORDS);
+}
+
+static void deliver(struct tail_job *job, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        record_put(&job->output, job->options, &job->records[i]);
+    if (job->remaining != RINGCTL_NO_COUNT)
+        job->remaining -= count;
+    if (ringd_release(job->reader) == RINGD_EVICTED)
+        tell_eviction(job);
+}
+
+/* The records before the gap are out before it is told, so that a terminal shows it in its place. */
+static void tell_gap(struct tail_job *job)
+{
+    const struct ringd_record *gap = &job->records[0];
+    output_flush(&job->output);
+    job->lost += gap->lost;
+    job->gaps++;
+    say(job->options, "%llu records of writer %u are lost here: overwritten before they were read",
+        (unsigned long long)gap->lost, gap->writer);
+}
+
+/* Until there is a reason to end: RINGD_OK (enough, or asked to stop), RINGD_WOULD_BLOCK (--no-wait), RINGD_END, or a
+ * negative errno. A failed output ends it too, see output.error. */
+static int read_ring(struct tail_job *job)
+{
+    while (job->remaining > 0 && stop_signal() == 0 && job->output.error == 0) {
+        size_t count = 0;
+        int result = next(job, &count);
+        switch (result) {
+        case RINGD_OK:
+            deliver(job, count);
+            break;
+        case RINGD_GAP:
+            tell_gap(job);
+            break;
+        case RINGD_EVICTED:
+            tell_eviction(job);
+            break;
+        case -EINTR:
+            break; /* the loop looks for the signal */
+        default:
+            return result;
+        }
+    }
+    return RINGD_OK;
+}
+
+static int report(struct tail_job *job, int result)
+{
+    output_flush(&job->output);
+    int code = job->lost > 0 || job->evicted ? RINGCTL_GAP : RINGCTL_DONE;
+    if (job->gaps > 1) {
+        say(job->options, "%llu records are lost in all, in %llu places", (unsigned long long)job->lost,
+            (unsigned long long)job->gaps);
+    }
+    if (job->output.error != 0)
+        return output_exit(job->options, &job->output, code);
+    if (result == RINGD_END)
+        say(job->options, "the ring was removed, and all that was in it has been read");
+    return result < 0 ? say_failure(job->options, result) : code;
+}
+
+static int open_reader(const struct options *options, struct ringd_reader **reader)
+{
+    struct ringd *ring;
+    struct ringd_reader_options wanted = {.mode = options->lossless ? RINGD_READ_LOSSLESS : RINGD_READ_OBSERVE,
+                                          .start = options->start,
+                                          .position = options->position};
+    int result = ringd_open(&ring, options->name);
+    if (result == 0) {
+        result = ringd_reader_open(reader, ring, &wanted);
+        ringd_close(ring);
+    }
+    return result;
+}
+
+int command_tail(const struct options *options)
+{
+    struct tail_job job = {.options = options, .remaining = options->count};
+    int result = output_init(&job.output, STDOUT_FILENO, OUTPUT_BYTES);
+    if (result == 0)
+        result = open_reader(options, &job.reader);
+    int code;
+    if (result == 0) {
+        stop_install();
+        result = read_ring(&job);
+        code = report(&job, result);
+    } else {
+        code = say_call_failure(options, result);
+    }
+    ringd_reader_close(job.reader);
+    output_deinit(&job.output);
+    return code;
+}

@@ -1,0 +1,251 @@
+/* segment.c - checks a segment's header and maps the segment; what holds afterwards is described in segment.h. */
+#define _GNU_SOURCE
+#include "segment.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ringd.h"
+
+#define PAGE_BYTES UINT64_C(4096)
+
+static uint64_t round_up(uint64_t value, uint64_t power_of_two)
+{
+    return (value + power_of_two - 1) & ~(power_of_two - 1);
+}
+
+uint64_t segment_max_grant(uint64_t max_record)
+{
+    return round_up(sizeof(struct ringd_record_header) + max_record, RINGD_UNIT);
+}
+
+uint64_t segment_data_offset(uint32_t lane_count)
+{
+    return round_up(RINGD_LANES_OFFSET + lane_count * sizeof(struct ringd_lane), PAGE_BYTES);
+}
+
+uint64_t segment_readers_bytes(uint32_t lane_count)
+{
+    return RINGD_CURSORS_OFFSET + (uint64_t)lane_count * RINGD_READERS_MAX * sizeof(struct ringd_cursor);
+}
+
+static bool sizes_fit(const struct ringd_segment_header *h)
+{
+    return h->data_bytes >= RINGD_SIZE_MIN && h->data_bytes <= RINGD_SIZE_MAX &&
+           (h->data_bytes & (h->data_bytes - 1)) == 0 && h->lane_count >= 1 && h->lane_count <= RINGD_LANES_MAX &&
+           h->max_record >= 1 && h->max_record <= h->data_bytes / 64 &&
+           h->max_grant == segment_max_grant(h->max_record);
+}
+
+static bool places_fit(const struct ringd_segment_header *h, uint64_t segment_bytes, uint64_t readers_bytes)
+{
+    return h->lanes_offset == RINGD_LANES_OFFSET && h->lane_bytes == sizeof(struct ringd_lane) &&
+           h->data_offset == segment_data_offset(h->lane_count) &&
+           h->segment_bytes == h->data_offset + h->lane_count * h->data_bytes && h->segment_bytes <= segment_bytes &&
+           h->readers_offset == 0 && h->readers_bytes == segment_readers_bytes(h->lane_count) &&
+           h->readers_bytes <= readers_bytes && h->readers_max == RINGD_READERS_MAX;
+}
+
+static bool choices_fit(const struct ringd_segment_header *h)
+{
+    return h->policy >= RINGD_LOSSLESS && h->policy <= RINGD_OVERWRITE && h->time_source <= RINGD_TIME_TSC &&
+           h->first_position % RINGD_UNIT == 0 && memchr(h->name, 0, sizeof h->name) != NULL;
+}
+
+static void copy_geometry(const struct ringd_segment_header *h, struct geometry *g)
+{
+    *g = (struct geometry){
+        .ring_id = h->ring_id,
+        .segment_bytes = h->segment_bytes,
+        .readers_bytes = h->readers_bytes,
+        .data_offset = h->data_offset,
+        .data_bytes = h->data_bytes,
+        .max_grant = h->max_grant,
+        .head_room = (RINGD_WRITERS_PER_LANE + 1) * h->max_grant,
+        .stamp_key = h->stamp_key,
+        .first_position = h->first_position,
+        .generation = h->generation,
+        .created_ns = h->created_ns,
+        .ticks_per_second = h->ticks_per_second,
+        .lane_count = h->lane_count,
+        .lane_bytes = h->lane_bytes,
+        .max_record = h->max_record,
+        .policy = h->policy,
+        .time_source = h->time_source,
+        .hold = h->flags & RINGD_SEGMENT_HOLD,
+    };
+    memcpy(g->name, h->name, sizeof g->name);
+}
+
+int segment_validate(const struct ringd_segment_header *header, uint64_t segment_bytes, uint64_t readers_bytes,
+                     struct geometry *geometry)
+{
+    if (atomic_load_explicit(&header->magic, memory_order_relaxed) != RINGD_MAGIC)
+        return -EBADMSG;
+    if (header->layout_version != RINGD_LAYOUT_VERSION)
+        return -EPROTONOSUPPORT;
+    if (!sizes_fit(header) || !places_fit(header, segment_bytes, readers_bytes) || !choices_fit(header))
+        return -EBADMSG;
+    copy_geometry(header, geometry);
+    return 0;
+}
+
+/* Mappings are private to this process: a child gets none, so the kernel's evidence of death stays with the parent. */
+static int map_bytes(void *at, size_t bytes, int protection, int fd, uint64_t offset, void **map)
+{
+    int flags = MAP_SHARED | (at != NULL ? MAP_FIXED : 0);
+    void *address = mmap(at, bytes, protection, flags, fd, (off_t)offset);
+
+    if (address == MAP_FAILED)
+        return -errno;
+    *map = address;
+    if (madvise(address, bytes, MADV_DONTFORK) != 0 || madvise(address, bytes, MADV_DONTDUMP) != 0)
+        return -errno;
+    return 0;
+}
+
+/* The header is copied in one go and only the copy is looked at: who may write the segment may write its header. */
+static int copy_header(const void *map, struct ringd_segment_header *copy)
+{
+    const struct ringd_segment_header *shared = map;
+
+    if (atomic_load_explicit(&shared->magic, memory_order_acquire) != RINGD_MAGIC)
+        return -EBADMSG;
+    memcpy(copy, shared, sizeof *copy);
+    return 0;
+}
+
+static int object_bytes(int fd, uint64_t at_least, uint64_t *bytes)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) != 0)
+        return -errno;
+    if (status.st_size < 0 || (uint64_t)status.st_size < at_least)
+        return -EBADMSG;
+    *bytes = (uint64_t)status.st_size;
+    return 0;
+}
+
+static int map_control(struct segment *segment, int segment_fd, uint64_t segment_bytes, uint64_t readers_bytes,
+                       int protection)
+{
+    struct ringd_segment_header header;
+    uint64_t control_bytes = segment_data_offset(1);
+    int result = map_bytes(NULL, control_bytes, protection, segment_fd, 0, &segment->control_map);
+
+    if (segment->control_map != NULL)
+        segment->control_map_bytes = control_bytes;
+    if (result == 0)
+        result = copy_header(segment->control_map, &header);
+    if (result == 0)
+        result = segment_validate(&header, segment_bytes, readers_bytes, &segment->geometry);
+    if (result < 0 || segment->geometry.data_offset == control_bytes)
+        return result;
+
+    /* More than one lane: the control part is longer than what was mapped to look at the header. */
+    munmap(segment->control_map, control_bytes);
+    segment->control_map = NULL;
+    result = map_bytes(NULL, segment->geometry.data_offset, protection, segment_fd, 0, &segment->control_map);
+    segment->control_map_bytes = segment->control_map != NULL ? segment->geometry.data_offset : 0;
+    return result;
+}
+
+static int map_readers(struct segment *segment, int readers_fd, int protection)
+{
+    int result = map_bytes(NULL, segment->geometry.readers_bytes, protection, readers_fd, 0, &segment->readers_map);
+
+    if (segment->readers_map != NULL)
+        segment->readers_map_bytes = segment->geometry.readers_bytes;
+    if (result < 0)
+        return result;
+    segment->readers = segment->readers_map;
+    return segment->readers->ring_id == segment->geometry.ring_id ? 0 : -EBADMSG;
+}
+
+/* Each lane's data twice, back to back, inside one reserved range of addresses. */
+static int map_data(struct segment *segment, int segment_fd, int protection)
+{
+    const struct geometry *g = &segment->geometry;
+    size_t bytes = 2 * g->data_bytes * g->lane_count;
+    unsigned char *range = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (range == MAP_FAILED)
+        return -errno;
+    segment->data_map = range;
+    segment->data_map_bytes = bytes;
+    for (uint32_t half = 0; half < 2 * g->lane_count; half++) {
+        void *map = NULL;
+        uint64_t offset = g->data_offset + half / 2 * g->data_bytes;
+        int result = map_bytes(range + half * g->data_bytes, g->data_bytes, protection, segment_fd, offset, &map);
+
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+static int map_objects(struct segment *segment, int segment_fd, int readers_fd, enum segment_grade grade)
+{
+    int segment_protection = grade == SEGMENT_WRITER ? PROT_READ | PROT_WRITE : PROT_READ;
+    int readers_protection = grade == SEGMENT_OBSERVER ? PROT_READ : PROT_READ | PROT_WRITE;
+    uint64_t segment_bytes, readers_bytes;
+    int result = object_bytes(segment_fd, segment_data_offset(1), &segment_bytes);
+
+    if (result == 0)
+        result = object_bytes(readers_fd, segment_readers_bytes(1), &readers_bytes);
+    if (result == 0)
+        result = map_control(segment, segment_fd, segment_bytes, readers_bytes, segment_protection);
+    if (result == 0)
+        result = map_readers(segment, readers_fd, readers_protection);
+    if (result == 0)
+        result = map_data(segment, segment_fd, segment_protection);
+    return result;
+}
+
+int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum segment_grade grade)
+{
+    int result;
+
+    *segment = (struct segment){0};
+    result = map_objects(segment, segment_fd, readers_fd, grade);
+    if (result < 0) {
+        segment_unmap(segment);
+        return result;
+    }
+    segment->control = (void *)((unsigned char *)segment->control_map + RINGD_CONTROL_OFFSET);
+    segment->lanes = (unsigned char *)segment->control_map + RINGD_LANES_OFFSET;
+    segment->reader_slots = (void *)((unsigned char *)segment->readers_map + RINGD_SLOTS_OFFSET);
+    segment->cursors = (void *)((unsigned char *)segment->readers_map + RINGD_CURSORS_OFFSET);
+    segment->data = segment->data_map;
+    return 0;
+}
+
+void segment_unmap(struct segment *segment)
+{
+    if (segment->data_map != NULL)
+        munmap(segment->data_map, segment->data_map_bytes);
+    if (segment->readers_map != NULL)
+        munmap(segment->readers_map, segment->readers_map_bytes);
+    if (segment->control_map != NULL)
+        munmap(segment->control_map, segment->control_map_bytes);
+    *segment = (struct segment){0};
+}
+
+struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane)
+{
+    return (struct ringd_lane *)(void *)(segment->lanes + (size_t)lane * segment->geometry.lane_bytes);
+}
+
+unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane)
+{
+    return segment->data + 2 * (size_t)lane * segment->geometry.data_bytes;
+}
+
+struct ringd_cursor *segment_cursor(const struct segment *segment, uint32_t lane, uint32_t reader)
+{
+    return &segment->cursors[(size_t)lane * RINGD_READERS_MAX + reader];
+}

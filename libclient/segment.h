@@ -1,0 +1,90 @@
+/* segment.h - a mapped ring: validated once, its geometry kept in private memory.
+ *
+ * segment_map() takes descriptors, copies the header, checks every figure against the sizes of the mappings and against
+ * each other, and maps the data twice, back to back, so that every record is contiguous. After that nobody reads the
+ * header again: `geometry` is ours, the pointers lead into shared memory, and whatever is loaded through them is input.
+ *
+ * Called by client.c for each context (a context has its own mappings and loses them when it closes), by the daemon for
+ * each ring it keeps, and by tests.
+ */
+#ifndef LIBCLIENT_SEGMENT_H
+#define LIBCLIENT_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ringd_segment.h"
+
+/* What may be written through a mapping; the descriptors must allow it. */
+enum segment_grade {
+    SEGMENT_OBSERVER, /* nothing */
+    SEGMENT_READER,   /* the readers' object */
+    SEGMENT_WRITER,   /* everything; also the daemon's grade */
+};
+
+/* Private, checked copy of the header. Sizes in bytes. */
+struct geometry {
+    uint64_t ring_id;
+    uint64_t segment_bytes;
+    uint64_t readers_bytes;
+    uint64_t data_offset;
+    uint64_t data_bytes;
+    uint64_t max_grant;
+    uint64_t head_room; /* RINGD_WRITERS_PER_LANE + 1 grants */
+    uint64_t stamp_key;
+    uint64_t first_position;
+    uint64_t generation;
+    uint64_t created_ns;
+    uint64_t ticks_per_second;
+    uint32_t lane_count;
+    uint32_t lane_bytes;
+    uint32_t max_record;
+    uint32_t policy;
+    uint32_t time_source;
+    bool hold;
+    char name[RINGD_NAME_BYTES];
+};
+
+struct segment {
+    struct geometry geometry;
+    struct ringd_control *control;
+    struct ringd_readers_header *readers;
+    struct ringd_reader_slot *reader_slots; /* RINGD_READERS_MAX */
+    struct ringd_cursor *cursors;           /* [lane][RINGD_READERS_MAX] */
+    unsigned char *lanes;
+    unsigned char *data; /* lane 0: data_bytes, twice */
+
+    /* what to unmap */
+    void *control_map;
+    size_t control_map_bytes;
+    void *readers_map;
+    size_t readers_map_bytes;
+    void *data_map;
+    size_t data_map_bytes;
+};
+
+/* The most one addition may take for records of up to max_record bytes: a header, rounded up. */
+uint64_t segment_max_grant(uint64_t max_record);
+
+/* The bytes that a segment with this geometry has: where its data begins and ends. */
+uint64_t segment_data_offset(uint32_t lane_count);
+uint64_t segment_readers_bytes(uint32_t lane_count);
+
+/* Checks the copy of a header against the real sizes of the objects and fills *geometry. 0, -EPROTONOSUPPORT (another
+ * layout version), -EBADMSG (not a ring, or figures that do not fit together). */
+int segment_validate(const struct ringd_segment_header *header, uint64_t segment_bytes, uint64_t readers_bytes,
+                     struct geometry *geometry);
+
+/* Maps and validates. The mappings are not inherited by children and not dumped. *segment is empty after a failure. 0,
+ * as segment_validate, or the errno of fstat or mmap. The descriptors stay the caller's. */
+int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum segment_grade grade);
+
+/* An empty (zeroed) segment is allowed. */
+void segment_unmap(struct segment *segment);
+
+struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane);
+unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane);
+struct ringd_cursor *segment_cursor(const struct segment *segment, uint32_t lane, uint32_t reader);
+
+#endif

@@ -1,0 +1,49 @@
+/* wake.c - eventcounts on futexes; the argument for them is in wake.h. */
+#define _GNU_SOURCE
+#include "wake.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+uint32_t wake_announce(_Atomic uint32_t *word)
+{
+    return atomic_fetch_or_explicit(word, WAKE_SLEEPING, memory_order_seq_cst) | WAKE_SLEEPING;
+}
+
+int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns)
+{
+    struct timespec until = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
+    const struct timespec *timeout = deadline_ns == INT64_MAX ? NULL : &until;
+
+    /* WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC. */
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, timeout, NULL, FUTEX_BITSET_MATCH_ANY) == 0)
+        return 0;
+    return errno == EAGAIN ? 0 : -errno;
+}
+
+bool wake_all(_Atomic uint32_t *word)
+{
+    uint32_t value = atomic_load_explicit(word, memory_order_seq_cst);
+
+    if (!(value & WAKE_SLEEPING))
+        return false;
+    /* Failure: another waker has moved the count on and wakes those who announced before that. */
+    if (!atomic_compare_exchange_strong_explicit(word, &value, value + 1, memory_order_seq_cst, memory_order_relaxed))
+        return false;
+    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    return true;
+}
+
+int64_t wake_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}

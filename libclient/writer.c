@@ -1,0 +1,434 @@
+/* writer.c - the public calls of a writer: write, reserve and commit, batches.
+ *
+ * All of them are the same three steps: writer_grant (room for a number of bytes), records put into it with the stamp
+ * of the first one last, ring_finish. What a grant has and its records do not use is stamped as padding, so that the
+ * stamps alone lead through the ring. A grant is in or out as a whole (R4): readers stop at the first stamp that is not
+ * there, and the first is stored last.
+ *
+ * An ordinary write costs two locked instructions, see the head of ring.h; the slot's counters are plain stores to the
+ * writer's own line.
+ */
+#define _GNU_SOURCE
+#include "writer.h"
+
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "wake.h"
+
+#define WRITEV_MAX 1024
+
+/* Between two looks while a cursor that makes no sense holds the ring. */
+#define SUSPICION_PAUSE_NS 2000000
+
+/* ---- opening and closing --------------------------------------------------------------------------------------- */
+
+static void read_counters(const struct ringd_writer *w, struct ringd_writer_counters *c)
+{
+    const struct ringd_writer_slot *slot = w->ring.slot;
+
+    *c = (struct ringd_writer_counters){
+        .offered = atomic_load_explicit(&slot->offered, memory_order_relaxed),
+        .committed = atomic_load_explicit(&slot->sequence, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&slot->bytes, memory_order_relaxed),
+        .aborted = atomic_load_explicit(&slot->aborted, memory_order_relaxed),
+        .refused = atomic_load_explicit(&slot->refused, memory_order_relaxed),
+        .dropped_full = atomic_load_explicit(&slot->dropped_full, memory_order_relaxed),
+        .dropped_stalled = atomic_load_explicit(&slot->dropped_stalled, memory_order_relaxed),
+        .waited = atomic_load_explicit(&slot->waited, memory_order_relaxed),
+    };
+}
+
+int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
+               const struct ringd_writer_options *options)
+{
+    static const struct ringd_writer_options defaults;
+    const struct ringd_writer_options *o = options != NULL ? options : &defaults;
+    struct ringd_writer *w = handle_new(sizeof *w);
+
+    *writer = w;
+    if (w == NULL)
+        return -ENOMEM;
+    w->alive = HANDLE_ALIVE;
+    w->origin = slot | incarnation << RINGD_ORIGIN_WRITER_BITS;
+    w->label = o->type | (uint32_t)o->level << 16;
+    w->time_source = segment->geometry.time_source;
+    w->max_record = segment->geometry.max_record;
+    w->drops = segment->geometry.policy == RINGD_DROP;
+    w->deadline = o->deadline;
+    ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
+    read_counters(w, &w->base);
+    return 0;
+}
+
+int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options)
+{
+    struct attachment *attachment;
+    int result = attachment_new(&attachment, ring, RINGD_CONTEXT_WRITER, 0, 0);
+
+    *writer = NULL;
+    if (result < 0)
+        return result;
+    result = writer_new(writer, &attachment->segment, attachment->slot, attachment->incarnation, options);
+    if (result < 0) {
+        attachment_free(attachment);
+        return client_fail(result, "no memory for a writer's handle");
+    }
+    (*writer)->attachment = attachment;
+    return 0;
+}
+
+void ringd_writer_close(struct ringd_writer *writer)
+{
+    if (writer == NULL)
+        return;
+    if (writer->alive == HANDLE_ALIVE) {
+        if (writer->ring.grant != 0)
+            ringd_abort(writer);
+        attachment_free(writer->attachment);
+    }
+    handle_free(writer, sizeof *writer);
+}
+
+int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
+{
+    if (writer->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    writer->deadline = deadline_ns;
+    return RINGD_OK;
+}
+
+int ringd_writer_label(struct ringd_writer *writer, uint16_t type, uint8_t level)
+{
+    if (writer->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    writer->label = type | (uint32_t)level << 16;
+    return RINGD_OK;
+}
+
+int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_counters *counters)
+{
+    const struct ringd_writer_counters *base = &writer->base;
+    struct ringd_writer_counters now;
+
+    if (writer->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    read_counters(writer, &now);
+    *counters = (struct ringd_writer_counters){
+        .offered = now.offered - base->offered,
+        .committed = now.committed - base->committed,
+        .bytes = now.bytes - base->bytes,
+        .aborted = now.aborted - base->aborted,
+        .refused = now.refused - base->refused,
+        .dropped_full = now.dropped_full - base->dropped_full,
+        .dropped_stalled = now.dropped_stalled - base->dropped_stalled,
+        .waited = now.waited - base->waited,
+    };
+    return RINGD_OK;
+}
+
+/* ---- a grant --------------------------------------------------------------------------------------------------- */
+
+/* No room: refused or dropped, by the ring's policy and the reason. */
+static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
+{
+    struct ringd_writer_slot *slot = w->ring.slot;
+
+    if (!w->drops) {
+        ring_count(&slot->refused, records);
+        return RINGD_FULL;
+    }
+    ring_count(shortage == RING_FULL_READER ? &slot->dropped_full : &slot->dropped_stalled, records);
+    return RINGD_DROPPED;
+}
+
+/* A lossless reader's cursor makes no sense and holds the ring. Only the daemon can put that reader out; it takes some
+ * microseconds, or for ever if there is no daemon. */
+static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
+{
+    _Atomic uint32_t *space = &w->ring.ring.waits->space;
+    int64_t pause = wake_now() + SUSPICION_PAUSE_NS;
+    int result;
+
+    w->ring.suspicious = false;
+    if (w->attachment != NULL)
+        attachment_report_cursor(w->attachment);
+    if (deadline == RINGD_NO_WAIT)
+        return RINGD_OK;
+    result = wake_sleep(space, wake_announce(space), pause < deadline ? pause : deadline);
+    return result == -EINTR ? result : RINGD_OK;
+}
+
+/* When the ring is full, or anything else is out of the ordinary. */
+__attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, uint64_t min, uint64_t want,
+                                                       uint64_t records)
+{
+    enum ring_shortage shortage = RING_FULL_READER;
+    int64_t deadline = w->drops ? RINGD_NO_WAIT : w->deadline;
+    int result;
+
+    for (;;) {
+        int reported = RINGD_OK;
+
+        result = ring_reserve_slow(&w->ring, min, want, deadline, &shortage);
+        if (w->ring.suspicious)
+            reported = writer_report_cursor(w, deadline);
+        else
+            break;
+        if (reported < 0)
+            result = reported;
+        if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
+            break;
+    }
+    if (result == RINGD_FULL)
+        return writer_turn_away(w, records, shortage);
+    if (result < 0)
+        ring_count(&w->ring.slot->refused, records);
+    return result;
+}
+
+/* Opens a grant of `want` bytes, or of at least `min`, for a number of records. */
+static inline int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records)
+{
+    ring_count(&w->ring.slot->offered, records);
+    w->records = records;
+    if (__builtin_expect(ring_reserve_fast(&w->ring, want) == RINGD_OK, 1))
+        return RINGD_OK;
+    return writer_grant_slow(w, min, want, records);
+}
+
+/* ---- records in a grant ---------------------------------------------------------------------------------------- */
+
+static inline uint64_t read_ticks(void)
+{
+#if defined(__x86_64__)
+    unsigned int processor;
+
+    return __builtin_ia32_rdtscp(&processor);
+#elif defined(__aarch64__)
+    uint64_t ticks;
+
+    __asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)wake_now();
+#endif
+}
+
+/* Taken after the addition: so a reader that takes the time and then loads W knows what is below it. */
+static inline uint64_t writer_time(const struct ringd_writer *w)
+{
+    if (__builtin_expect(w->time_source == RINGD_TIME_NONE, 1))
+        return 0;
+    return w->time_source == RINGD_TIME_TSC ? read_ticks() : (uint64_t)wake_now();
+}
+
+/* Everything of a header but the stamp. */
+static inline void fill_header(struct ringd_writer *w, struct ringd_record_header *h, size_t len, uint64_t sequence,
+                               uint64_t time)
+{
+    atomic_store_explicit(&h->length, (uint32_t)len, memory_order_relaxed);
+    atomic_store_explicit(&h->sequence, (uint32_t)sequence, memory_order_relaxed);
+    atomic_store_explicit(&h->origin, w->origin, memory_order_relaxed);
+    atomic_store_explicit(&h->label, w->label, memory_order_relaxed);
+    atomic_store_explicit(&h->time, time, memory_order_relaxed);
+}
+
+static inline void store_stamp(struct ringd_writer *w, uint64_t position, uint64_t state)
+{
+    atomic_store_explicit(&ring_header(&w->ring.ring, position)->stamp,
+                          (position | state) ^ w->ring.ring.stamp_key, memory_order_release); /* C1 */
+}
+
+/* What is left of a grant becomes a record that readers pass over. */
+static void pad(struct ringd_writer *w, uint64_t position, uint64_t bytes)
+{
+    struct ringd_record_header *h = ring_header(&w->ring.ring, position);
+
+    fill_header(w, h, bytes - sizeof *h, 0, 0);
+    store_stamp(w, position, RINGD_STATE_PADDING);
+}
+
+/* The accounts of `records` records, then out. */
+static inline int writer_finish(struct ringd_writer *w, uint64_t records, uint64_t bytes)
+{
+    w->sequence += records;
+    ring_count(&w->ring.slot->bytes, bytes);
+    atomic_store_explicit(&w->ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
+    return ring_finish(&w->ring);
+}
+
+/* Publishes the one record of the open grant. */
+static inline int writer_publish(struct ringd_writer *w, size_t len, uint64_t time)
+{
+    uint64_t place = w->ring.place, used = ring_record_bytes(len);
+
+    fill_header(w, ring_header(&w->ring.ring, place), len, w->sequence, time);
+    if (__builtin_expect(used < w->ring.grant, 0))
+        pad(w, place + used, w->ring.grant - used);
+    store_stamp(w, place, RINGD_STATE_COMMITTED);
+    return writer_finish(w, 1, len);
+}
+
+static inline unsigned char *writer_payload(struct ringd_writer *w)
+{
+    return (unsigned char *)(ring_header(&w->ring.ring, w->ring.place) + 1);
+}
+
+/* ---- the calls ------------------------------------------------------------------------------------------------- */
+
+static inline int writer_ready(const struct ringd_writer *w)
+{
+    if (__builtin_expect(w->alive != HANDLE_ALIVE, 0))
+        return -ECHILD;
+    return __builtin_expect(w->ring.grant != 0, 0) ? -EBUSY : RINGD_OK;
+}
+
+/* Offered and refused at once. */
+static int writer_refuse(struct ringd_writer *w, uint64_t records)
+{
+    ring_count(&w->ring.slot->offered, records);
+    ring_count(&w->ring.slot->refused, records);
+    return -EMSGSIZE;
+}
+
+int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
+{
+    int result = writer_ready(writer);
+    uint64_t time;
+
+    if (__builtin_expect(result != RINGD_OK, 0))
+        return result;
+    if (__builtin_expect(len > writer->max_record, 0))
+        return writer_refuse(writer, 1);
+    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1);
+    if (__builtin_expect(result != RINGD_OK, 0))
+        return result;
+    time = writer_time(writer);
+    memcpy(writer_payload(writer), data, len);
+    return writer_publish(writer, len, time);
+}
+
+int ringd_writev(struct ringd_writer *writer, const struct iovec *pieces, int count)
+{
+    int result = writer_ready(writer);
+    unsigned char *payload;
+    uint64_t len = 0, time;
+
+    if (result != RINGD_OK)
+        return result;
+    if (count < 0 || count > WRITEV_MAX)
+        return -EINVAL;
+    for (int i = 0; i < count && len <= writer->max_record; i++)
+        len = pieces[i].iov_len > writer->max_record ? UINT32_MAX : len + pieces[i].iov_len;
+    if (len > writer->max_record)
+        return writer_refuse(writer, 1);
+    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1);
+    if (result != RINGD_OK)
+        return result;
+    time = writer_time(writer);
+    payload = writer_payload(writer);
+    for (int i = 0; i < count; i++) {
+        memcpy(payload, pieces[i].iov_base, pieces[i].iov_len);
+        payload += pieces[i].iov_len;
+    }
+    return writer_publish(writer, len, time);
+}
+
+/* What `count` records take together; more than any grant if one of them alone is too long. */
+static uint64_t batch_bytes(const struct ringd_writer *w, const struct iovec *records, int count)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (records[i].iov_len > w->max_record)
+            return UINT64_MAX;
+        bytes += ring_record_bytes(records[i].iov_len);
+    }
+    return bytes;
+}
+
+/* Puts the records from the second on; the first one's stamp is the caller's, after everything else. */
+static uint64_t put_batch(struct ringd_writer *w, const struct iovec *records, int count)
+{
+    uint64_t position = w->ring.place, time = writer_time(w), payload_bytes = 0;
+
+    for (int i = 0; i < count; i++) {
+        struct ringd_record_header *h = ring_header(&w->ring.ring, position);
+        size_t len = records[i].iov_len;
+
+        fill_header(w, h, len, w->sequence + (uint64_t)i, time);
+        memcpy(h + 1, records[i].iov_base, len);
+        if (i > 0)
+            store_stamp(w, position, RINGD_STATE_COMMITTED);
+        position += ring_record_bytes(len);
+        payload_bytes += len;
+    }
+    return payload_bytes;
+}
+
+int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, int count)
+{
+    int result = writer_ready(writer);
+    uint64_t bytes;
+
+    if (result != RINGD_OK || count == 0)
+        return result;
+    if (count < 0)
+        return -EINVAL;
+    bytes = batch_bytes(writer, records, count);
+    if (bytes > writer->ring.ring.max_grant)
+        return writer_refuse(writer, (uint64_t)count);
+    result = writer_grant(writer, bytes, bytes, (uint64_t)count);
+    if (result != RINGD_OK)
+        return result;
+    bytes = put_batch(writer, records, count);
+    store_stamp(writer, writer->ring.place, RINGD_STATE_COMMITTED);
+    return writer_finish(writer, (uint64_t)count, bytes);
+}
+
+int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted)
+{
+    int result = writer_ready(writer);
+
+    if (result != RINGD_OK)
+        return result;
+    if (data == NULL || granted == NULL || min > want)
+        return -EINVAL;
+    if (min > writer->max_record)
+        return writer_refuse(writer, 1);
+    if (want > writer->max_record)
+        want = writer->max_record;
+    result = writer_grant(writer, ring_record_bytes(min), ring_record_bytes(want), 1);
+    if (result != RINGD_OK)
+        return result;
+    *data = writer_payload(writer);
+    *granted = writer->ring.grant - sizeof(struct ringd_record_header);
+    if (*granted > want)
+        *granted = want;
+    writer->granted = *granted;
+    writer->time = writer_time(writer);
+    return RINGD_OK;
+}
+
+int ringd_commit(struct ringd_writer *writer, size_t len)
+{
+    if (writer->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    if (writer->ring.grant == 0 || len > writer->granted)
+        return -EINVAL;
+    return writer_publish(writer, len, writer->time);
+}
+
+int ringd_abort(struct ringd_writer *writer)
+{
+    if (writer->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    if (writer->ring.grant == 0)
+        return -EINVAL;
+    pad(writer, writer->ring.place, writer->ring.grant);
+    ring_count(&writer->ring.slot->aborted, writer->records);
+    return ring_finish(&writer->ring);
+}

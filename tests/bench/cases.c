@@ -1,0 +1,215 @@
+/* cases.c - one run of a case: a writer alone, or a stream; see cases.h.
+ *
+ * The parent makes the rings, the roles attach, everybody starts at once, and the time is from the first start to the
+ * last end: for a stream that is when its last reader has checked its last record.
+ *
+ * A writer alone has nobody who checks while it writes. When its time is taken it opens an observer and reads all that
+ * is still in the ring: an unbroken row of its own records that ends with its last one.
+ */
+#include "cases.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "contexts.h"
+#include "latency.h"
+
+#define RING_THERE   "bench-there"
+#define RING_BACK    "bench-back"
+#define RECORDS_MIN  20000.0
+#define LAP_PART     2u /* a half of the ring must still be readable when a writer alone has finished */
+
+struct stream_task {
+    const struct bench_case *bench_case;
+    uint32_t index;
+    bool alone; /* has its processor to itself */
+};
+
+uint64_t case_records(const struct bench_case *bench_case, double wanted)
+{
+    uint64_t unit = CASE_BATCH * CASE_WRITERS;
+
+    if (case_is_latency(bench_case))
+        return latency_rounds(bench_case, wanted);
+    return (uint64_t)((wanted < RECORDS_MIN ? RECORDS_MIN : wanted) / (double)unit) * unit;
+}
+
+/* ---- roles ------------------------------------------------------------------------------------------------------ */
+
+static void records_write(struct bench_writer *writer, enum case_write how, uint64_t count)
+{
+    switch (how) {
+    case CASE_WRITE:
+        while (writer->sequence < count) {
+            if (!bench_write(writer))
+                crew_fail(writer->crew, writer->self, "ringd_write found the ring full without a deadline", 0);
+        }
+        break;
+    case CASE_WRITE_BATCH:
+        while (writer->sequence < count)
+            bench_write_batch(writer);
+        break;
+    case CASE_RESERVE:
+        while (writer->sequence < count)
+            bench_write_reserved(writer);
+        break;
+    }
+}
+
+static void stream_write(struct crew *crew, unsigned self, const void *task)
+{
+    const struct stream_task *stream = task;
+    const struct bench_case *bench_case = stream->bench_case;
+    struct bench_writer writer;
+
+    bench_writer_open(&writer, crew, self, RING_THERE, stream->index, bench_case->bytes, RINGD_FOREVER);
+    crew_ready(crew, self);
+    records_write(&writer, bench_case->write, bench_case->records / bench_case->writers);
+    crew_done(crew, self);
+    bench_writer_close(&writer);
+}
+
+static void stream_read(struct crew *crew, unsigned self, const void *task)
+{
+    const struct stream_task *stream = task;
+    const struct bench_case *bench_case = stream->bench_case;
+    const struct ringd_reader_options options = {
+        .mode = RINGD_READ_LOSSLESS,
+        .start = RINGD_START_OLDEST,
+        .deadline = stream->alone ? RINGD_NO_WAIT : RINGD_FOREVER,
+    };
+    struct bench_reader reader;
+
+    bench_reader_open(&reader, crew, self, RING_THERE, bench_case->writers, bench_case->bytes, &options);
+    crew_ready(crew, self);
+    if (bench_case->read == CASE_NEXT) {
+        while (reader.received < bench_case->records)
+            bench_read(&reader);
+    } else {
+        while (reader.received < bench_case->records)
+            bench_read_many(&reader);
+    }
+    crew_done(crew, self);
+    bench_reader_close(&reader);
+}
+
+/* The newest lap of what one writer alone has written, `count` records. */
+static void lap_check(struct crew *crew, unsigned self, const struct bench_case *bench_case, uint64_t count)
+{
+    const struct ringd_reader_options options = {.mode = RINGD_READ_OBSERVE, .start = RINGD_START_OLDEST};
+    uint64_t lap = CASE_RING_BYTES / LAP_PART / (bench_case->bytes + 64);
+    struct bench_reader reader;
+
+    bench_reader_open(&reader, crew, self, RING_THERE, 1, bench_case->bytes, &options);
+    bench_read_first(&reader);
+    while (bench_read(&reader))
+        ;
+    if (reader.expected[0] != count || reader.received < (lap < count ? lap : count))
+        crew_fail(crew, self, "what is left in the ring does not end with the last record written", 0);
+    bench_reader_close(&reader);
+}
+
+static void alone_write(struct crew *crew, unsigned self, const void *task)
+{
+    const struct bench_case *bench_case = task;
+    struct bench_writer writer;
+
+    bench_writer_open(&writer, crew, self, RING_THERE, 0, bench_case->bytes, RINGD_NO_WAIT);
+    crew_ready(crew, self);
+    records_write(&writer, bench_case->write, bench_case->records);
+    crew_done(crew, self);
+    lap_check(crew, self, bench_case, writer.sequence);
+    bench_writer_close(&writer);
+}
+
+/* ---- the parent's part ------------------------------------------------------------------------------------------ */
+
+/* As the defaults say, but where a batch has to fit. */
+static struct ringd_ring_options ring_options(const struct bench_case *bench_case)
+{
+    struct ringd_ring_options options = {.size = CASE_RING_BYTES, .policy = RINGD_LOSSLESS, .time = bench_case->time};
+    uint32_t batch_bytes = CASE_BATCH * ((bench_case->bytes + 63u) / 32u * 32u);
+
+    if (bench_case->shape == CASE_ALONE)
+        options.policy = RINGD_OVERWRITE;
+    if (bench_case->write == CASE_WRITE_BATCH && batch_bytes > CASE_RING_BYTES / 256)
+        options.max_record = batch_bytes;
+    while (options.max_record > options.size / 64)
+        options.size *= 2;
+    return options;
+}
+
+static int rings_create(const struct bench_case *bench_case, char *failure)
+{
+    const struct ringd_ring_options options = ring_options(bench_case);
+    int result = ringd_create(RING_THERE, &options);
+
+    if (!result && case_is_latency(bench_case))
+        result = ringd_create(RING_BACK, &options);
+    if (result)
+        snprintf(failure, CREW_TEXT, "cannot create a ring: %s", ringd_error());
+    return result;
+}
+
+static int rings_remove(const struct bench_case *bench_case, char *failure)
+{
+    int result = ringd_remove(RING_THERE);
+
+    if (!result && case_is_latency(bench_case))
+        result = ringd_remove(RING_BACK);
+    if (result)
+        snprintf(failure, CREW_TEXT, "cannot remove a ring: %s", ringd_error());
+    return result;
+}
+
+static unsigned stream_roles(const struct bench_case *bench_case, const int cpus[2], struct stream_task *tasks,
+                             struct crew_role *roles)
+{
+    bool alone = bench_case->writers + bench_case->readers == 2;
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < bench_case->readers; i++, count++) {
+        tasks[count] = (struct stream_task){bench_case, i, alone};
+        roles[count] = (struct crew_role){cpus[(i + 1) % 2], stream_read, &tasks[count]};
+    }
+    for (uint32_t i = 0; i < bench_case->writers; i++, count++) {
+        tasks[count] = (struct stream_task){bench_case, i, alone};
+        roles[count] = (struct crew_role){cpus[i % 2], stream_write, &tasks[count]};
+    }
+    return count;
+}
+
+static int records_run(struct crew *crew, const int cpus[2], const struct bench_case *bench_case,
+                       struct case_figures *figures, char *failure)
+{
+    struct crew_role roles[CREW_ROLES] = {{cpus[0], alone_write, bench_case}};
+    struct stream_task tasks[CREW_ROLES];
+    unsigned count = bench_case->shape == CASE_ALONE ? 1 : stream_roles(bench_case, cpus, tasks, roles);
+    int result = crew_run(crew, roles, count, failure);
+
+    if (result)
+        return result;
+    figures->elapsed_ns = crew_elapsed_ns(crew, count);
+    figures->values[0] = figures->elapsed_ns / (double)bench_case->records;
+    if (bench_case->shape == CASE_ALONE || count == 2)
+        figures->share = crew_share(crew, 0); /* the writer alone, or the reader that polls */
+    for (unsigned i = 0; i < count; i++)
+        figures->slept += (double)crew->results[i].slept / (double)bench_case->records;
+    return 0;
+}
+
+int case_run(struct crew *crew, const int cpus[2], const struct bench_case *bench_case, struct case_figures *figures,
+             char *failure)
+{
+    int result = rings_create(bench_case, failure);
+
+    *figures = (struct case_figures){.share = 1};
+    if (result)
+        return result;
+    if (case_is_latency(bench_case))
+        result = latency_run(crew, cpus, bench_case, RING_THERE, RING_BACK, figures, failure);
+    else
+        result = records_run(crew, cpus, bench_case, figures, failure);
+    return result ? result : rings_remove(bench_case, failure);
+}

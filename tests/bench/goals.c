@@ -1,0 +1,163 @@
+/* goals.c - the "must reach" lines; see goals.h.
+ *
+ * Where a promise has two ways (a reader that takes records one by one, or many at once) both are shown and judged by
+ * themselves. Where it has several sizes every size is judged by itself.
+ *
+ * The figures that bind are at the head of the file; everything else only fetches and compares.
+ */
+#include "goals.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "footprint.h"
+
+#define WRITE_XADDS      6.0
+#define LATENCY_HOPS     1.15
+#define ONE_HOPS         0.5
+#define ONE_NS           25.0
+#define ONE_BATCH_HOPS   0.25
+#define ONE_BATCH_NS     14.0
+#define ONE_KIB_GBS      12.0
+#define ONE_KIB_STREAM   0.8
+#define BATCH_SHARE      0.5
+#define MANY_SHARE       0.8
+#define TEXT_BYTES       (64u << 10)
+#define RESIDENT_BYTES   (4u << 20)
+
+__attribute__((format(printf, 3, 4))) static void goal_line(FILE *out, bool reached, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fprintf(out, "  %-11s ", reached ? "reached" : "NOT reached");
+    vfprintf(out, format, arguments);
+    fputc('\n', out);
+    va_end(arguments);
+}
+
+static void writes_report(const struct plan *plan, FILE *out)
+{
+    static const uint32_t sizes_bytes[] = {8, 64};
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct plan_entry *entry = plan_find(plan, "write", sizes_bytes[i], 1, 0);
+        double xadds = series_median_ratio(&entry->values[0], &entry->xadd);
+
+        goal_line(out, xadds <= WRITE_XADDS, "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)", sizes_bytes[i],
+                  xadds, WRITE_XADDS);
+    }
+}
+
+static void latency_report(const struct plan *plan, FILE *out)
+{
+    static const uint32_t sizes_bytes[] = {8, 32};
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct plan_entry *entry = plan_find(plan, "latency_busy", sizes_bytes[i], 1, 1);
+        double hops = series_median_ratio(&entry->values[0], &entry->hop);
+
+        goal_line(out, hops <= LATENCY_HOPS, "one way, busy, %u bytes, p50: %.2f hops (at most %.2f)", sizes_bytes[i],
+                  hops, LATENCY_HOPS);
+    }
+}
+
+/* At most so many hops or so many nanoseconds, whichever is more. */
+static void one_report(const struct plan *plan, const char *name, double hops_most, double ns_most, FILE *out)
+{
+    const struct plan_entry *entry = plan_find(plan, name, 64, 1, 1);
+    double hops = series_median_ratio(&entry->values[0], &entry->hop), ns = series_median(&entry->values[0]);
+
+    goal_line(out, hops <= hops_most || ns <= ns_most,
+              "%s, 64 bytes: %.2f hops, %.1f ns a record (at most %.2f hops or %.0f ns)", name, hops, ns, hops_most,
+              ns_most);
+}
+
+static void one_kib_report(const struct plan *plan, const char *name, FILE *out)
+{
+    const struct plan_entry *entry = plan_find(plan, name, 1024, 1, 1);
+    double gbs = 1024 / series_median(&entry->values[0]), stream_gbs = series_median(&entry->stream);
+
+    goal_line(out, gbs >= ONE_KIB_GBS || gbs >= ONE_KIB_STREAM * stream_gbs,
+              "%s, 1 KiB: %.1f GB/s, %.2f of the stream (at least %.0f GB/s or %.1f)", name, gbs, gbs / stream_gbs,
+              ONE_KIB_GBS, ONE_KIB_STREAM);
+}
+
+static void batch_report(const struct plan *plan, FILE *out)
+{
+    static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
+
+    for (unsigned i = 0; i < 4; i++) {
+        const struct plan_entry *batch = plan_find(plan, "write_batch16", sizes_bytes[i], 1, 0);
+        const struct plan_entry *single = plan_find(plan, "write", sizes_bytes[i], 1, 0);
+        double share = series_median_ratio(&batch->values[0], &single->values[0]);
+
+        goal_line(out, share <= BATCH_SHARE, "batch of 16, %u bytes: %.2f of a single write's cost a record (at most %.1f)",
+                  sizes_bytes[i], share, BATCH_SHARE);
+    }
+}
+
+static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
+{
+    static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
+
+    for (unsigned i = 0; i < 4; i++) {
+        const struct plan_entry *many = plan_find(plan, "many_next", sizes_bytes[i], writers, 1);
+        const struct plan_entry *one = plan_find(plan, "one_next", sizes_bytes[i], 1, 1);
+        double share = series_median_ratio(&one->values[0], &many->values[0]);
+
+        goal_line(out, share >= MANY_SHARE, "%u writers to one reader, %u bytes: %.2f of the 1 to 1 rate (at least %.1f)",
+                  writers, sizes_bytes[i], share, MANY_SHARE);
+    }
+}
+
+static void calls_report(const struct goals_counted *counted, FILE *out)
+{
+    const struct syscount *busy = &counted->busy, *waiting = &counted->waiting;
+
+    if (counted->busy_result)
+        fprintf(out, "  not measured system calls on the data path: %s\n", strerror(-counted->busy_result));
+    else
+        goal_line(out, busy->calls == 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
+                  (unsigned long long)busy->calls, (unsigned long long)busy->records);
+    if (!counted->busy_result && busy->calls)
+        fprintf(out, "              the first of them was number %ld\n", busy->number);
+    if (!counted->waiting_result)
+        fprintf(out, "              (with deadlines, so that both may sleep: %llu in %llu records)\n",
+                (unsigned long long)waiting->calls, (unsigned long long)waiting->records);
+}
+
+static void footprint_report(const struct goals_counted *counted, FILE *out)
+{
+    if (counted->text_result)
+        fprintf(out, "  not measured text of libringd.so: %s\n", strerror(-counted->text_result));
+    else
+        goal_line(out, counted->text_bytes < TEXT_BYTES, "text of libringd.so: %.1f KiB (under %u)",
+                  (double)counted->text_bytes / 1024, TEXT_BYTES >> 10);
+    if (counted->resident_result)
+        fprintf(out, "  not measured resident memory of ringd: %s\n", strerror(-counted->resident_result));
+    else
+        goal_line(out, counted->resident_bytes < RESIDENT_BYTES,
+                  "resident memory of an idle ringd with %u rings, besides them: %.2f MiB (under %u)", FOOTPRINT_RINGS,
+                  (double)counted->resident_bytes / (1 << 20), RESIDENT_BYTES >> 20);
+}
+
+void goals_report(const struct plan *plan, const struct goals_counted *counted, FILE *out)
+{
+    fprintf(out, "\nMust reach (medians of this run; informs, decides nothing)\n");
+    writes_report(plan, out);
+    latency_report(plan, out);
+    one_report(plan, "one_next", ONE_HOPS, ONE_NS, out);
+    one_report(plan, "one_many", ONE_HOPS, ONE_NS, out);
+    one_report(plan, "one_batch16_next", ONE_BATCH_HOPS, ONE_BATCH_NS, out);
+    one_report(plan, "one_batch16_many", ONE_BATCH_HOPS, ONE_BATCH_NS, out);
+    one_kib_report(plan, "one_next", out);
+    one_kib_report(plan, "one_many", out);
+    batch_report(plan, out);
+    many_report(plan, 2, out);
+    many_report(plan, 4, out);
+    many_report(plan, 8, out);
+    calls_report(counted, out);
+    footprint_report(counted, out);
+}

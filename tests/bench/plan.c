@@ -1,0 +1,215 @@
+/* plan.c - the list of the cases, and the rounds; see plan.h.
+ *
+ * Names: `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
+ * `fan_...` one writer to several readers, `latency_...` one way of a ping-pong.
+ */
+#include "plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RUN_NS            100e6 /* of a full run of a case */
+#define CALIBRATE_RECORDS 40000.0
+#define LATENCY_ONLY      32u /* a size that only the latency cases have: the promise is for 8 to 32 bytes */
+
+static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
+#define SIZES (sizeof(sizes_bytes) / sizeof(sizes_bytes[0]))
+
+/* ---- the list --------------------------------------------------------------------------------------------------- */
+
+static void case_add(struct plan *plan, const struct bench_case *bench_case)
+{
+    assert(plan->count < PLAN_ENTRIES);
+    plan->entries[plan->count++].bench_case = *bench_case;
+}
+
+static void case_add_sizes(struct plan *plan, struct bench_case bench_case)
+{
+    for (unsigned i = 0; i < SIZES; i++) {
+        bench_case.bytes = sizes_bytes[i];
+        case_add(plan, &bench_case);
+    }
+}
+
+static void alone_add(struct plan *plan, const char *name, enum case_write write, enum ringd_time time)
+{
+    case_add_sizes(plan, (struct bench_case){
+                             .name = name, .shape = CASE_ALONE, .write = write, .time = time, .writers = 1});
+}
+
+static void stream_add(struct plan *plan, const char *name, enum case_write write, enum case_read read, uint32_t writers,
+                       uint32_t readers)
+{
+    case_add_sizes(plan, (struct bench_case){.name = name,
+                                             .shape = CASE_STREAM,
+                                             .write = write,
+                                             .read = read,
+                                             .writers = writers,
+                                             .readers = readers});
+}
+
+static void latency_add(struct plan *plan, const char *name, enum case_shape shape)
+{
+    struct bench_case bench_case = {.name = name, .shape = shape, .bytes = LATENCY_ONLY, .writers = 1, .readers = 1};
+
+    case_add_sizes(plan, bench_case);
+    if (shape == CASE_BUSY)
+        case_add(plan, &bench_case);
+}
+
+void plan_init(struct plan *plan)
+{
+    memset(plan, 0, sizeof(*plan));
+    alone_add(plan, "write", CASE_WRITE, RINGD_TIME_NONE);
+    alone_add(plan, "write_monotonic", CASE_WRITE, RINGD_TIME_MONOTONIC);
+    alone_add(plan, "write_tsc", CASE_WRITE, RINGD_TIME_TSC);
+    alone_add(plan, "write_batch16", CASE_WRITE_BATCH, RINGD_TIME_NONE);
+    alone_add(plan, "write_reserve", CASE_RESERVE, RINGD_TIME_NONE);
+    stream_add(plan, "one_next", CASE_WRITE, CASE_NEXT, 1, 1);
+    stream_add(plan, "one_many", CASE_WRITE, CASE_NEXT_MANY, 1, 1);
+    stream_add(plan, "one_batch16_next", CASE_WRITE_BATCH, CASE_NEXT, 1, 1);
+    stream_add(plan, "one_batch16_many", CASE_WRITE_BATCH, CASE_NEXT_MANY, 1, 1);
+    stream_add(plan, "many_next", CASE_WRITE, CASE_NEXT, 2, 1);
+    stream_add(plan, "many_next", CASE_WRITE, CASE_NEXT, 4, 1);
+    stream_add(plan, "many_next", CASE_WRITE, CASE_NEXT, 8, 1);
+    stream_add(plan, "fan_next", CASE_WRITE, CASE_NEXT, 1, 2);
+    stream_add(plan, "fan_next", CASE_WRITE, CASE_NEXT, 1, 4);
+    latency_add(plan, "latency_busy", CASE_BUSY);
+    latency_add(plan, "latency_sleeping", CASE_SLEEPING);
+}
+
+const struct plan_entry *plan_find(const struct plan *plan, const char *name, uint32_t bytes, uint32_t writers,
+                                   uint32_t readers)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct bench_case *bench_case = &plan->entries[i].bench_case;
+
+        if (strcmp(bench_case->name, name) == 0 && bench_case->bytes == bytes && bench_case->writers == writers &&
+            bench_case->readers == readers)
+            return &plan->entries[i];
+    }
+    assert(!"no such case");
+    return NULL;
+}
+
+/* ---- one repetition --------------------------------------------------------------------------------------------- */
+
+/* What one run of a case gave, and the limits beside it. */
+struct repetition {
+    struct case_figures figures;
+    struct histogram histogram;
+    struct limits limits; /* before */
+    double hop_after_ns;
+};
+
+static void failure_name(const struct bench_case *bench_case, char *failure)
+{
+    char text[CREW_TEXT];
+
+    snprintf(text, sizeof(text), "%s, %u bytes, %u to %u: %.140s", bench_case->name, bench_case->bytes,
+             bench_case->writers, bench_case->readers, failure);
+    memcpy(failure, text, sizeof(text));
+}
+
+static int repetition_run(const struct bench_case *bench_case, struct crew *crew, const int cpus[2],
+                          struct repetition *repetition, char *failure)
+{
+    int result = limits_measure(crew, cpus, &repetition->limits, failure);
+
+    repetition->histogram.count = 0;
+    if (!result)
+        result = case_run(crew, cpus, bench_case, &repetition->figures, failure);
+    if (!result && case_is_latency(bench_case))
+        histogram_init(&repetition->histogram, crew->samples, crew->sample_count, case_sample_ns);
+    if (!result)
+        result = limits_hop(crew, cpus, &repetition->hop_after_ns, failure);
+    if (result)
+        failure_name(bench_case, failure);
+    return result;
+}
+
+static bool repetition_steady(const struct repetition *repetition)
+{
+    double before_ns = repetition->limits.hop_ns, after_ns = repetition->hop_after_ns;
+
+    return after_ns <= before_ns * PLAN_HOP_DRIFT && before_ns <= after_ns * PLAN_HOP_DRIFT &&
+           repetition->figures.share >= PLAN_SHARE;
+}
+
+static void repetition_keep(struct plan_entry *entry, const struct repetition *repetition)
+{
+    for (unsigned i = 0; i < CASE_FIGURES; i++)
+        series_add(&entry->values[i], repetition->figures.values[i]);
+    series_add(&entry->hop, (repetition->limits.hop_ns + repetition->hop_after_ns) / 2);
+    series_add(&entry->xadd, repetition->limits.xadd_ns);
+    series_add(&entry->stream, repetition->limits.stream_gbs);
+    entry->slept = repetition->figures.slept;
+    if (repetition->histogram.count)
+        histogram_merge(&entry->histogram, &repetition->histogram);
+}
+
+/* ---- rounds ----------------------------------------------------------------------------------------------------- */
+
+static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew *crew, const int cpus[2], char *failure)
+{
+    struct repetition repetition;
+    bool steady = false;
+
+    for (unsigned tries = 0; !steady && tries < PLAN_TRIES; tries++) {
+        int result = repetition_run(&entry->bench_case, crew, cpus, &repetition, failure);
+
+        if (result)
+            return result;
+        plan->dropped += tries > 0; /* the one before this */
+        steady = repetition_steady(&repetition);
+    }
+    entry->unsteady += !steady;
+    repetition_keep(entry, &repetition);
+    return 0;
+}
+
+static int machine_measure(struct plan *plan, struct crew *crew, const int cpus[2], char *failure)
+{
+    struct limits limits;
+    struct limits_copy copy;
+    int result = limits_measure(crew, cpus, &limits, failure);
+
+    if (!result)
+        result = limits_copy_measure(crew, cpus, &copy, failure);
+    if (result)
+        return result;
+    series_add(&plan->hop, limits.hop_ns);
+    series_add(&plan->xadd, limits.xadd_ns);
+    series_add(&plan->stream, limits.stream_gbs);
+    series_add(&plan->cached_copy, copy.cached_gbs);
+    series_add(&plan->large_copy, copy.large_gbs);
+    return 0;
+}
+
+int plan_round(struct plan *plan, struct crew *crew, const int cpus[2], char *failure)
+{
+    int result = machine_measure(plan, crew, cpus, failure);
+
+    for (unsigned i = 0; i < plan->count && !result; i++)
+        result = entry_repeat(plan, &plan->entries[i], crew, cpus, failure);
+    return result;
+}
+
+int plan_calibrate(struct plan *plan, struct crew *crew, const int cpus[2], char *failure)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        struct bench_case *bench_case = &plan->entries[i].bench_case;
+        struct case_figures figures;
+        int result;
+
+        bench_case->records = case_records(bench_case, CALIBRATE_RECORDS);
+        result = case_run(crew, cpus, bench_case, &figures, failure);
+        if (result) {
+            failure_name(bench_case, failure);
+            return result;
+        }
+        bench_case->records = case_records(bench_case, RUN_NS / figures.elapsed_ns * (double)bench_case->records);
+    }
+    return 0;
+}

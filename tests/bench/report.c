@@ -1,0 +1,161 @@
+/* report.c - the machine's limits, the table, the histograms and bench.tsv; see report.h. (What must be reached is in
+ * goals.c.)
+ *
+ * All times are nanoseconds. For a stream they are nanoseconds a record, over all writers, until the last reader has
+ * checked the last one; so with several readers each record was delivered that many times in that time.
+ *
+ * Ratios are to what was measured beside the value: xadds for a writer alone, hops for everything between two cores, and
+ * for streams also the share of the streaming limit (more is better there; else less).
+ */
+#include "report.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "clock.h"
+
+static const char *const latency_parts[CASE_FIGURES] = {"p50", "p99", "p99.9"};
+
+/* ---- the machine's limits --------------------------------------------------------------------------------------- */
+
+struct limit_row {
+    const char *name, *tsv_name, *unit;
+    const struct series *series;
+    uint32_t bytes;
+};
+
+#define LIMIT_ROWS 5u
+
+static void limit_rows(const struct plan *plan, struct limit_row rows[LIMIT_ROWS])
+{
+    rows[0] = (struct limit_row){"hop of a cache line, one way", "limit_hop", "ns", &plan->hop, 8};
+    rows[1] = (struct limit_row){"uncontended lock xadd", "limit_xadd", "ns", &plan->xadd, 8};
+    rows[2] = (struct limit_row){"stream, a flag per 4 KiB", "limit_stream", "GB/s", &plan->stream, 4096};
+    rows[3] = (struct limit_row){"memcpy, 128 KiB (cached)", "limit_memcpy_cached", "GB/s", &plan->cached_copy, 1 << 17};
+    rows[4] = (struct limit_row){"memcpy, 64 MiB", "limit_memcpy_large", "GB/s", &plan->large_copy, 1 << 26};
+}
+
+void report_limits(const struct plan *plan, FILE *out)
+{
+    struct limit_row rows[LIMIT_ROWS];
+
+    limit_rows(plan, rows);
+    fprintf(out, "\nThis machine's limits: median (p10, p90)\n");
+    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
+        fprintf(out, "  %-30s %8.2f  (%.2f, %.2f) %s\n", rows[i].name, series_median(rows[i].series),
+                series_quantile(rows[i].series, 0.1), series_quantile(rows[i].series, 0.9), rows[i].unit);
+    }
+    fprintf(out, "  %-30s %8.2f  ns, taken off each round trip of the latency cases\n", "reading the clock",
+            clock_read_ns());
+}
+
+/* ---- the table -------------------------------------------------------------------------------------------------- */
+
+/* The share of the streaming limit that the payloads' bytes make. */
+static double stream_share(const struct plan_entry *entry)
+{
+    struct series rates = {.count = 0};
+
+    for (unsigned i = 0; i < entry->values[0].count; i++)
+        series_add(&rates, entry->bench_case.bytes / entry->values[0].values[i]);
+    return series_median_ratio(&rates, &entry->stream);
+}
+
+/* A figure of `width` places, or as many blanks with a dash. */
+static void figure_print(double value, int width, FILE *out)
+{
+    if (isnan(value))
+        fprintf(out, " %*s", width, "-");
+    else
+        fprintf(out, " %*.2f", width, value);
+}
+
+static void ratios_print(const struct plan_entry *entry, unsigned figure, FILE *out)
+{
+    enum case_shape shape = entry->bench_case.shape;
+    const struct series *values = &entry->values[figure];
+
+    figure_print(shape == CASE_ALONE ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
+    figure_print(shape == CASE_ALONE ? NAN : series_median_ratio(values, &entry->hop), 8, out);
+    figure_print(shape == CASE_STREAM ? stream_share(entry) : NAN, 7, out);
+}
+
+static void entry_row(const struct plan_entry *entry, unsigned figure, FILE *out)
+{
+    const struct bench_case *bench_case = &entry->bench_case;
+    const struct series *values = &entry->values[figure];
+    double median_ns = series_median(values);
+    bool latency = case_is_latency(bench_case);
+
+    fprintf(out, "%-16s %-5s %5u %2u %2u", bench_case->name, latency ? latency_parts[figure] : "", bench_case->bytes,
+            bench_case->writers, bench_case->readers);
+    ratios_print(entry, figure, out);
+    fprintf(out, " | %9.1f %9.1f %9.1f", median_ns, series_quantile(values, 0.1), series_quantile(values, 0.9));
+    figure_print(latency ? NAN : 1e3 / median_ns, 8, out);
+    figure_print(latency ? NAN : bench_case->bytes / median_ns, 6, out);
+    fprintf(out, " %6.1f%s\n", series_median(&entry->hop), entry->unsteady ? "  *" : "");
+}
+
+void report_table(const struct plan *plan, FILE *out)
+{
+    fprintf(out, "\n%-16s %-5s %5s %2s %2s %7s %8s %7s | %9s %9s %9s %8s %6s %6s\n", "case", "", "bytes", "W", "R",
+            "xadds", "hops", "stream", "ns median", "p10", "p90", "M rec/s", "GB/s", "hop ns");
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        unsigned figures = case_is_latency(&entry->bench_case) ? CASE_FIGURES : 1;
+
+        if (i > 0 && (strcmp(entry[-1].bench_case.name, entry->bench_case.name) != 0 ||
+                      entry[-1].bench_case.writers != entry->bench_case.writers ||
+                      entry[-1].bench_case.readers != entry->bench_case.readers))
+            fprintf(out, "\n");
+        for (unsigned figure = 0; figure < figures; figure++)
+            entry_row(entry, figure, out);
+    }
+}
+
+/* ---- histograms ------------------------------------------------------------------------------------------------- */
+
+void report_histograms(const struct plan *plan, FILE *out)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+
+        if (!case_is_latency(&entry->bench_case))
+            continue;
+        fprintf(out, "\n  %s, %u bytes: one way, %llu round trips (a reader slept %.2f times a message)\n",
+                entry->bench_case.name, entry->bench_case.bytes, (unsigned long long)entry->histogram.count,
+                entry->slept);
+        histogram_print(&entry->histogram, out);
+    }
+}
+
+/* ---- bench.tsv -------------------------------------------------------------------------------------------------- */
+
+static void entry_tsv(const struct plan_entry *entry, FILE *out)
+{
+    static const char *const suffixes[CASE_FIGURES] = {"_p50", "_p99", "_p99.9"};
+    const struct bench_case *bench_case = &entry->bench_case;
+    bool latency = case_is_latency(bench_case);
+
+    for (unsigned i = 0; i < (latency ? CASE_FIGURES : 1); i++) {
+        fprintf(out, "%s%s\tringd\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name,
+                latency ? suffixes[i] : "", bench_case->bytes, bench_case->writers, bench_case->readers,
+                series_median(&entry->values[i]), series_quantile(&entry->values[i], 0.1),
+                series_quantile(&entry->values[i], 0.9), latency ? "ns" : "ns/record", series_median(&entry->hop));
+    }
+}
+
+void report_tsv(const struct plan *plan, FILE *out)
+{
+    struct limit_row rows[LIMIT_ROWS];
+
+    limit_rows(plan, rows);
+    fprintf(out, "case\tsystem\tbytes\twriters\treaders\tmedian\tp10\tp90\tunit\thop_ns\n");
+    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
+        fprintf(out, "%s\tmachine\t%u\t0\t0\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", rows[i].tsv_name, rows[i].bytes,
+                series_median(rows[i].series), series_quantile(rows[i].series, 0.1),
+                series_quantile(rows[i].series, 0.9), rows[i].unit, series_median(&plan->hop));
+    }
+    for (unsigned i = 0; i < plan->count; i++)
+        entry_tsv(&plan->entries[i], out);
+}

@@ -1,0 +1,133 @@
+/* stats.c - medians with spread, and histograms; see stats.h.
+ *
+ * Quantiles of a series are interpolated, as there are only a few repetitions; those of the samples of one repetition
+ * are not, as there are many thousands.
+ *
+ * Holds true: a series is never sorted in place. Its values stay in the order of the repetitions, so that the n-th of
+ * one case belongs to the n-th of another.
+ */
+#include "stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_PER_OCTAVE 8
+#define BUCKETS_PER_ROW    4
+#define BAR_WIDTH          50
+
+void series_add(struct series *series, double value)
+{
+    if (series->count < SERIES_MAX)
+        series->values[series->count++] = value;
+}
+
+static int double_compare(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+double series_quantile(const struct series *series, double part)
+{
+    double sorted[SERIES_MAX], place;
+    unsigned below;
+
+    if (series->count == 0)
+        return NAN;
+    memcpy(sorted, series->values, series->count * sizeof(sorted[0]));
+    qsort(sorted, series->count, sizeof(sorted[0]), double_compare);
+    place = part * (series->count - 1);
+    below = (unsigned)place;
+    if (below + 1 >= series->count)
+        return sorted[series->count - 1];
+    return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
+}
+
+double series_median(const struct series *series)
+{
+    return series_quantile(series, 0.5);
+}
+
+double series_median_ratio(const struct series *values, const struct series *units)
+{
+    struct series quotients = {.count = 0};
+
+    for (unsigned i = 0; i < values->count && i < units->count; i++)
+        series_add(&quotients, values->values[i] / units->values[i]);
+    return series_median(&quotients);
+}
+
+static int sample_compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+
+    return (a > b) - (a < b);
+}
+
+void samples_sort(uint32_t *samples, size_t count)
+{
+    qsort(samples, count, sizeof(samples[0]), sample_compare);
+}
+
+uint32_t samples_quantile(const uint32_t *sorted, size_t count, double part)
+{
+    size_t place = (size_t)ceil(part * (double)count);
+
+    return sorted[place == 0 ? 0 : place - 1];
+}
+
+static unsigned bucket_of(double ns)
+{
+    double place = ns < 1.0 ? 0.0 : floor(log2(ns) * BUCKETS_PER_OCTAVE);
+
+    return place < HISTOGRAM_BUCKETS ? (unsigned)place : HISTOGRAM_BUCKETS - 1;
+}
+
+void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(uint32_t))
+{
+    *histogram = (struct histogram){.count = count};
+    for (size_t i = 0; i < count; i++)
+        histogram->buckets[bucket_of(sample_ns(samples[i]))]++;
+}
+
+void histogram_merge(struct histogram *histogram, const struct histogram *more)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        histogram->buckets[i] += more->buckets[i];
+    histogram->count += more->count;
+}
+
+static uint64_t row_count(const struct histogram *histogram, unsigned row)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i < BUCKETS_PER_ROW; i++)
+        count += histogram->buckets[row * BUCKETS_PER_ROW + i];
+    return count;
+}
+
+static void row_print(unsigned row, uint64_t count, uint64_t total, FILE *out)
+{
+    static const char bar[BAR_WIDTH + 1] = "##################################################";
+    double from_ns = exp2((double)row * BUCKETS_PER_ROW / BUCKETS_PER_OCTAVE);
+    double to_ns = exp2((double)(row + 1) * BUCKETS_PER_ROW / BUCKETS_PER_OCTAVE);
+    double share = (double)count / (double)total;
+
+    fprintf(out, "    %9.0f to %9.0f ns %9llu %8.4f %%  %.*s\n", from_ns, to_ns, (unsigned long long)count,
+            100.0 * share, (int)ceil(share * BAR_WIDTH), bar);
+}
+
+void histogram_print(const struct histogram *histogram, FILE *out)
+{
+    const unsigned rows = HISTOGRAM_BUCKETS / BUCKETS_PER_ROW;
+    unsigned first = 0, last = rows;
+
+    while (first < rows && row_count(histogram, first) == 0)
+        first++;
+    while (last > first && row_count(histogram, last - 1) == 0)
+        last--;
+    for (unsigned row = first; row < last; row++)
+        row_print(row, row_count(histogram, row), histogram->count, out);
+}
