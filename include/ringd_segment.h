@@ -63,18 +63,22 @@ enum ringd_record_state {
 };
 
 /* In band before each payload. The payload follows at once; the next header is at the next multiple of RINGD_UNIT
- * after it. What is granted and not used is stamped as a padding record of its own, so `length` is all it takes to
- * find the next header. */
+ * after it. What is granted and not used is stamped as a padding record of its own, so the payload's length is all it
+ * takes to find the next header. */
 struct ringd_record_header {
-    _Atomic uint64_t stamp; /*  0  (position | state) ^ stamp_key; stored last */
-    _Atomic uint32_t length;   /*  8  payload bytes */
-    _Atomic uint32_t sequence; /* 12  low 32 bits: committed records of this slot before it */
-    _Atomic uint32_t origin;   /* 16  writer (low 11 bits: lane * 31 + bit) | incarnation << 11 */
-    _Atomic uint32_t label;    /* 20  type (low 16 bits) | level << 16 | flags << 24 */
-    _Atomic uint64_t time;     /* 24  as the ring's time source says; 0 without one */
+    _Atomic uint64_t stamp;  /*  0  (position | state) ^ stamp_key; stored last */
+    _Atomic uint64_t extent; /*  8  payload bytes (low 32) | sequence << 32: low 32 bits of how many records this slot
+                                    had committed before */
+    _Atomic uint64_t origin; /* 16  writer (low 11: lane * 31 + bit) | incarnation << 11 (21 bits) | type << 32 (16) |
+                                    level << 48 (8) | flags << 56 (8) */
+    _Atomic uint64_t time;   /* 24  as the ring's time source says; 0 without one */
 };
 
-#define RINGD_ORIGIN_WRITER_BITS 11u
+#define RINGD_ORIGIN_WRITER_MASK       UINT64_C(0x7ff)
+#define RINGD_ORIGIN_INCARNATION_SHIFT 11u
+#define RINGD_ORIGIN_INCARNATION_MASK  UINT64_C(0x1fffff)
+#define RINGD_ORIGIN_TYPE_SHIFT        32u
+#define RINGD_ORIGIN_LEVEL_SHIFT       48u
 
 /* ---- header ---------------------------------------------------------------------------------------------------- */
 
@@ -246,10 +250,8 @@ struct ringd_cursor {
 #define RINGD_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " has " #bytes " bytes")
 
 RINGD_SIZE(ringd_record_header, 32);
-RINGD_AT(ringd_record_header, length, 8);
-RINGD_AT(ringd_record_header, sequence, 12);
+RINGD_AT(ringd_record_header, extent, 8);
 RINGD_AT(ringd_record_header, origin, 16);
-RINGD_AT(ringd_record_header, label, 20);
 RINGD_AT(ringd_record_header, time, 24);
 RINGD_SIZE(ringd_segment_header, 256);
 RINGD_AT(ringd_segment_header, ring_id, 16);

@@ -22,6 +22,7 @@
 #include "segment.h"
 
 #define HANDLE_ALIVE UINT32_C(0x72676e68)
+#define HANDLE_GRANT UINT32_C(0x72676e67) /* a writer with a grant open */
 
 struct attachment {
     struct attachment *next; /* of this process */

@@ -17,8 +17,8 @@
 #include "reader.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "copy.h"
 #include "relax.h"
 #include "wake.h"
 
@@ -319,12 +319,11 @@ static void reader_resume(struct ringd_reader *r)
 }
 
 /* Payload that may change while it is copied: the copy counts only if reader_intact() says so afterwards. */
-__attribute__((no_sanitize("thread"))) static void *copy_payload(struct ringd_reader *r, const void *payload,
-                                                                  size_t len)
+__attribute__((no_sanitize("thread"))) static void *keep_copy(struct ringd_reader *r, const void *payload, size_t len)
 {
     unsigned char *copy = r->copies + r->copies_used;
 
-    memcpy(copy, payload, len);
+    copy_payload(copy, payload, len);
     r->copies_used += (len + 7) & ~(size_t)7;
     return copy;
 }
@@ -344,7 +343,7 @@ enum look {
 
 static enum look look_at_padding(struct ringd_reader *r, const struct ringd_record_header *h)
 {
-    uint64_t bytes = ring_record_bytes(atomic_load_explicit(&h->length, memory_order_relaxed));
+    uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
 
     if (r->mode != RINGD_READ_LOSSLESS && !reader_intact(r))
         return LOOK_LAPPED;
@@ -361,26 +360,26 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
 {
     const struct ringd_record_header *h = ring_header(&r->ring, r->position);
     uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
-    uint32_t len, origin, label, sequence, writer;
+    uint64_t extent, origin, time;
+    uint32_t len, sequence, writer;
     const void *data = h + 1;
-    uint64_t time;
 
     if (state != RINGD_STATE_COMMITTED) /* N1 */
         return state == RINGD_STATE_PADDING ? look_at_padding(r, h) : LOOK_NOTHING;
-    len = atomic_load_explicit(&h->length, memory_order_relaxed);
-    sequence = atomic_load_explicit(&h->sequence, memory_order_relaxed);
+    extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
     origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
-    label = atomic_load_explicit(&h->label, memory_order_relaxed);
     time = atomic_load_explicit(&h->time, memory_order_relaxed);
+    len = (uint32_t)extent;
+    sequence = (uint32_t)(extent >> 32);
     if (r->mode != RINGD_READ_LOSSLESS) {
         if (len <= r->max_record && r->copies_used + len > r->copies_bytes)
             return LOOK_NO_ROOM;
         if (len <= r->max_record)
-            data = copy_payload(r, data, len);
+            data = keep_copy(r, data, len);
         if (!reader_intact(r))
             return LOOK_LAPPED;
     }
-    writer = origin & ((1u << RINGD_ORIGIN_WRITER_BITS) - 1);
+    writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
     if (__builtin_expect(len > r->max_record || writer >= RINGD_WRITERS_PER_LANE, 0))
         return LOOK_DAMAGED;
     if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0)) {
@@ -399,9 +398,9 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
         .sequence = r->writers[writer].next++,
         .time = time,
         .writer = writer,
-        .incarnation = origin >> RINGD_ORIGIN_WRITER_BITS,
-        .type = (uint16_t)label,
-        .level = (uint8_t)(label >> 16),
+        .incarnation = (uint32_t)(origin >> RINGD_ORIGIN_INCARNATION_SHIFT & RINGD_ORIGIN_INCARNATION_MASK),
+        .type = (uint16_t)(origin >> RINGD_ORIGIN_TYPE_SHIFT),
+        .level = (uint8_t)(origin >> RINGD_ORIGIN_LEVEL_SHIFT),
     };
     r->position = record->next;
     ring_count(&r->counters->delivered, 1);

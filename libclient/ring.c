@@ -221,7 +221,8 @@ static uint64_t ring_needs_before(const struct ring_writer *w, uint64_t ticket)
 }
 
 /* Finds room once and takes it: RINGD_OK with the grant open, RINGD_FULL, or a failure. */
-static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, enum ring_shortage *shortage)
+static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
+                    enum ring_shortage *shortage)
 {
     for (int round = 0; round < RING_ROUNDS_MAX; round++) {
         struct ring_view view;
@@ -247,7 +248,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         if (room < (int64_t)min)
             return RINGD_FULL;
         w->limit_seen = view.limit;
-        return ring_take(w, view.position, room < (int64_t)want ? (uint64_t)room : want);
+        return ring_take(w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
     }
     *shortage = RING_FULL_READER;
     return RINGD_FULL;
@@ -283,7 +284,7 @@ static void ring_queue_leave(struct ring_writer *w)
 }
 
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
-                             enum ring_shortage *shortage)
+                             struct ring_grant *grant, enum ring_shortage *shortage)
 {
     for (;;) {
         uint32_t value;
@@ -291,33 +292,33 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
 
         for (int spin = 0; spin < RING_SPINS && result == RINGD_FULL; spin++) {
             relax();
-            result = ring_try(w, min, want, ticket, shortage);
+            result = ring_try(w, min, want, ticket, grant, shortage);
         }
         if (result != RINGD_FULL)
             return result;
         value = wake_announce(&w->ring.waits->space); /* S1 */
-        result = ring_try(w, min, want, ticket, shortage);
+        result = ring_try(w, min, want, ticket, grant, shortage);
         if (result != RINGD_FULL || w->suspicious)
             return result;
         ring_count(&w->slot->waited, 1);
         result = wake_sleep(&w->ring.waits->space, value, deadline);
         if (result == -ETIMEDOUT)
-            return ring_try(w, min, want, ticket, shortage);
+            return ring_try(w, min, want, ticket, grant, shortage);
         if (result < 0)
             return result;
     }
 }
 
 int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline,
-                      enum ring_shortage *shortage)
+                      struct ring_grant *grant, enum ring_shortage *shortage)
 {
     uint64_t ticket;
-    int result = ring_try(w, min, want, RING_NO_TICKET, shortage);
+    int result = ring_try(w, min, want, RING_NO_TICKET, grant, shortage);
 
     if (result != RINGD_FULL || deadline == RINGD_NO_WAIT)
         return result;
     ticket = ring_queue_enter(w, min);
-    result = ring_wait_in_turn(w, min, want, ticket, deadline, shortage);
+    result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
     ring_queue_leave(w);
     return result;
 }

@@ -94,15 +94,19 @@ struct ring {
     bool hold;
 };
 
-/* A writer's part of it. `place` and `grant` describe the open grant; grant 0: none. */
+/* A writer's part of it. */
 struct ring_writer {
     struct ring ring;
     struct ringd_writer_slot *slot;
     uint64_t bit;
     uint64_t limit_seen; /* some earlier value of limit: the first of the three loads */
+    bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
+};
+
+/* What one addition has brought: `bytes` from `place` on, the writer's own until ring_finish. */
+struct ring_grant {
     uint64_t place;
-    uint64_t grant;  /* bytes */
-    bool suspicious; /* met a cursor that makes no sense; the daemon should look */
+    uint64_t bytes;
 };
 
 /* What the three loads give. */
@@ -119,6 +123,9 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
+/* How far ahead of its grant a writer asks for lines. */
+#define RING_PREFETCH 512
+
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
 
@@ -128,10 +135,9 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
 /* ---- slow paths (ring.c) --------------------------------------------------------------------------------------- */
 
 /* Room for `want` bytes, at least `min` (with headers, multiples of a unit), raising the limit if need be, waiting until
- * the deadline if allowed. RINGD_OK: writer->place and writer->grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG,
- * -EINTR. */
+ * the deadline if allowed. RINGD_OK with *grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG, -EINTR. */
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
-                      enum ring_shortage *shortage);
+                      struct ring_grant *grant, enum ring_shortage *shortage);
 
 /* An addition that found the word sealed or my bit set. */
 int ring_take_failed(struct ring_writer *writer, uint64_t old_word);
@@ -177,6 +183,9 @@ void ring_close(struct ring *ring);
 
 /* ---- inline: the hot path --------------------------------------------------------------------------------------- */
 
+/* A step of every write, made part of each caller. */
+#define RING_HOT __attribute__((always_inline)) static inline
+
 static inline uint64_t ring_floor(const struct ring *ring, uint64_t limit)
 {
     return (limit & RINGD_POSITION_MASK) - ring->reach;
@@ -212,56 +221,71 @@ static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* Asks for a line that is to be written soon. A locked instruction waits for the stores before it; lines that are
+ * there already make that wait short. */
+static inline void ring_prefetch(const struct ring *ring, uint64_t position)
+{
+    const unsigned char *line = ring->data + (position & ring->mask);
+
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*line)); /* what __builtin_prefetch(line, 1) is elsewhere */
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 /* The addition. `seen` is a position at or below the place it will find. */
-static inline int ring_take(struct ring_writer *w, uint64_t seen, uint64_t bytes)
+RING_HOT int ring_take(struct ring_writer *w, uint64_t seen, uint64_t bytes, struct ring_grant *grant)
 {
     struct ringd_lane *lane = w->ring.lane;
-    uint64_t units = bytes >> RINGD_UNIT_SHIFT, old, limit;
+    uint64_t units = bytes >> RINGD_UNIT_SHIFT, old, limit, place;
 
     atomic_store_explicit(&w->slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
     atomic_store_explicit(&w->slot->begin, seen, memory_order_release);             /* W2 */
     old = atomic_fetch_add_explicit(&lane->word, (units << RINGD_W_POSITION_SHIFT) + w->bit,
                                     memory_order_seq_cst); /* W3 */
+    *grant = (struct ring_grant){0};
     if (__builtin_expect((old & (RINGD_W_SEALED | w->bit)) != 0, 0))
         return ring_take_failed(w, old);
     limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W4 */
-    w->place = ring_extend(ring_floor(&w->ring, limit), old);
-    w->grant = bytes;
-    w->limit_seen = limit;
-    atomic_store_explicit(&w->slot->begin, w->place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
-    atomic_thread_fence(memory_order_release);                                                  /* W6 */
-    if (__builtin_expect(((w->place ^ (w->place + bytes)) & ~(w->ring.mask / RINGD_MARKS)) != 0, 0))
-        ring_mark(w, w->place + bytes);
+    place = ring_extend(ring_floor(&w->ring, limit), old);
+    atomic_store_explicit(&w->slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    atomic_thread_fence(memory_order_release);                                               /* W6 */
+    *grant = (struct ring_grant){.place = place, .bytes = bytes};
+    if (__builtin_expect(limit != w->limit_seen, 0))
+        w->limit_seen = limit;
+    ring_prefetch(&w->ring, place + bytes + RING_PREFETCH);
+    if (__builtin_expect(((place ^ (place + bytes)) & ~(w->ring.mask / RINGD_MARKS)) != 0, 0))
+        ring_mark(w, place + bytes);
     return RINGD_OK;
 }
 
 /* Room for exactly `bytes` if it is there at once; RINGD_FULL if not, or if there is anything else to look at. */
-static inline int ring_reserve_fast(struct ring_writer *w, uint64_t bytes)
+RING_HOT int ring_reserve_fast(struct ring_writer *w, uint64_t bytes, struct ring_grant *grant)
 {
     struct ringd_lane *lane = w->ring.lane;
+    uint64_t seen = w->limit_seen & RINGD_POSITION_MASK;
     uint64_t word = atomic_load_explicit(&lane->word, memory_order_acquire);
     uint64_t limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W0 */
     uint32_t waiters = atomic_load_explicit(&lane->waiters, memory_order_relaxed);
-    uint64_t position = ring_extend(ring_floor(&w->ring, w->limit_seen), word);
-    /* An earlier closing bit makes limit odd, and so does none of the sums below: one test for it all. */
+    uint64_t position = ring_extend(ring_floor(&w->ring, seen), word);
     bool clear = (waiters | (limit & RINGD_LIMIT_CLOSING) | (word & (RINGD_W_SEALED | w->bit))) == 0;
-    bool near = limit - (w->limit_seen & RINGD_POSITION_MASK) <= RING_LIMIT_JUMP;
+    bool near = limit - seen <= RING_LIMIT_JUMP;
 
     if (__builtin_expect(!clear || !near || (int64_t)(limit - position - bytes) < 0, 0))
         return RINGD_FULL;
-    return ring_take(w, position, bytes);
+    return ring_take(w, position, bytes, grant);
 }
 
-/* Ends the open grant, whose stamps are stored: I leave the active set, and if I am the last one out, this opens
- * everything below P to readers. Wakes only if somebody sleeps. */
-static inline int ring_finish(struct ring_writer *w)
+/* Ends a grant whose stamps are stored: I leave the active set, and if I am the last one out, this opens everything
+ * below P to readers. Wakes only if somebody sleeps. */
+RING_HOT int ring_finish(struct ring_writer *w)
 {
     uint64_t old = atomic_fetch_sub_explicit(&w->ring.lane->word, w->bit, memory_order_seq_cst); /* C3 */
     struct ringd_waits *waits = w->ring.waits;
     uint32_t asleep = atomic_load_explicit(&waits->data, memory_order_seq_cst) |
                       atomic_load_explicit(&waits->space, memory_order_seq_cst); /* C4 */
 
-    w->grant = 0;
     if (__builtin_expect(asleep & 1, 0))
         ring_wake(waits);
     return __builtin_expect((old & w->bit) != 0, 1) ? RINGD_OK : -EBADMSG;

@@ -68,8 +68,11 @@ static int set_number(int id, const char *value, uint64_t min, uint64_t max, uin
 static int set_size(int id, const char *value, uint64_t max, uint64_t *out)
 {
     uint64_t bytes;
-    if (parse_size(value, max, &bytes) != 0 || bytes == 0)
-        return bad_value(id, value, "give a number of bytes from 1, with K, M or G for larger units, as in 64K or 16M");
+    if (parse_size(value, max, &bytes) != 0 || bytes == 0) {
+        return bad_value(id, value,
+                         id == RINGCTL_OPTION_SIZE ? "give a power of two from 4K to 64G, as in 65536, 64K or 16M"
+                                                   : "give the bytes of the longest record, as in 4096 or 64K");
+    }
     *out = bytes;
     return 0;
 }

@@ -11,10 +11,9 @@
 #define _GNU_SOURCE
 #include "writer.h"
 
-#include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 
+#include "copy.h"
 #include "wake.h"
 
 #define WRITEV_MAX 1024
@@ -40,6 +39,12 @@ static void read_counters(const struct ringd_writer *w, struct ringd_writer_coun
     };
 }
 
+static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
+{
+    w->origin &= (UINT64_C(1) << RINGD_ORIGIN_TYPE_SHIFT) - 1;
+    w->origin |= (uint64_t)type << RINGD_ORIGIN_TYPE_SHIFT | (uint64_t)level << RINGD_ORIGIN_LEVEL_SHIFT;
+}
+
 int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
                const struct ringd_writer_options *options)
 {
@@ -51,8 +56,8 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
     if (w == NULL)
         return -ENOMEM;
     w->alive = HANDLE_ALIVE;
-    w->origin = slot | incarnation << RINGD_ORIGIN_WRITER_BITS;
-    w->label = o->type | (uint32_t)o->level << 16;
+    w->origin = slot | (incarnation & RINGD_ORIGIN_INCARNATION_MASK) << RINGD_ORIGIN_INCARNATION_SHIFT;
+    set_label(w, o->type, o->level);
     w->time_source = segment->geometry.time_source;
     w->max_record = segment->geometry.max_record;
     w->drops = segment->geometry.policy == RINGD_DROP;
@@ -80,12 +85,18 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
     return 0;
 }
 
+/* In this process, with a grant open or not. */
+static bool writer_alive(const struct ringd_writer *w)
+{
+    return w->alive == HANDLE_ALIVE || w->alive == HANDLE_GRANT;
+}
+
 void ringd_writer_close(struct ringd_writer *writer)
 {
     if (writer == NULL)
         return;
-    if (writer->alive == HANDLE_ALIVE) {
-        if (writer->ring.grant != 0)
+    if (writer_alive(writer)) {
+        if (writer->alive == HANDLE_GRANT)
             ringd_abort(writer);
         attachment_free(writer->attachment);
     }
@@ -94,7 +105,7 @@ void ringd_writer_close(struct ringd_writer *writer)
 
 int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
 {
-    if (writer->alive != HANDLE_ALIVE)
+    if (!writer_alive(writer))
         return -ECHILD;
     writer->deadline = deadline_ns;
     return RINGD_OK;
@@ -102,9 +113,9 @@ int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
 
 int ringd_writer_label(struct ringd_writer *writer, uint16_t type, uint8_t level)
 {
-    if (writer->alive != HANDLE_ALIVE)
+    if (!writer_alive(writer))
         return -ECHILD;
-    writer->label = type | (uint32_t)level << 16;
+    set_label(writer, type, level);
     return RINGD_OK;
 }
 
@@ -113,7 +124,7 @@ int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_co
     const struct ringd_writer_counters *base = &writer->base;
     struct ringd_writer_counters now;
 
-    if (writer->alive != HANDLE_ALIVE)
+    if (!writer_alive(writer))
         return -ECHILD;
     read_counters(writer, &now);
     *counters = (struct ringd_writer_counters){
@@ -163,7 +174,7 @@ static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
 
 /* When the ring is full, or anything else is out of the ordinary. */
 __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, uint64_t min, uint64_t want,
-                                                       uint64_t records)
+                                                       uint64_t records, struct ring_grant *grant)
 {
     enum ring_shortage shortage = RING_FULL_READER;
     int64_t deadline = w->drops ? RINGD_NO_WAIT : w->deadline;
@@ -172,7 +183,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     for (;;) {
         int reported = RINGD_OK;
 
-        result = ring_reserve_slow(&w->ring, min, want, deadline, &shortage);
+        result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
         if (w->ring.suspicious)
             reported = writer_report_cursor(w, deadline);
         else
@@ -189,14 +200,19 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     return result;
 }
 
-/* Opens a grant of `want` bytes, or of at least `min`, for a number of records. */
-static inline int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records)
+/* Room for `want` bytes, or for at least `min`, for a number of records. */
+RING_HOT int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records,
+                          struct ring_grant *grant)
 {
+    struct ring_grant slow = {0};
+    int result;
+
     ring_count(&w->ring.slot->offered, records);
-    w->records = records;
-    if (__builtin_expect(ring_reserve_fast(&w->ring, want) == RINGD_OK, 1))
+    if (__builtin_expect(ring_reserve_fast(&w->ring, want, grant) == RINGD_OK, 1))
         return RINGD_OK;
-    return writer_grant_slow(w, min, want, records);
+    result = writer_grant_slow(w, min, want, records, &slow);
+    *grant = slow;
+    return result;
 }
 
 /* ---- records in a grant ---------------------------------------------------------------------------------------- */
@@ -226,17 +242,15 @@ static inline uint64_t writer_time(const struct ringd_writer *w)
 }
 
 /* Everything of a header but the stamp. */
-static inline void fill_header(struct ringd_writer *w, struct ringd_record_header *h, size_t len, uint64_t sequence,
-                               uint64_t time)
+RING_HOT void fill_header(struct ringd_writer *w, struct ringd_record_header *h, uint64_t len, uint64_t sequence,
+                          uint64_t time)
 {
-    atomic_store_explicit(&h->length, (uint32_t)len, memory_order_relaxed);
-    atomic_store_explicit(&h->sequence, (uint32_t)sequence, memory_order_relaxed);
+    atomic_store_explicit(&h->extent, len | sequence << 32, memory_order_relaxed);
     atomic_store_explicit(&h->origin, w->origin, memory_order_relaxed);
-    atomic_store_explicit(&h->label, w->label, memory_order_relaxed);
     atomic_store_explicit(&h->time, time, memory_order_relaxed);
 }
 
-static inline void store_stamp(struct ringd_writer *w, uint64_t position, uint64_t state)
+RING_HOT void store_stamp(struct ringd_writer *w, uint64_t position, uint64_t state)
 {
     atomic_store_explicit(&ring_header(&w->ring.ring, position)->stamp,
                           (position | state) ^ w->ring.ring.stamp_key, memory_order_release); /* C1 */
@@ -252,7 +266,7 @@ static void pad(struct ringd_writer *w, uint64_t position, uint64_t bytes)
 }
 
 /* The accounts of `records` records, then out. */
-static inline int writer_finish(struct ringd_writer *w, uint64_t records, uint64_t bytes)
+RING_HOT int writer_finish(struct ringd_writer *w, uint64_t records, uint64_t bytes)
 {
     w->sequence += records;
     ring_count(&w->ring.slot->bytes, bytes);
@@ -260,30 +274,29 @@ static inline int writer_finish(struct ringd_writer *w, uint64_t records, uint64
     return ring_finish(&w->ring);
 }
 
-/* Publishes the one record of the open grant. */
-static inline int writer_publish(struct ringd_writer *w, size_t len, uint64_t time)
+/* Publishes the one record of a grant. */
+RING_HOT int writer_publish(struct ringd_writer *w, struct ring_grant grant, size_t len, uint64_t time)
 {
-    uint64_t place = w->ring.place, used = ring_record_bytes(len);
+    uint64_t used = ring_record_bytes(len);
 
-    fill_header(w, ring_header(&w->ring.ring, place), len, w->sequence, time);
-    if (__builtin_expect(used < w->ring.grant, 0))
-        pad(w, place + used, w->ring.grant - used);
-    store_stamp(w, place, RINGD_STATE_COMMITTED);
+    fill_header(w, ring_header(&w->ring.ring, grant.place), len, w->sequence, time);
+    if (__builtin_expect(used < grant.bytes, 0))
+        pad(w, grant.place + used, grant.bytes - used);
+    store_stamp(w, grant.place, RINGD_STATE_COMMITTED);
     return writer_finish(w, 1, len);
 }
 
-static inline unsigned char *writer_payload(struct ringd_writer *w)
+static inline unsigned char *writer_payload(struct ringd_writer *w, struct ring_grant grant)
 {
-    return (unsigned char *)(ring_header(&w->ring.ring, w->ring.place) + 1);
+    return (unsigned char *)(ring_header(&w->ring.ring, grant.place) + 1);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------------------------- */
 
-static inline int writer_ready(const struct ringd_writer *w)
+/* Why a writer that is not HANDLE_ALIVE cannot begin. */
+static int writer_unready(const struct ringd_writer *w)
 {
-    if (__builtin_expect(w->alive != HANDLE_ALIVE, 0))
-        return -ECHILD;
-    return __builtin_expect(w->ring.grant != 0, 0) ? -EBUSY : RINGD_OK;
+    return w->alive == HANDLE_GRANT ? -EBUSY : -ECHILD;
 }
 
 /* Offered and refused at once. */
@@ -296,45 +309,56 @@ static int writer_refuse(struct ringd_writer *w, uint64_t records)
 
 int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
 {
-    int result = writer_ready(writer);
+    struct ring_grant grant;
     uint64_t time;
+    int result;
 
-    if (__builtin_expect(result != RINGD_OK, 0))
-        return result;
+    if (__builtin_expect(writer->alive != HANDLE_ALIVE, 0))
+        return writer_unready(writer);
     if (__builtin_expect(len > writer->max_record, 0))
         return writer_refuse(writer, 1);
-    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1);
+    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1, &grant);
     if (__builtin_expect(result != RINGD_OK, 0))
         return result;
     time = writer_time(writer);
-    memcpy(writer_payload(writer), data, len);
-    return writer_publish(writer, len, time);
+    copy_payload(writer_payload(writer, grant), data, len);
+    return writer_publish(writer, grant, len, time);
+}
+
+/* The length of the record that the pieces make, or something above max_record. */
+static uint64_t sum_pieces(const struct ringd_writer *w, const struct iovec *pieces, int count)
+{
+    uint64_t len = 0;
+
+    for (int i = 0; i < count && len <= w->max_record; i++)
+        len = pieces[i].iov_len > w->max_record ? UINT64_MAX : len + pieces[i].iov_len;
+    return len;
 }
 
 int ringd_writev(struct ringd_writer *writer, const struct iovec *pieces, int count)
 {
-    int result = writer_ready(writer);
+    struct ring_grant grant;
     unsigned char *payload;
-    uint64_t len = 0, time;
+    uint64_t len, time;
+    int result;
 
-    if (result != RINGD_OK)
-        return result;
+    if (writer->alive != HANDLE_ALIVE)
+        return writer_unready(writer);
     if (count < 0 || count > WRITEV_MAX)
         return -EINVAL;
-    for (int i = 0; i < count && len <= writer->max_record; i++)
-        len = pieces[i].iov_len > writer->max_record ? UINT32_MAX : len + pieces[i].iov_len;
+    len = sum_pieces(writer, pieces, count);
     if (len > writer->max_record)
         return writer_refuse(writer, 1);
-    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1);
+    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1, &grant);
     if (result != RINGD_OK)
         return result;
     time = writer_time(writer);
-    payload = writer_payload(writer);
+    payload = writer_payload(writer, grant);
     for (int i = 0; i < count; i++) {
-        memcpy(payload, pieces[i].iov_base, pieces[i].iov_len);
+        copy_payload(payload, pieces[i].iov_base, pieces[i].iov_len);
         payload += pieces[i].iov_len;
     }
-    return writer_publish(writer, len, time);
+    return writer_publish(writer, grant, len, time);
 }
 
 /* What `count` records take together; more than any grant if one of them alone is too long. */
@@ -350,17 +374,17 @@ static uint64_t batch_bytes(const struct ringd_writer *w, const struct iovec *re
     return bytes;
 }
 
-/* Puts the records from the second on; the first one's stamp is the caller's, after everything else. */
-static uint64_t put_batch(struct ringd_writer *w, const struct iovec *records, int count)
+/* Fills the grant with the records, and stamps all but the first; returns their payload bytes. */
+static uint64_t put_batch(struct ringd_writer *w, uint64_t position, const struct iovec *records, int count)
 {
-    uint64_t position = w->ring.place, time = writer_time(w), payload_bytes = 0;
+    uint64_t time = writer_time(w), payload_bytes = 0;
 
     for (int i = 0; i < count; i++) {
         struct ringd_record_header *h = ring_header(&w->ring.ring, position);
         size_t len = records[i].iov_len;
 
         fill_header(w, h, len, w->sequence + (uint64_t)i, time);
-        memcpy(h + 1, records[i].iov_base, len);
+        copy_payload(h + 1, records[i].iov_base, len);
         if (i > 0)
             store_stamp(w, position, RINGD_STATE_COMMITTED);
         position += ring_record_bytes(len);
@@ -371,64 +395,78 @@ static uint64_t put_batch(struct ringd_writer *w, const struct iovec *records, i
 
 int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, int count)
 {
-    int result = writer_ready(writer);
+    struct ring_grant grant;
     uint64_t bytes;
+    int result;
 
-    if (result != RINGD_OK || count == 0)
-        return result;
-    if (count < 0)
-        return -EINVAL;
+    if (writer->alive != HANDLE_ALIVE)
+        return writer_unready(writer);
+    if (count <= 0)
+        return count < 0 ? -EINVAL : RINGD_OK;
     bytes = batch_bytes(writer, records, count);
     if (bytes > writer->ring.ring.max_grant)
         return writer_refuse(writer, (uint64_t)count);
-    result = writer_grant(writer, bytes, bytes, (uint64_t)count);
+    result = writer_grant(writer, bytes, bytes, (uint64_t)count, &grant);
     if (result != RINGD_OK)
         return result;
-    bytes = put_batch(writer, records, count);
-    store_stamp(writer, writer->ring.place, RINGD_STATE_COMMITTED);
+    bytes = put_batch(writer, grant.place, records, count);
+    store_stamp(writer, grant.place, RINGD_STATE_COMMITTED);
     return writer_finish(writer, (uint64_t)count, bytes);
 }
 
 int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted)
 {
-    int result = writer_ready(writer);
+    int result;
 
-    if (result != RINGD_OK)
-        return result;
+    if (writer->alive != HANDLE_ALIVE)
+        return writer_unready(writer);
     if (data == NULL || granted == NULL || min > want)
         return -EINVAL;
     if (min > writer->max_record)
         return writer_refuse(writer, 1);
     if (want > writer->max_record)
         want = writer->max_record;
-    result = writer_grant(writer, ring_record_bytes(min), ring_record_bytes(want), 1);
+    result = writer_grant(writer, ring_record_bytes(min), ring_record_bytes(want), 1, &writer->grant);
     if (result != RINGD_OK)
         return result;
-    *data = writer_payload(writer);
-    *granted = writer->ring.grant - sizeof(struct ringd_record_header);
-    if (*granted > want)
-        *granted = want;
-    writer->granted = *granted;
+    writer->alive = HANDLE_GRANT;
+    writer->granted = writer->grant.bytes - sizeof(struct ringd_record_header);
+    if (writer->granted > want)
+        writer->granted = want;
     writer->time = writer_time(writer);
+    *data = writer_payload(writer, writer->grant);
+    *granted = writer->granted;
     return RINGD_OK;
+}
+
+/* Whether a grant is open to commit or abort. */
+static int writer_has_grant(const struct ringd_writer *w)
+{
+    if (__builtin_expect(w->alive == HANDLE_GRANT, 1))
+        return RINGD_OK;
+    return w->alive == HANDLE_ALIVE ? -EINVAL : -ECHILD;
 }
 
 int ringd_commit(struct ringd_writer *writer, size_t len)
 {
-    if (writer->alive != HANDLE_ALIVE)
-        return -ECHILD;
-    if (writer->ring.grant == 0 || len > writer->granted)
+    int result = writer_has_grant(writer);
+
+    if (result != RINGD_OK)
+        return result;
+    if (len > writer->granted)
         return -EINVAL;
-    return writer_publish(writer, len, writer->time);
+    writer->alive = HANDLE_ALIVE;
+    return writer_publish(writer, writer->grant, len, writer->time);
 }
 
 int ringd_abort(struct ringd_writer *writer)
 {
-    if (writer->alive != HANDLE_ALIVE)
-        return -ECHILD;
-    if (writer->ring.grant == 0)
-        return -EINVAL;
-    pad(writer, writer->ring.place, writer->ring.grant);
-    ring_count(&writer->ring.slot->aborted, writer->records);
+    int result = writer_has_grant(writer);
+
+    if (result != RINGD_OK)
+        return result;
+    writer->alive = HANDLE_ALIVE;
+    pad(writer, writer->grant.place, writer->grant.bytes);
+    ring_count(&writer->ring.slot->aborted, 1);
     return ring_finish(&writer->ring);
 }

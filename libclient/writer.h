@@ -6,18 +6,17 @@
 #include "ring.h"
 
 struct ringd_writer {
-    uint32_t alive; /* HANDLE_ALIVE; 0 in a child */
-    uint32_t origin;
-    uint32_t label;
+    uint32_t alive; /* HANDLE_ALIVE; HANDLE_GRANT with a grant open; 0 in a child */
     uint32_t time_source;
     uint32_t max_record;
-    bool drops; /* the ring's policy */
-    int64_t deadline;
+    bool drops;      /* the ring's policy */
+    uint64_t origin; /* of its records: who, type, level */
     uint64_t sequence; /* of the next record */
-    uint64_t records;  /* of the open grant, offered already */
-    uint64_t granted;  /* of the open grant: payload bytes */
-    uint64_t time;     /* of the open grant */
     struct ring_writer ring;
+    struct ring_grant grant; /* the open one */
+    uint64_t granted;        /* its payload bytes */
+    uint64_t time;           /* of it */
+    int64_t deadline;
     struct ringd_writer_counters base; /* the slot's counters when it was opened */
     struct attachment *attachment;
 };

@@ -42,6 +42,7 @@ static void records_write(struct bench_writer *writer, enum case_write how, uint
     switch (how) {
     case CASE_WRITE:
         while (writer->sequence < count) {
+            bench_fill(writer, writer->sequence + 1);
             if (!bench_write(writer))
                 crew_fail(writer->crew, writer->self, "ringd_write found the ring full without a deadline", 0);
         }

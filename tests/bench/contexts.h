@@ -46,8 +46,14 @@ void bench_writer_open(struct bench_writer *writer, struct crew *crew, unsigned 
 /* Checks the counters against `sequence` and detaches. */
 void bench_writer_close(struct bench_writer *writer);
 
-/* One record. False: the ring is full (only with RINGD_NO_WAIT). */
+/* Fills the buffer for record number `sequence`; the buffers of the last CASE_BATCH numbers are kept. bench_writer_open
+ * has filled the first. */
+void bench_fill(struct bench_writer *writer, uint64_t sequence);
+
+/* Writes the next record, which must have been filled. False: the ring is full (only with RINGD_NO_WAIT). */
 bool bench_write(struct bench_writer *writer);
+
+/* These fill what they write, the second in the ring itself. */
 void bench_write_batch(struct bench_writer *writer);
 void bench_write_reserved(struct bench_writer *writer);
 

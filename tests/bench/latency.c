@@ -59,6 +59,7 @@ static inline void message_send(struct bench_writer *writer)
 {
     if (!bench_write(writer))
         crew_fail(writer->crew, writer->self, "a ring with one message in it is full", 0);
+    bench_fill(writer, writer->sequence); /* the next one, while this one is on its way */
 }
 
 static inline void message_await(struct bench_reader *reader)

@@ -53,8 +53,10 @@ static void writer_play(struct crew *crew, unsigned self, bool busy)
     bench_writer_open(&writer, crew, self, RING, 0, RECORD_BYTES, busy ? RINGD_NO_WAIT : RINGD_FOREVER);
     crew_ready(crew, self);
     mark();
-    while (writer.sequence < RECORDS)
+    while (writer.sequence < RECORDS) {
+        bench_fill(&writer, writer.sequence + 1);
         bench_write(&writer);
+    }
     mark();
     bench_writer_close(&writer);
 }

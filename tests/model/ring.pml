@@ -16,8 +16,8 @@
  *           -DLOSSLESS=0|1 -DLOSSY=0|1 -DSECTIONS (marks; 0: the limit always goes all the way)
  * Grants:   with MAX_GRANT 2 a grant is one record of 1 or 2 units, or aborted, or shrunk to one record and padding, or
  *           a batch of two records.
- * Rules left out, one at a time: -DBUG_HEAD, BUG_BEGIN_LATE, BUG_FRONTIER, BUG_BEGIN_TWICE, BUG_STAMP_FIRST,
- *           BUG_OUT_FIRST, BUG_PADDING_LATE, BUG_BATCH_ORDER, BUG_VALIDATE, BUG_RESUME, BUG_MARK
+ * Rules left out, one at a time: -DBUG_HEAD=units, BUG_FRONTIER, BUG_BEGIN_TWICE, BUG_STAMP_FIRST,
+ *           BUG_OUT_FIRST, BUG_STAMP_ORDER, BUG_VALIDATE, BUG_MARK
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -189,11 +189,12 @@ inline ring_raise(needed_end)
     bound = (cursor < bound -> cursor : bound); /* G3 */
 #endif
     ring_choose_floor(needed_end);
-    d_step {
+    atomic {
         if
         :: limit == seen_limit && bound + REACH > limit ->
             check_floor(bound);
-            limit = bound + REACH
+            limit = bound + REACH;
+            boundaries = boundaries & ~((1 << bound) - 1)
         :: else
         fi;
         bound = 0
@@ -238,9 +239,7 @@ take:
     atomic {
         seen_limit = 0;
         length[me] = units;                    /* W1 */
-#ifndef BUG_BEGIN_LATE
         begin[me] = seen;                      /* W2 */
-#endif
         seen = 0
     }
     d_step {                                   /* W3: the addition */
@@ -269,7 +268,13 @@ inline fill_unit(offset)
     d_step {
         body[UNIT(place[me] + offset)] = TAG(me, committed[me] + (batch && offset == 1));
         if
-        :: offset > 0 -> data[UNIT(place[me] + offset)].stamp = 0
+        :: offset > 0 ->
+            data[UNIT(place[me] + offset)].stamp = 0;
+            data[UNIT(place[me] + offset)].units = 0;
+            data[UNIT(place[me] + offset)].padding = 0;
+            data[UNIT(place[me] + offset)].batch = 0;
+            data[UNIT(place[me] + offset)].writer = 0;
+            data[UNIT(place[me] + offset)].sequence = 0
         :: else
         fi
     }
@@ -403,9 +408,6 @@ proctype Writer(byte me)
         store_stamps();
 #endif
         ring_finish();
-#ifdef BUG_BEGIN_LATE
-        begin[me] = position;
-#endif
 #endif
         d_step { granted = 0; used = 0; batch = 0; abort = 0; made++ }
     :: else -> break
@@ -517,7 +519,7 @@ take_copy:
         fi
     fi;
 #endif
-    d_step {
+    atomic {
         record_is_whole = (!torn && copy.stamp == at + 1);
         assert(record_is_whole);
         if
@@ -537,11 +539,7 @@ lapped:
     atomic {
         torn = 0;
         copy.stamp = 0; copy.units = 0; copy.padding = 0; copy.writer = 0; copy.sequence = 0;
-#ifndef BUG_RESUME
         at = FLOOR(limit)
-#else
-        at++
-#endif
     }
     goto look;
 finish:

@@ -1,0 +1,297 @@
+/* context.c - see context.h. What is written into shared memory on the way is in slots.c. */
+#define _GNU_SOURCE
+#include "context.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "life.h"
+#include "log.h"
+#include "registry.h"
+#include "slots.h"
+
+#define LOOK_FIRST_S 0.001
+#define LOOK_LAST_S  1.0
+#define NS_PER_S     UINT64_C(1000000000)
+
+bool context_is_writer(const struct context *context)
+{
+    return context->kind == RINGD_CONTEXT_WRITER;
+}
+
+static const char *kind_text(const struct context *context)
+{
+    static const char *const texts[] = {
+        [RINGD_CONTEXT_WRITER] = "writer",
+        [RINGD_CONTEXT_LOSSLESS] = "lossless reader",
+        [RINGD_CONTEXT_LOSSY] = "lossy reader",
+        [RINGD_CONTEXT_OBSERVER] = "observer",
+        [RINGD_CONTEXT_EVICTED] = "evicted reader",
+    };
+    return texts[context->kind];
+}
+
+static struct slot *own_slot(const struct context *context)
+{
+    return context_is_writer(context) ? &context->ring->writers[context->slot] : &context->ring->readers[context->slot];
+}
+
+static struct object_name life_name(const struct context *context)
+{
+    return object_name_life(&context->ring->objects_name, context_is_writer(context) ? 'w' : 'r', context->slot,
+                            context->incarnation, context->ring->segment.geometry.ring_id);
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------- */
+
+/* Neither the slot in shared memory nor the ring's count: those are its callers'. */
+static void context_free(struct context *context)
+{
+    struct object_name name = life_name(context);
+
+    ev_timer_stop(context->ring->registry->loop, &context->look);
+    if (context->holder != NULL)
+        *context->holder = NULL;
+    if (!context->dead)
+        life_unlink(&name);
+    own_slot(context)->context = NULL;
+    free(context);
+}
+
+static void count(struct shared_ring *ring, int change)
+{
+    ring->context_count += (uint32_t)change;
+    ring->registry->context_count += (uint32_t)change;
+}
+
+/* Keeps its slot until its grant is repaired. */
+static void context_die(struct context *context)
+{
+    struct object_name name = life_name(context);
+
+    log_warning("ring %s: writer %u (pid %u, %s) died in mid-record; what was written after it waits for its repair",
+                context->ring->name, context->slot, context->pid, context->command);
+    ev_timer_stop(context->ring->registry->loop, &context->look);
+    if (context->holder != NULL)
+        *context->holder = NULL;
+    context->holder = NULL;
+    life_unlink(&name);
+    context->dead = true;
+}
+
+/* On certain evidence only. The place for repair: a writer that died in mid-record is handed to it here. */
+static void context_end(struct context *context)
+{
+    struct shared_ring *ring = context->ring;
+
+    log_debug("ring %s: %s %u (pid %u, %s) has left", ring->name, kind_text(context), context->slot, context->pid,
+              context->command);
+    if (slots_leave(context))
+        context_die(context);
+    else
+        context_free(context);
+    count(ring, -1);
+    registry_settle(ring->registry, ring);
+}
+
+/* ---- looking --------------------------------------------------------------------------------------------------- */
+
+static void look_later(struct context *context)
+{
+    if (context->look_s >= LOOK_LAST_S && ev_timer_remaining(context->ring->registry->loop, &context->look) == 0)
+        log_debug("ring %s: %s %u (pid %u) is lost", context->ring->name, kind_text(context), context->slot,
+                  context->pid);
+    ev_timer_stop(context->ring->registry->loop, &context->look);
+    ev_timer_set(&context->look, context->look_s, 0.0);
+    ev_timer_start(context->ring->registry->loop, &context->look);
+    context->look_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
+}
+
+/* The context may be gone afterwards. */
+static void context_look(struct context *context)
+{
+    struct object_name name = life_name(context);
+    int life = context->dead ? LIFE_HELD : life_look(&name);
+
+    if (life == LIFE_GONE)
+        context_end(context);
+    else if (context->holder == NULL && !context->dead)
+        look_later(context);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    context_look(timer->data);
+}
+
+void context_disconnect(struct context *context)
+{
+    context->holder = NULL;
+    context->look_s = LOOK_FIRST_S;
+    context_look(context);
+}
+
+/* Before somebody is refused: whoever has ended without our noticing (a child may still have its connection open) is let
+ * go now. The ring has a name and stays. */
+static void sweep(struct slot *slots, uint32_t slot_count)
+{
+    for (uint32_t i = 0; i < slot_count; i++) {
+        if (slots[i].context != NULL)
+            context_look(slots[i].context);
+    }
+}
+
+/* ---- attaching ------------------------------------------------------------------------------------------------- */
+
+/* What the kernel calls the process. Anything may be in there, and it goes to logs and terminals. */
+static void read_command(char *command, size_t bytes, uint32_t pid)
+{
+    char path[32];
+    ssize_t len = -1;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%u/comm", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        len = read(fd, command, bytes - 1);
+        close(fd);
+    }
+    command[len < 0 ? 0 : len] = '\0';
+    command[strcspn(command, "\n")] = '\0';
+    for (char *c = command; *c != '\0'; c++) {
+        if (!isprint((unsigned char)*c))
+            *c = '?';
+    }
+}
+
+static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot, struct problem *problem)
+{
+    bool writer = kind == RINGD_CONTEXT_WRITER;
+    uint32_t slot_count = writer ? shared_ring_writer_count(ring) : RINGD_READERS_MAX;
+    int result = slots_find(ring, kind, slot);
+
+    if (result == -EUSERS) {
+        sweep(writer ? ring->writers : ring->readers, slot_count);
+        result = slots_find(ring, kind, slot);
+    }
+    if (result < 0)
+        return problem_say(problem, result, "ring \"%s\" has its %u %s already; close one first", ring->name, slot_count,
+                           writer ? "writers" : "readers and observers");
+    return 0;
+}
+
+static struct context *context_new(struct shared_ring *ring, const struct context_wish *wish, uint32_t slot,
+                                   const struct credentials *credentials)
+{
+    struct context *context = calloc(1, sizeof *context);
+    struct timespec now;
+
+    if (context == NULL)
+        return NULL;
+    clock_gettime(CLOCK_REALTIME, &now);
+    context->ring = ring;
+    context->kind = wish->kind;
+    context->slot = slot;
+    context->pid = (uint32_t)credentials->pid;
+    context->uid = credentials->uid;
+    context->attached_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    read_command(context->command, sizeof context->command, context->pid);
+    ev_timer_init(&context->look, on_look, LOOK_FIRST_S, 0.0);
+    context->look.data = context;
+    own_slot(context)->context = context;
+    context->incarnation = ++own_slot(context)->incarnation;
+    return context;
+}
+
+/* Life page first: from its slot on, everything about a context has evidence behind it. */
+static int context_start(struct context *context, const struct context_wish *wish, struct attachment *attachment,
+                         struct problem *problem)
+{
+    struct object_name name = life_name(context);
+    int result;
+
+    attachment->life_fd = life_create(&name);
+    if (attachment->life_fd < 0)
+        return problem_say(problem, attachment->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
+                           context->ring->name, strerror(-attachment->life_fd));
+    result = slots_take(context, wish, &attachment->position, problem);
+    if (result < 0)
+        close(attachment->life_fd);
+    return result;
+}
+
+int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
+                   struct context **holder, struct attachment *attachment, struct problem *problem)
+{
+    struct context *context;
+    uint32_t slot;
+    int result = find_slot(ring, wish->kind, &slot, problem);
+
+    if (result < 0)
+        return result;
+    context = context_new(ring, wish, slot, credentials);
+    if (context == NULL)
+        return problem_say(problem, -ENOMEM, "out of memory");
+    result = context_start(context, wish, attachment, problem);
+    if (result < 0) {
+        context_free(context);
+        return result;
+    }
+    context->holder = holder;
+    *holder = context;
+    attachment->context = context;
+    count(ring, +1);
+    log_debug("ring %s: %s %u attached (pid %u, %s)", ring->name, kind_text(context), slot, context->pid,
+              context->command);
+    return 0;
+}
+
+/* ---- evicting -------------------------------------------------------------------------------------------------- */
+
+uint32_t context_evict_bad(struct shared_ring *ring)
+{
+    uint32_t evicted = 0;
+
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
+        struct context *context = ring->readers[i].context;
+
+        if (context == NULL || context->kind != RINGD_CONTEXT_LOSSLESS || !slots_cursor_is_bad(context))
+            continue;
+        slots_evict(context);
+        context->kind = RINGD_CONTEXT_EVICTED;
+        evicted++;
+        ring->evicted_count++;
+        log_warning("ring %s: reader %u (pid %u, %s) is lossless no more: its cursor made no sense (%u evicted so far)",
+                    ring->name, context->slot, context->pid, context->command, ring->evicted_count);
+    }
+    return evicted;
+}
+
+/* ---- all of a ring --------------------------------------------------------------------------------------------- */
+
+static void free_slots(struct shared_ring *ring, struct slot *slots, uint32_t slot_count)
+{
+    for (uint32_t i = 0; i < slot_count; i++) {
+        struct context *context = slots[i].context;
+
+        if (context == NULL)
+            continue;
+        if (!context->dead)
+            count(ring, -1);
+        context_free(context);
+    }
+}
+
+void context_free_all(struct shared_ring *ring)
+{
+    free_slots(ring, ring->writers, shared_ring_writer_count(ring));
+    free_slots(ring, ring->readers, RINGD_READERS_MAX);
+}

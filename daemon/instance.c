@@ -1,0 +1,103 @@
+/* instance.c - see instance.h. */
+#define _GNU_SOURCE
+#include "instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_NAME "ringd.lock"
+
+void instance_init(struct instance *instance)
+{
+    *instance = (struct instance){.lock_fd = -1};
+}
+
+static int make_directory(struct instance *instance, const char *directory, struct problem *problem)
+{
+    if (mkdir(directory, 0755) != 0 && errno != EEXIST)
+        return problem_say(problem, -errno, "cannot make the runtime directory %s: %s; choose one with --runtime-dir",
+                           directory, strerror(errno));
+    instance->directory = realpath(directory, NULL);
+    if (instance->directory == NULL)
+        return problem_say(problem, -errno, "cannot use the runtime directory %s: %s", directory, strerror(errno));
+    return 0;
+}
+
+/* FNV-1a, 64 bits: spreads paths well, and nothing depends on its being hard to invert. */
+static uint64_t hash_text(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* For the words of a second daemon; 0 when the first has not written it yet. */
+static long lock_holder(int fd)
+{
+    char text[24] = "";
+
+    if (pread(fd, text, sizeof text - 1, 0) < 0)
+        return 0;
+    return strtol(text, NULL, 10);
+}
+
+static int take_lock(struct instance *instance, struct problem *problem)
+{
+    if (flock(instance->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return problem_say(problem, -errno, "cannot lock %s/" LOCK_NAME ": %s", instance->directory, strerror(errno));
+    return problem_say(problem, -EBUSY,
+                       "another ringd (pid %ld) runs on %s; stop it, or choose another directory with --runtime-dir",
+                       lock_holder(instance->lock_fd), instance->directory);
+}
+
+static int open_lock(struct instance *instance, struct problem *problem)
+{
+    char *path;
+
+    if (asprintf(&path, "%s/" LOCK_NAME, instance->directory) < 0)
+        return problem_say(problem, -ENOMEM, "out of memory");
+    instance->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    free(path);
+    if (instance->lock_fd < 0)
+        return problem_say(problem, -errno, "cannot open %s/" LOCK_NAME ": %s; choose another directory with --runtime-dir",
+                           instance->directory, strerror(errno));
+    return take_lock(instance, problem);
+}
+
+static void write_pid(const struct instance *instance)
+{
+    if (ftruncate(instance->lock_fd, 0) == 0)
+        dprintf(instance->lock_fd, "%ld\n", (long)getpid());
+}
+
+int instance_open(struct instance *instance, const char *directory, struct problem *problem)
+{
+    int result = make_directory(instance, directory, problem);
+
+    if (result == 0)
+        result = open_lock(instance, problem);
+    if (result < 0)
+        return result;
+    write_pid(instance);
+    snprintf(instance->id, sizeof instance->id, "%016" PRIx64, hash_text(instance->directory));
+    return 0;
+}
+
+void instance_close(struct instance *instance)
+{
+    if (instance->lock_fd >= 0)
+        close(instance->lock_fd);
+    free(instance->directory);
+    instance_init(instance);
+}

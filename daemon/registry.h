@@ -1,0 +1,54 @@
+/* registry.h - all rings of this daemon, by name.
+ *
+ * A ring is found by its name until it is removed. What was removed stays in the list of all, without a name, until its
+ * last context has gone; a new ring of the same name may exist beside it. The registry owns the rings, and through them
+ * the contexts: registry_settle is called when a context has left, and frees a removed ring that nobody is attached to.
+ *
+ * ring_count and context_count are what the service's status line shows.
+ *
+ * Called by daemon.c, request.c and context.c. One thread: the event loop's.
+ */
+#ifndef DAEMON_REGISTRY_H
+#define DAEMON_REGISTRY_H
+
+#include <ev.h>
+
+#include "instance.h"
+#include "shared_ring.h"
+#include "ticks.h"
+
+TAILQ_HEAD(shared_ring_list, shared_ring);
+
+struct registry {
+    struct ev_loop *loop; /* contexts wait on it */
+    const struct instance *instance;
+    struct ticks ticks;
+    struct shared_ring *by_name;   /* uthash */
+    struct shared_ring_list rings; /* in the order they were made */
+    uint32_t ring_count;           /* those with a name */
+    uint32_t context_count;        /* attached to any ring */
+};
+
+/* `loop` and `instance` outlive it. */
+void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance);
+
+/* Ends and frees every ring and every context. */
+void registry_deinit(struct registry *registry);
+
+/* Checks name and options, then makes the ring. -EEXIST, and as ring_name_check, ring_options_check, segment_create. */
+int registry_create(struct registry *registry, const char *name, const struct ringd_ring_options *options,
+                    const struct ring_rights *rights, struct problem *problem);
+
+/* NULL: there is none of that name. Valid until the ring is removed or its last context leaves. */
+struct shared_ring *registry_find(const struct registry *registry, const char *name);
+
+/* Takes name and objects away at once and tells those attached. The ring may be gone afterwards. */
+void registry_remove(struct registry *registry, struct shared_ring *ring);
+
+/* Frees the ring if it was removed and nobody is attached any more. */
+void registry_settle(struct registry *registry, struct shared_ring *ring);
+
+/* Removes rings whose shared memory somebody has shortened. */
+void registry_remove_damaged(struct registry *registry);
+
+#endif

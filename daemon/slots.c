@@ -1,0 +1,277 @@
+/* slots.c - see slots.h. */
+#define _GNU_SOURCE
+#include "slots.h"
+
+#include <errno.h>
+
+#include "ring.h"
+#include "shared_ring.h"
+#include "wake.h"
+
+/* A context's kind is stored as its owner state: the numbers are the same. */
+_Static_assert((int)RINGD_OWNER_WRITER == (int)RINGD_CONTEXT_WRITER, "writer");
+_Static_assert((int)RINGD_OWNER_LOSSLESS == (int)RINGD_CONTEXT_LOSSLESS, "lossless");
+_Static_assert((int)RINGD_OWNER_LOSSY == (int)RINGD_CONTEXT_LOSSY, "lossy");
+_Static_assert((int)RINGD_OWNER_OBSERVER == (int)RINGD_CONTEXT_OBSERVER, "observer");
+_Static_assert((int)RINGD_OWNER_EVICTED == (int)RINGD_CONTEXT_EVICTED, "evicted");
+
+/* ---- where things are ------------------------------------------------------------------------------------------ */
+
+static struct ringd_lane *lane_of(const struct shared_ring *ring, uint32_t writer)
+{
+    return segment_lane(&ring->segment, writer / RINGD_WRITERS_PER_LANE);
+}
+
+static uint32_t bit_of(uint32_t writer)
+{
+    return UINT32_C(1) << writer % RINGD_WRITERS_PER_LANE;
+}
+
+static struct ringd_writer_slot *writer_slot(const struct shared_ring *ring, uint32_t writer)
+{
+    return &lane_of(ring, writer)->writers[writer % RINGD_WRITERS_PER_LANE];
+}
+
+static struct ringd_owner *owner_of(const struct context *context)
+{
+    if (context_is_writer(context))
+        return &writer_slot(context->ring, context->slot)->owner;
+    return &context->ring->segment.control->readers[context->slot];
+}
+
+static bool is_active(const struct shared_ring *ring, uint32_t writer)
+{
+    return (atomic_load_explicit(&lane_of(ring, writer)->word, memory_order_acquire) & bit_of(writer)) != 0;
+}
+
+/* ---- finding --------------------------------------------------------------------------------------------------- */
+
+static int find_writer(const struct shared_ring *ring, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+        if (ring->writers[i].context == NULL && !is_active(ring, i)) {
+            *slot = i;
+            return 0;
+        }
+    }
+    return -EUSERS;
+}
+
+static int find_reader(const struct shared_ring *ring, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
+        if (ring->readers[i].context == NULL) {
+            *slot = i;
+            return 0;
+        }
+    }
+    return -EUSERS;
+}
+
+int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot)
+{
+    return kind == RINGD_CONTEXT_WRITER ? find_writer(ring, slot) : find_reader(ring, slot);
+}
+
+/* ---- writers --------------------------------------------------------------------------------------------------- */
+
+/* The daemon alone writes the sums, so two steps do. */
+static void move_counter(_Atomic uint64_t *sum, _Atomic uint64_t *counter)
+{
+    ring_count(sum, atomic_exchange_explicit(counter, 0, memory_order_relaxed));
+}
+
+/* `sequence` counts on over all owners; what the last one committed is what it added to it. */
+static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer_slot *slot)
+{
+    uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
+
+    ring_count(&departed->committed, sequence - slot->first_sequence);
+    slot->first_sequence = sequence;
+    move_counter(&departed->offered, &slot->offered);
+    move_counter(&departed->bytes, &slot->bytes);
+    move_counter(&departed->aborted, &slot->aborted);
+    move_counter(&departed->refused, &slot->refused);
+    move_counter(&departed->dropped_full, &slot->dropped_full);
+    move_counter(&departed->dropped_stalled, &slot->dropped_stalled);
+    move_counter(&departed->waited, &slot->waited);
+}
+
+/* A bit left among the waiting would make everybody behind it wait for nobody. */
+static void stop_waiting(const struct shared_ring *ring, uint32_t writer)
+{
+    atomic_fetch_and_explicit(&lane_of(ring, writer)->waiters, ~bit_of(writer), memory_order_seq_cst);
+    wake_all(&ring->segment.readers->waits.space);
+}
+
+static void take_writer(const struct context *context)
+{
+    struct ringd_lane *lane = lane_of(context->ring, context->slot);
+    struct ringd_writer_slot *slot = writer_slot(context->ring, context->slot);
+
+    fold_last_owner(&lane->departed, slot);
+    atomic_store_explicit(&slot->need, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ticket, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&lane->waiters, memory_order_relaxed) & bit_of(context->slot))
+        stop_waiting(context->ring, context->slot);
+}
+
+/* ---- readers --------------------------------------------------------------------------------------------------- */
+
+static void clear_reader(const struct context *context, uint64_t cursor)
+{
+    const struct segment *segment = &context->ring->segment;
+    struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
+
+    atomic_store_explicit(&slot->delivered, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->lost, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->gaps, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
+    for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
+        atomic_store_explicit(&segment_cursor(segment, lane, context->slot)->position, cursor, memory_order_relaxed);
+}
+
+/* Where a lossy reader will look first, as far as the daemon can tell: its cursor is only looked at by people. */
+static uint64_t lossy_start(const struct ring *lane, const struct context_wish *wish)
+{
+    uint64_t position;
+
+    if (wish->kind == RINGD_CONTEXT_OBSERVER)
+        return 0;
+    if (wish->start == RINGD_START_POSITION)
+        return wish->position;
+    if (wish->start == RINGD_START_NOW && ring_position(lane, &position) == 0)
+        return position;
+    return ring_oldest(lane);
+}
+
+static int say_damaged(const struct shared_ring *ring, int result, struct problem *problem)
+{
+    return problem_say(problem, result, "ring \"%s\" is damaged: somebody scribbles over it; remove it and make it anew",
+                       ring->name);
+}
+
+static int say_overwritten(const struct ring *lane, uint64_t position, struct problem *problem)
+{
+    return problem_say(problem, -ERANGE, "position %ju is overwritten already; the oldest that is left is %ju",
+                       (uintmax_t)position, (uintmax_t)ring_oldest(lane));
+}
+
+/* What can be said of a position before joining there. */
+static int check_position(const struct shared_ring *ring, const struct ring *lane, uint64_t wanted,
+                          struct problem *problem)
+{
+    uint64_t position;
+    int result = ring_position(lane, &position);
+
+    if (result < 0)
+        return say_damaged(ring, result, problem);
+    if (wanted % RINGD_UNIT != 0)
+        return problem_say(problem, -EINVAL, "no record begins at position %ju: they begin at multiples of %u",
+                           (uintmax_t)wanted, RINGD_UNIT);
+    if (wanted > position)
+        return problem_say(problem, -ERANGE, "position %ju is not written yet; the next record goes to %ju",
+                           (uintmax_t)wanted, (uintmax_t)position);
+    return wanted < ring_oldest(lane) ? say_overwritten(lane, wanted, problem) : 0;
+}
+
+/* Joined at the position that was asked for, or somewhere else? Until now it could move under us. */
+static int check_join(const struct ring *lane, uint32_t slot, uint64_t wanted, uint64_t start, struct problem *problem)
+{
+    if (start != wanted)
+        return say_overwritten(lane, wanted, problem);
+    if (ring_check_cursor(lane, slot) != 0)
+        return problem_say(problem, -EINVAL, "no record begins at position %ju", (uintmax_t)wanted);
+    return 0;
+}
+
+static int join(const struct context *context, const struct context_wish *wish, uint64_t *start,
+                struct problem *problem)
+{
+    struct ring *lane = &context->ring->lanes[0];
+    bool at_position = wish->start == RINGD_START_POSITION;
+    int result = at_position ? check_position(context->ring, lane, wish->position, problem) : 0;
+
+    if (result < 0)
+        return result;
+    result = ring_join(lane, &context->ring->segment, context->slot, wish->start, wish->position, start);
+    if (result < 0)
+        return say_damaged(context->ring, result, problem);
+    if (at_position)
+        result = check_join(lane, context->slot, wish->position, *start, problem);
+    if (result < 0)
+        ring_leave(lane, context->slot);
+    return result;
+}
+
+static void leave(const struct context *context)
+{
+    for (uint32_t lane = 0; lane < context->ring->segment.geometry.lane_count; lane++)
+        ring_leave(&context->ring->lanes[lane], context->slot);
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------------ */
+
+static void publish_owner(const struct context *context)
+{
+    struct ringd_owner *owner = owner_of(context);
+
+    atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
+    atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
+    atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
+    atomic_store_explicit(&owner->state, context->kind, memory_order_release);
+}
+
+static void clear_owner(const struct context *context)
+{
+    atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
+               struct problem *problem)
+{
+    int result = 0;
+
+    *position = 0;
+    if (wish->kind == RINGD_CONTEXT_WRITER) {
+        take_writer(context);
+    } else {
+        *position = lossy_start(&context->ring->lanes[0], wish);
+        clear_reader(context, *position);
+    }
+    publish_owner(context);
+    if (wish->kind == RINGD_CONTEXT_LOSSLESS)
+        result = join(context, wish, position, problem);
+    if (result < 0)
+        clear_owner(context);
+    return result;
+}
+
+bool slots_leave(const struct context *context)
+{
+    if (context->kind == RINGD_CONTEXT_LOSSLESS)
+        leave(context);
+    if (context_is_writer(context)) {
+        stop_waiting(context->ring, context->slot);
+        if (is_active(context->ring, context->slot))
+            return true;
+    }
+    clear_owner(context);
+    return false;
+}
+
+void slots_evict(const struct context *context)
+{
+    atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
+    leave(context);
+}
+
+bool slots_cursor_is_bad(const struct context *context)
+{
+    for (uint32_t lane = 0; lane < context->ring->segment.geometry.lane_count; lane++) {
+        if (ring_check_cursor(&context->ring->lanes[lane], context->slot) != 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,36 @@
+/* slots.h - what the daemon writes into a ring's slots when a context comes and goes.
+ *
+ * The order in which a slot is filled: what the last owner left is added to the sums of the departed and cleared; then
+ * who the new owner is; then, with release, its kind. A slot that is free for the daemon but whose bit is set in W is
+ * not given to anybody: a writer's addition counts on its bit being clear.
+ *
+ * A lossless reader is joined last, when its slot says who it is, and leaves first.
+ *
+ * Called by context.c; the algorithm behind joining and leaving is libclient/ring.c.
+ */
+#ifndef DAEMON_SLOTS_H
+#define DAEMON_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "context.h"
+
+/* A free slot for a context of this kind. 0 or -EUSERS. */
+int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot);
+
+/* Fills the slot for context->slot, incarnation and so on. *position: where a lossless reader starts. -ERANGE, -EINVAL,
+ * -EBADMSG: the slot is as free as before. */
+int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
+               struct problem *problem);
+
+/* Frees the slot after the context's certain end. True: it died in mid-record, and the slot stays as it is. */
+bool slots_leave(const struct context *context);
+
+/* A lossless reader becomes a lossy one: it is told before writers may pass it. */
+void slots_evict(const struct context *context);
+
+/* Whether its cursor would certainly hold writers up for ever. */
+bool slots_cursor_is_bad(const struct context *context);
+
+#endif
