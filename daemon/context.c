@@ -104,13 +104,16 @@ static void context_end(struct context *context)
 
 static void look_later(struct context *context)
 {
-    if (context->look_s >= LOOK_LAST_S && ev_timer_remaining(context->ring->registry->loop, &context->look) == 0)
-        log_debug("ring %s: %s %u (pid %u) is lost", context->ring->name, kind_text(context), context->slot,
-                  context->pid);
-    ev_timer_stop(context->ring->registry->loop, &context->look);
+    struct ev_loop *loop = context->ring->registry->loop;
+    double next_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
+
+    if (context->look_s < LOOK_LAST_S && next_s >= LOOK_LAST_S)
+        log_info("ring %s: %s %u (pid %u, %s) is lost: its connection has ended, and it is still there",
+                 context->ring->name, kind_text(context), context->slot, context->pid, context->command);
+    ev_timer_stop(loop, &context->look);
     ev_timer_set(&context->look, context->look_s, 0.0);
-    ev_timer_start(context->ring->registry->loop, &context->look);
-    context->look_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
+    ev_timer_start(loop, &context->look);
+    context->look_s = next_s;
 }
 
 /* The context may be gone afterwards. */

@@ -41,22 +41,24 @@ static inline void copy_tiny(unsigned char *to, const unsigned char *from, size_
         to[i] = from[i];
 }
 
-static inline void copy_payload(void *to, const void *from, size_t len)
+/* Up to COPY_SHORT_MAX bytes. */
+static inline void copy_short(unsigned char *to, const unsigned char *from, size_t len)
 {
-    unsigned char *t = to;
-    const unsigned char *f = from;
-
-    if (len > COPY_SHORT_MAX) {
-        memcpy(to, from, len);
-        return;
-    }
     if (len < 16) {
-        copy_tiny(t, f, len);
+        copy_tiny(to, from, len);
         return;
     }
     for (size_t i = 0; i + 16 < len; i += 16)
-        copy_16(t + i, f + i);
-    copy_16(t + len - 16, f + len - 16);
+        copy_16(to + i, from + i);
+    copy_16(to + len - 16, from + len - 16);
+}
+
+static inline void copy_payload(void *to, const void *from, size_t len)
+{
+    if (len > COPY_SHORT_MAX)
+        memcpy(to, from, len);
+    else
+        copy_short(to, from, len);
 }
 
 #endif

@@ -45,7 +45,8 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
     ring_init(&writer->ring, segment, lane);
     writer->slot = &writer->ring.lane->writers[bit_number];
     writer->bit = UINT64_C(1) << bit_number;
-    writer->limit_seen = atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire);
+    writer->next_mark = ring_oldest(&writer->ring);
+    ring_see_limit(writer, atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire));
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
@@ -145,11 +146,23 @@ static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *vie
     return __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
 }
 
+void ring_see_limit(struct ring_writer *writer, uint64_t limit)
+{
+    uint64_t end;
+
+    writer->limit_seen = limit;
+    writer->floor = ring_floor(&writer->ring, limit);
+    end = writer->floor + writer->ring.reach;
+    writer->stop = (int64_t)(writer->next_mark - end) < 0 ? writer->next_mark : end;
+}
+
 void ring_mark(struct ring_writer *writer, uint64_t position)
 {
-    uint64_t section = position / (writer->ring.size / RINGD_MARKS);
+    uint64_t section_bytes = writer->ring.size / RINGD_MARKS, section = position / section_bytes;
 
     atomic_store_explicit(&writer->ring.lane->marks[section % RINGD_MARKS], position, memory_order_relaxed);
+    writer->next_mark = (section + 1) * section_bytes;
+    ring_see_limit(writer, writer->limit_seen);
 }
 
 /* How far the floor is to go: not lower than `needed`, not above `bound`; the lowest mark in between that leaves some
@@ -247,19 +260,22 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         }
         if (room < (int64_t)min)
             return RINGD_FULL;
-        w->limit_seen = view.limit;
-        return ring_take(w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
+        ring_see_limit(w, view.limit);
+        result = ring_take(*w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
+        if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0)
+            ring_mark(w, grant->place + grant->bytes);
+        return result;
     }
     *shortage = RING_FULL_READER;
     return RINGD_FULL;
 }
 
-int ring_take_failed(struct ring_writer *w, uint64_t old_word)
+int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
 {
     /* With my bit set already the addition has carried into other bits; nothing can be taken back. */
-    if (old_word & w->bit)
+    if (old_word & bit)
         return -EBADMSG;
-    atomic_fetch_sub_explicit(&w->ring.lane->word, w->bit, memory_order_seq_cst);
+    atomic_fetch_sub_explicit(&lane->word, bit, memory_order_seq_cst);
     return -ESHUTDOWN;
 }
 
@@ -323,10 +339,11 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
     return result;
 }
 
-void ring_wake(struct ringd_waits *waits)
+int ring_finish_slow(struct ringd_waits *waits, bool was_set)
 {
     wake_all(&waits->data);
     wake_all(&waits->space);
+    return was_set ? RINGD_OK : -EBADMSG;
 }
 
 /* ---- questions of readers --------------------------------------------------------------------------------------- */

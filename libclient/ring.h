@@ -100,6 +100,9 @@ struct ring_writer {
     struct ringd_writer_slot *slot;
     uint64_t bit;
     uint64_t limit_seen; /* some earlier value of limit: the first of the three loads */
+    uint64_t floor;      /* of it */
+    uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
+    uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
 };
 
@@ -139,14 +142,17 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage);
 
-/* An addition that found the word sealed or my bit set. */
-int ring_take_failed(struct ring_writer *writer, uint64_t old_word);
+/* Another value of limit, or of next_mark, has been met. */
+void ring_see_limit(struct ring_writer *writer, uint64_t limit);
 
-/* Notes a record boundary, for raises that need not go all the way. */
+/* An addition that found the word sealed or my bit set. */
+int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
+
+/* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Wakes those who announced that they sleep. */
-void ring_wake(struct ringd_waits *waits);
+/* Somebody may sleep, or my bit was not set in the word that I took it from: then -EBADMSG, else RINGD_OK. */
+int ring_finish_slow(struct ringd_waits *waits, bool was_set);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
 
@@ -234,61 +240,54 @@ static inline void ring_prefetch(const struct ring *ring, uint64_t position)
 #endif
 }
 
-/* The addition. `seen` is a position at or below the place it will find. */
-RING_HOT int ring_take(struct ring_writer *w, uint64_t seen, uint64_t bytes, struct ring_grant *grant)
-{
-    struct ringd_lane *lane = w->ring.lane;
-    uint64_t units = bytes >> RINGD_UNIT_SHIFT, old, limit, place;
 
-    atomic_store_explicit(&w->slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
-    atomic_store_explicit(&w->slot->begin, seen, memory_order_release);             /* W2 */
-    old = atomic_fetch_add_explicit(&lane->word, (units << RINGD_W_POSITION_SHIFT) + w->bit,
-                                    memory_order_seq_cst); /* W3 */
+/* The addition. `seen` is a position at or below the place it will find. (The writer comes by value: what is needed of
+ * it is loaded before the locked instruction, which nothing overtakes.) */
+RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, struct ring_grant *grant)
+{
+    uint64_t addend = (bytes << (RINGD_W_POSITION_SHIFT - RINGD_UNIT_SHIFT)) + w.bit, old, limit, floor, place;
+
+    atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
+    old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */
     *grant = (struct ring_grant){0};
-    if (__builtin_expect((old & (RINGD_W_SEALED | w->bit)) != 0, 0))
-        return ring_take_failed(w, old);
-    limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W4 */
-    place = ring_extend(ring_floor(&w->ring, limit), old);
-    atomic_store_explicit(&w->slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
-    atomic_thread_fence(memory_order_release);                                               /* W6 */
+    if (__builtin_expect((old & (RINGD_W_SEALED | w.bit)) != 0, 0))
+        return ring_take_failed(w.ring.lane, w.bit, old);
+    limit = atomic_load_explicit(&w.ring.lane->limit, memory_order_acquire); /* W4 */
+    floor = __builtin_expect(limit == w.limit_seen, 1) ? w.floor : ring_floor(&w.ring, limit);
+    place = ring_extend(floor, old);
+    atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    atomic_thread_fence(memory_order_release);                                             /* W6 */
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
-    if (__builtin_expect(limit != w->limit_seen, 0))
-        w->limit_seen = limit;
-    ring_prefetch(&w->ring, place + bytes + RING_PREFETCH);
-    if (__builtin_expect(((place ^ (place + bytes)) & ~(w->ring.mask / RINGD_MARKS)) != 0, 0))
-        ring_mark(w, place + bytes);
     return RINGD_OK;
 }
 
-/* Room for exactly `bytes` if it is there at once; RINGD_FULL if not, or if there is anything else to look at. */
-RING_HOT int ring_reserve_fast(struct ring_writer *w, uint64_t bytes, struct ring_grant *grant)
+/* Whether `bytes` fit at once and there is nothing else to look at, be it only that the limit has moved since I looked
+ * last (so that the first and the last of the three loads are the same). *position is where they would go. */
+RING_HOT bool ring_has_room(struct ring_writer w, uint64_t bytes, uint64_t *position)
 {
-    struct ringd_lane *lane = w->ring.lane;
-    uint64_t seen = w->limit_seen & RINGD_POSITION_MASK;
+    const struct ringd_lane *lane = w.ring.lane;
     uint64_t word = atomic_load_explicit(&lane->word, memory_order_acquire);
     uint64_t limit = atomic_load_explicit(&lane->limit, memory_order_acquire); /* W0 */
-    uint32_t waiters = atomic_load_explicit(&lane->waiters, memory_order_relaxed);
-    uint64_t position = ring_extend(ring_floor(&w->ring, seen), word);
-    bool clear = (waiters | (limit & RINGD_LIMIT_CLOSING) | (word & (RINGD_W_SEALED | w->bit))) == 0;
-    bool near = limit - seen <= RING_LIMIT_JUMP;
+    uint64_t waiters = atomic_load_explicit(&lane->waiters, memory_order_relaxed);
+    uint64_t unusual = (limit ^ w.limit_seen) | waiters | (word & (RINGD_W_SEALED | w.bit));
 
-    if (__builtin_expect(!clear || !near || (int64_t)(limit - position - bytes) < 0, 0))
-        return RINGD_FULL;
-    return ring_take(w, position, bytes, grant);
+    *position = ring_extend(w.floor, word);
+    return __builtin_expect(unusual == 0 && (int64_t)(w.stop - *position - bytes) >= 0, 1);
 }
 
 /* Ends a grant whose stamps are stored: I leave the active set, and if I am the last one out, this opens everything
  * below P to readers. Wakes only if somebody sleeps. */
-RING_HOT int ring_finish(struct ring_writer *w)
+RING_HOT int ring_finish(struct ring_writer w)
 {
-    uint64_t old = atomic_fetch_sub_explicit(&w->ring.lane->word, w->bit, memory_order_seq_cst); /* C3 */
-    struct ringd_waits *waits = w->ring.waits;
-    uint32_t asleep = atomic_load_explicit(&waits->data, memory_order_seq_cst) |
-                      atomic_load_explicit(&waits->space, memory_order_seq_cst); /* C4 */
+    uint64_t old = atomic_fetch_sub_explicit(&w.ring.lane->word, w.bit, memory_order_seq_cst); /* C3 */
+    uint32_t asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
+                      atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
 
-    if (__builtin_expect(asleep & 1, 0))
-        ring_wake(waits);
-    return __builtin_expect((old & w->bit) != 0, 1) ? RINGD_OK : -EBADMSG;
+    if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
+        return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
+    return RINGD_OK;
 }
 
 /* A stamp against the one that this position must have: RINGD_STATE_COMMITTED, RINGD_STATE_PADDING, or not there. */

@@ -60,6 +60,9 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
     set_label(w, o->type, o->level);
     w->time_source = segment->geometry.time_source;
     w->max_record = segment->geometry.max_record;
+    w->short_max = w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX;
+    if (w->time_source != RINGD_TIME_NONE)
+        w->short_max = 0;
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
     ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
@@ -201,18 +204,21 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
 }
 
 /* Room for `want` bytes, or for at least `min`, for a number of records. */
-RING_HOT int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records,
-                          struct ring_grant *grant)
+static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records, struct ring_grant *grant)
 {
-    struct ring_grant slow = {0};
-    int result;
+    uint64_t position;
 
     ring_count(&w->ring.slot->offered, records);
-    if (__builtin_expect(ring_reserve_fast(&w->ring, want, grant) == RINGD_OK, 1))
-        return RINGD_OK;
-    result = writer_grant_slow(w, min, want, records, &slow);
-    *grant = slow;
-    return result;
+    if (ring_has_room(w->ring, want, &position))
+        return ring_take(w->ring, position, want, grant);
+    return writer_grant_slow(w, min, want, records, grant);
+}
+
+/* An addition that brought nothing; why shows on a second look. */
+__attribute__((noinline)) static int writer_damaged(struct ringd_writer *w)
+{
+    ring_count(&w->ring.slot->refused, 1);
+    return atomic_load_explicit(&w->ring.ring.lane->word, memory_order_relaxed) & RINGD_W_SEALED ? -ESHUTDOWN : -EBADMSG;
 }
 
 /* ---- records in a grant ---------------------------------------------------------------------------------------- */
@@ -242,48 +248,48 @@ static inline uint64_t writer_time(const struct ringd_writer *w)
 }
 
 /* Everything of a header but the stamp. */
-RING_HOT void fill_header(struct ringd_writer *w, struct ringd_record_header *h, uint64_t len, uint64_t sequence,
+RING_HOT void fill_header(struct ringd_record_header *h, uint64_t len, uint64_t sequence, uint64_t origin,
                           uint64_t time)
 {
     atomic_store_explicit(&h->extent, len | sequence << 32, memory_order_relaxed);
-    atomic_store_explicit(&h->origin, w->origin, memory_order_relaxed);
+    atomic_store_explicit(&h->origin, origin, memory_order_relaxed);
     atomic_store_explicit(&h->time, time, memory_order_relaxed);
 }
 
-RING_HOT void store_stamp(struct ringd_writer *w, uint64_t position, uint64_t state)
+RING_HOT void store_stamp(const struct ring *ring, struct ringd_record_header *h, uint64_t position, uint64_t state)
 {
-    atomic_store_explicit(&ring_header(&w->ring.ring, position)->stamp,
-                          (position | state) ^ w->ring.ring.stamp_key, memory_order_release); /* C1 */
+    atomic_store_explicit(&h->stamp, (position | state) ^ ring->stamp_key, memory_order_release); /* C1 */
 }
 
 /* What is left of a grant becomes a record that readers pass over. */
-static void pad(struct ringd_writer *w, uint64_t position, uint64_t bytes)
+static void pad(const struct ring *ring, uint64_t position, uint64_t bytes)
 {
-    struct ringd_record_header *h = ring_header(&w->ring.ring, position);
+    struct ringd_record_header *h = ring_header(ring, position);
 
-    fill_header(w, h, bytes - sizeof *h, 0, 0);
-    store_stamp(w, position, RINGD_STATE_PADDING);
+    fill_header(h, bytes - sizeof *h, 0, 0, 0);
+    store_stamp(ring, h, position, RINGD_STATE_PADDING);
 }
 
 /* The accounts of `records` records, then out. */
-RING_HOT int writer_finish(struct ringd_writer *w, uint64_t records, uint64_t bytes)
+RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint64_t records, uint64_t bytes)
 {
     w->sequence += records;
-    ring_count(&w->ring.slot->bytes, bytes);
-    atomic_store_explicit(&w->ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
-    return ring_finish(&w->ring);
+    ring_count(&ring.slot->bytes, bytes);
+    atomic_store_explicit(&ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
+    return ring_finish(ring);
 }
 
 /* Publishes the one record of a grant. */
-RING_HOT int writer_publish(struct ringd_writer *w, struct ring_grant grant, size_t len, uint64_t time)
+static int writer_publish(struct ringd_writer *w, struct ring_grant grant, size_t len, uint64_t time)
 {
+    struct ringd_record_header *h = ring_header(&w->ring.ring, grant.place);
     uint64_t used = ring_record_bytes(len);
 
-    fill_header(w, ring_header(&w->ring.ring, grant.place), len, w->sequence, time);
-    if (__builtin_expect(used < grant.bytes, 0))
-        pad(w, grant.place + used, grant.bytes - used);
-    store_stamp(w, grant.place, RINGD_STATE_COMMITTED);
-    return writer_finish(w, 1, len);
+    fill_header(h, len, w->sequence, w->origin, time);
+    if (used < grant.bytes)
+        pad(&w->ring.ring, grant.place + used, grant.bytes - used);
+    store_stamp(&w->ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
+    return writer_finish(w, w->ring, 1, len);
 }
 
 static inline unsigned char *writer_payload(struct ringd_writer *w, struct ring_grant grant)
@@ -307,22 +313,46 @@ static int writer_refuse(struct ringd_writer *w, uint64_t records)
     return -EMSGSIZE;
 }
 
-int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
+/* Every case of ringd_write. */
+__attribute__((noinline)) static int write_any(struct ringd_writer *w, const void *data, size_t len)
 {
     struct ring_grant grant;
     uint64_t time;
     int result;
 
-    if (__builtin_expect(writer->alive != HANDLE_ALIVE, 0))
-        return writer_unready(writer);
-    if (__builtin_expect(len > writer->max_record, 0))
-        return writer_refuse(writer, 1);
-    result = writer_grant(writer, ring_record_bytes(len), ring_record_bytes(len), 1, &grant);
-    if (__builtin_expect(result != RINGD_OK, 0))
+    if (w->alive != HANDLE_ALIVE)
+        return writer_unready(w);
+    if (len > w->max_record)
+        return writer_refuse(w, 1);
+    result = writer_grant(w, ring_record_bytes(len), ring_record_bytes(len), 1, &grant);
+    if (result != RINGD_OK)
         return result;
-    time = writer_time(writer);
-    copy_payload(writer_payload(writer, grant), data, len);
-    return writer_publish(writer, grant, len, time);
+    time = writer_time(w);
+    copy_payload(writer_payload(w, grant), data, len);
+    return writer_publish(w, grant, len, time);
+}
+
+/* The usual case without a call: a short record, room for it, no time stamp. Two locked instructions; everything that
+ * is needed after the first is loaded before it. */
+int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
+{
+    const struct ring_writer ring = writer->ring;
+    uint64_t bytes = ring_record_bytes(len), sequence = writer->sequence, origin = writer->origin, position;
+    struct ringd_record_header *h;
+    struct ring_grant grant;
+
+    if (__builtin_expect(writer->alive != HANDLE_ALIVE || len > writer->short_max, 0))
+        return write_any(writer, data, len);
+    if (__builtin_expect(!ring_has_room(ring, bytes, &position), 0))
+        return write_any(writer, data, len);
+    ring_count(&ring.slot->offered, 1);
+    if (__builtin_expect(ring_take(ring, position, bytes, &grant) != RINGD_OK, 0))
+        return writer_damaged(writer);
+    h = ring_header(&ring.ring, grant.place);
+    copy_short((unsigned char *)(h + 1), data, len);
+    fill_header(h, len, sequence, origin, 0);
+    store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
+    return writer_finish(writer, ring, 1, len);
 }
 
 /* The length of the record that the pieces make, or something above max_record. */
@@ -383,10 +413,10 @@ static uint64_t put_batch(struct ringd_writer *w, uint64_t position, const struc
         struct ringd_record_header *h = ring_header(&w->ring.ring, position);
         size_t len = records[i].iov_len;
 
-        fill_header(w, h, len, w->sequence + (uint64_t)i, time);
+        fill_header(h, len, w->sequence + (uint64_t)i, w->origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
         if (i > 0)
-            store_stamp(w, position, RINGD_STATE_COMMITTED);
+            store_stamp(&w->ring.ring, h, position, RINGD_STATE_COMMITTED);
         position += ring_record_bytes(len);
         payload_bytes += len;
     }
@@ -410,8 +440,8 @@ int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, 
     if (result != RINGD_OK)
         return result;
     bytes = put_batch(writer, grant.place, records, count);
-    store_stamp(writer, grant.place, RINGD_STATE_COMMITTED);
-    return writer_finish(writer, (uint64_t)count, bytes);
+    store_stamp(&writer->ring.ring, ring_header(&writer->ring.ring, grant.place), grant.place, RINGD_STATE_COMMITTED);
+    return writer_finish(writer, writer->ring, (uint64_t)count, bytes);
 }
 
 int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted)
@@ -466,7 +496,7 @@ int ringd_abort(struct ringd_writer *writer)
     if (result != RINGD_OK)
         return result;
     writer->alive = HANDLE_ALIVE;
-    pad(writer, writer->grant.place, writer->grant.bytes);
+    pad(&writer->ring.ring, writer->grant.place, writer->grant.bytes);
     ring_count(&writer->ring.slot->aborted, 1);
-    return ring_finish(&writer->ring);
+    return ring_finish(writer->ring);
 }

@@ -132,12 +132,13 @@ static void conditions_print(const struct bench *bench)
         unsteady += plan->entries[i].unsteady;
     printf("ringd %s: %u repetitions of %u cases, processors %d and %d.\n", ringd_version(), bench->reps, plan->count,
            bench->cpus[0], bench->cpus[1]);
-    printf("%u repetitions were dropped, as the hop moved by more than %.0f %% or somebody else took more than %.0f %% of\n"
-           "a processor; each is tried %u times at most, and %u were kept all the same, in cases marked *.\n",
+    printf("%u repetitions were dropped, as the hop moved by more than %.0f %% or others took more than %.0f %% of a\n"
+           "processor; each is tried %u times at most, and %u were kept all the same, in cases marked *.\n",
            plan->dropped, 100 * (PLAN_HOP_DRIFT - 1), 100 * (1 - PLAN_SHARE), PLAN_TRIES, unsteady);
-    printf("Rings of 1 MiB; records filled and checked in full; counters on; time none unless named. Readers of one_ and\n"
-           "latency_busy poll (RINGD_NO_WAIT); all others, and all writers, wait with RINGD_FOREVER. Columns xadds and\n"
-           "hops: the value in units of the limit measured beside it; stream: its share of the streaming limit.\n");
+    printf(
+        "Rings of 1 MiB; records filled and checked in full; counters on; time none unless named. Readers of one_\n"
+        "and latency_busy poll (RINGD_NO_WAIT); all others, and all writers, wait with RINGD_FOREVER. Columns xadds\n"
+        "and hops: the value in units of the limit measured beside it; stream: its share of the streaming limit.\n");
 }
 
 static int tsv_write(const struct bench *bench)

@@ -15,10 +15,10 @@
 #include "contexts.h"
 #include "latency.h"
 
-#define RING_THERE   "bench-there"
-#define RING_BACK    "bench-back"
-#define RECORDS_MIN  20000.0
-#define LAP_PART     2u /* a half of the ring must still be readable when a writer alone has finished */
+#define RING_THERE  "bench-there"
+#define RING_BACK   "bench-back"
+#define RECORDS_MIN 20000.0
+#define LAP_PART    2u /* a half of the ring must still be readable when a writer alone has finished */
 
 struct stream_task {
     const struct bench_case *bench_case;

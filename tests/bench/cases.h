@@ -1,15 +1,16 @@
 /* cases.h - what is measured on a ring, and one run of it.
  *
  * A case is a shape (a writer alone, a stream from writers to readers, a ping-pong over two rings), the calls that its
- * writers and readers use, the size of its records and how many take part. One run makes fresh rings, lets the crew play,
- * has every record checked in full, compares the library's own counters with what was done, and removes the rings.
+ * writers and readers use, the size of its records and how many take part. One run makes fresh rings, lets the crew
+ * play, has every record checked in full, compares the library's own counters with what was done, and removes the
+ * rings.
  *
  * What holds true:
  *   - Only ringd.h is used, through the shared library; records are filled and checked inside the time that is taken.
  *   - Rings have 1 MiB of data, which is the default (2 MiB only where a batch of the largest records asks for it).
  *   - Processes: writer i runs on processor i modulo 2, reader i on processor i + 1 modulo 2.
- *   - Waiting: a reader that has its processor to itself polls (RINGD_NO_WAIT); everybody else waits through the library
- *     with RINGD_FOREVER, which spins a little and then sleeps. Writers always wait like that.
+ *   - A reader that has its processor to itself polls (RINGD_NO_WAIT). Everybody else, and every writer of a stream,
+ *     waits through the library (RINGD_FOREVER), which spins a little and then sleeps.
  *
  * Called by plan.c.
  */
@@ -22,9 +23,9 @@
 #include "crew.h"
 #include "ringd.h"
 
-#define CASE_BATCH   16u
-#define CASE_WRITERS 8u
-#define CASE_FIGURES 3u
+#define CASE_BATCH      16u
+#define CASE_WRITERS    8u
+#define CASE_FIGURES    3u
 
 #define CASE_RING_BYTES (UINT64_C(1) << 20)
 
@@ -61,7 +62,7 @@ struct bench_case {
 struct case_figures {
     double values[CASE_FIGURES];
     double elapsed_ns;
-    double share; /* of its processor, that of the process which never sleeps and had least; 1: there is no such process */
+    double share; /* crew_share() of the roles that never sleep, the smallest; 1: all of them sleep */
     double slept; /* times a reader slept for each record or message */
 };
 
@@ -77,6 +78,6 @@ uint64_t case_records(const struct bench_case *bench_case, double wanted);
  * one way. 0, or negative with `failure` (CREW_TEXT bytes) filled. */
 int case_run(struct crew *crew, const int cpus[2], const struct bench_case *bench_case, struct case_figures *figures,
              char *failure);
-double case_sample_ns(uint32_t ticks);
+double case_sample_ns(double ticks);
 
 #endif

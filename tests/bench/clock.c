@@ -1,10 +1,10 @@
 /* clock.c - calibration of the processor's counter; see clock.h.
  *
  * The rate is the quotient of both clocks over 50 ms, which is exact to some parts in a million as the counters of all
- * machines that matter here tick evenly. The cost of a reading is the smallest of many short series: whatever disturbs a
- * series only makes it longer.
+ * machines that matter here tick evenly. The cost of a reading is the smallest of many short series: whatever disturbs
+ * a series only makes it longer.
  *
- * Holds true: both figures are set once, before the first fork, and never change.
+ * Holds true: these figures are set once, before the first fork, and never change.
  */
 #include "clock.h"
 
@@ -16,6 +16,7 @@
 
 static double ns_per_tick = 1.0;
 static double read_ns;
+static double step_ticks = 1.0;
 
 static void rate_measure(void)
 {
@@ -29,31 +30,38 @@ static void rate_measure(void)
     ns_per_tick = (double)(now_ns - start_ns) / (double)(clock_ticks() - start_ticks);
 }
 
-static uint64_t series_ticks(void)
+/* The time of READINGS readings; *step becomes the smallest difference seen, if it is smaller. */
+static uint64_t series_ticks(uint64_t *step)
 {
     uint64_t start = clock_ticks(), last = start;
 
-    for (unsigned i = 0; i < READINGS; i++)
-        last = clock_ticks();
+    for (unsigned i = 0; i < READINGS; i++) {
+        uint64_t now = clock_ticks();
+
+        if (now != last && now - last < *step)
+            *step = now - last;
+        last = now;
+    }
     return last - start;
 }
 
-static void cost_measure(void)
+static void reading_measure(void)
 {
-    uint64_t best = UINT64_MAX;
+    uint64_t best = UINT64_MAX, step = UINT64_MAX;
 
     for (unsigned i = 0; i < SERIES; i++) {
-        uint64_t ticks = series_ticks();
+        uint64_t ticks = series_ticks(&step);
 
         best = ticks < best ? ticks : best;
     }
     read_ns = (double)best * ns_per_tick / READINGS;
+    step_ticks = (double)step;
 }
 
 void clock_init(void)
 {
     rate_measure();
-    cost_measure();
+    reading_measure();
 }
 
 double clock_ns_per_tick(void)
@@ -64,4 +72,9 @@ double clock_ns_per_tick(void)
 double clock_read_ns(void)
 {
     return read_ns;
+}
+
+double clock_step_ticks(void)
+{
+    return step_ticks;
 }

@@ -54,6 +54,7 @@ void clock_init(void);
 
 /* Both are known after clock_init() and are inherited by forked processes. */
 double clock_ns_per_tick(void);
-double clock_read_ns(void); /* cost of one clock_ticks() */
+double clock_read_ns(void);    /* cost of one clock_ticks() */
+double clock_step_ticks(void); /* what it moves by at least, when it moves; 10 ns on some virtual machines */
 
 #endif

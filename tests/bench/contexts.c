@@ -4,9 +4,10 @@
  * look at every byte, call ringd_release(). They are compiled like any user's code and reach the library through its
  * shared object.
  *
- * Streams fill each record one ahead of the one they write, as a program does that passes on what it has received. Filled
- * and written at once, a processor may have to wait until the narrow stores of the fill have left its store buffer before
- * the wide loads of the library's copy can have them (4 ns here, a quarter of a write): that is no cost of the ring.
+ * Streams fill each record one ahead of the one they write, as a program does that passes on what it has received.
+ * Filled and written at once, a processor may have to wait until the narrow stores of the fill have left its store
+ * buffer before the wide loads of the library's copy can have them (4 ns here, a quarter of a write): that is no cost
+ * of the ring.
  */
 #include "contexts.h"
 
@@ -55,8 +56,8 @@ void bench_writer_close(struct bench_writer *writer)
         crew_fail(writer->crew, writer->self, "cannot read a writer's counters", result);
     if (counters.committed != writer->sequence || counters.bytes != writer->sequence * writer->bytes)
         crew_fail(writer->crew, writer->self, "a writer's counters are not what it wrote", 0);
-    if (counters.offered != counters.committed + counters.aborted + counters.refused + counters.dropped_full +
-                                counters.dropped_stalled)
+    if (counters.offered !=
+        counters.committed + counters.aborted + counters.refused + counters.dropped_full + counters.dropped_stalled)
         crew_fail(writer->crew, writer->self, "a writer's counters do not add up", 0);
     ringd_writer_close(writer->writer);
     free(writer->buffer);
@@ -108,8 +109,8 @@ void bench_write_reserved(struct bench_writer *writer)
 
 /* ---- readers ---------------------------------------------------------------------------------------------------- */
 
-void bench_reader_open(struct bench_reader *reader, struct crew *crew, unsigned self, const char *ring, uint32_t writers,
-                       uint32_t bytes, const struct ringd_reader_options *options)
+void bench_reader_open(struct bench_reader *reader, struct crew *crew, unsigned self, const char *ring,
+                       uint32_t writers, uint32_t bytes, const struct ringd_reader_options *options)
 {
     struct ringd *handle;
     int result = ringd_open(&handle, ring);

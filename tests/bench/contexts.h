@@ -27,7 +27,7 @@ struct bench_writer {
     unsigned self;
     struct ringd_writer *writer;
     uint32_t index, bytes;
-    uint64_t sequence; /* of the next record */
+    uint64_t sequence;     /* of the next record */
     unsigned char *buffer; /* CASE_BATCH records */
     struct iovec pieces[CASE_BATCH];
 };
@@ -57,8 +57,8 @@ bool bench_write(struct bench_writer *writer);
 void bench_write_batch(struct bench_writer *writer);
 void bench_write_reserved(struct bench_writer *writer);
 
-void bench_reader_open(struct bench_reader *reader, struct crew *crew, unsigned self, const char *ring, uint32_t writers,
-                       uint32_t bytes, const struct ringd_reader_options *options);
+void bench_reader_open(struct bench_reader *reader, struct crew *crew, unsigned self, const char *ring,
+                       uint32_t writers, uint32_t bytes, const struct ringd_reader_options *options);
 /* Checks the counters against `received`, leaves the number of sleeps in the role's result and detaches. */
 void bench_reader_close(struct bench_reader *reader);
 

@@ -28,7 +28,8 @@
 
 struct crew *crew_new(void)
 {
-    void *map = mmap(NULL, sizeof(struct crew), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE;
+    void *map = mmap(NULL, sizeof(struct crew), PROT_READ | PROT_WRITE, flags, -1, 0);
 
     return map == MAP_FAILED ? NULL : map;
 }
@@ -79,10 +80,14 @@ void crew_done(struct crew *crew, unsigned self)
 
 void crew_fail(struct crew *crew, unsigned self, const char *what, int code)
 {
-    const char *why = ringd_error();
+    char *failure = crew->results[self].failure;
 
-    snprintf(crew->results[self].failure, CREW_TEXT, "%s%s%s", what, code ? ": " : "",
-             !code ? "" : *why ? why : ringd_strerror(code));
+    if (!code)
+        snprintf(failure, CREW_TEXT, "%s", what);
+    else if (*ringd_error())
+        snprintf(failure, CREW_TEXT, "%s: %s", what, ringd_error());
+    else
+        snprintf(failure, CREW_TEXT, "%s: %s", what, ringd_strerror(code));
     _exit(1);
 }
 

@@ -19,11 +19,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define CREW_ROLES    12u
-#define CREW_LIMIT_S  30u
-#define CREW_SAMPLES  (1u << 18)
-#define CREW_BUFFER   (1u << 20)
-#define CREW_TEXT     200u
+#define CREW_ROLES   12u
+#define CREW_LIMIT_S 30u
+#define CREW_SAMPLES (1u << 18)
+#define CREW_BUFFER  (1u << 20)
+#define CREW_TEXT    200u
 
 struct crew_result {
     int64_t start_ns, end_ns; /* CLOCK_MONOTONIC */

@@ -16,11 +16,15 @@
 
 #define SETTLE_NS 200000000
 
+/* Of this machine's word size. */
+typedef ElfW(Ehdr) elf_header;
+typedef ElfW(Shdr) elf_section;
+
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-static int sections_sum(FILE *file, const ElfW(Ehdr) *header, uint64_t *bytes)
+static int sections_sum(FILE *file, const elf_header *header, uint64_t *bytes)
 {
-    ElfW(Shdr) section;
+    elf_section section;
 
     *bytes = 0;
     for (unsigned i = 0; i < header->e_shnum; i++) {
@@ -37,7 +41,7 @@ static int sections_sum(FILE *file, const ElfW(Ehdr) *header, uint64_t *bytes)
 int footprint_text(const char *path, uint64_t *bytes)
 {
     FILE *file = fopen(path, "re");
-    ElfW(Ehdr) header;
+    elf_header header;
     int result;
 
     if (!file)

@@ -13,18 +13,18 @@
 
 #include "footprint.h"
 
-#define WRITE_XADDS      6.0
-#define LATENCY_HOPS     1.15
-#define ONE_HOPS         0.5
-#define ONE_NS           25.0
-#define ONE_BATCH_HOPS   0.25
-#define ONE_BATCH_NS     14.0
-#define ONE_KIB_GBS      12.0
-#define ONE_KIB_STREAM   0.8
-#define BATCH_SHARE      0.5
-#define MANY_SHARE       0.8
-#define TEXT_BYTES       (64u << 10)
-#define RESIDENT_BYTES   (4u << 20)
+#define WRITE_XADDS    6.0
+#define LATENCY_HOPS   1.15
+#define ONE_HOPS       0.5
+#define ONE_NS         25.0
+#define ONE_BATCH_HOPS 0.25
+#define ONE_BATCH_NS   14.0
+#define ONE_KIB_GBS    12.0
+#define ONE_KIB_STREAM 0.8
+#define BATCH_SHARE    0.5
+#define MANY_SHARE     0.8
+#define TEXT_BYTES     (64u << 10)
+#define RESIDENT_BYTES (4u << 20)
 
 __attribute__((format(printf, 3, 4))) static void goal_line(FILE *out, bool reached, const char *format, ...)
 {
@@ -45,8 +45,8 @@ static void writes_report(const struct plan *plan, FILE *out)
         const struct plan_entry *entry = plan_find(plan, "write", sizes_bytes[i], 1, 0);
         double xadds = series_median_ratio(&entry->values[0], &entry->xadd);
 
-        goal_line(out, xadds <= WRITE_XADDS, "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)", sizes_bytes[i],
-                  xadds, WRITE_XADDS);
+        goal_line(out, xadds <= WRITE_XADDS, "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)",
+                  sizes_bytes[i], xadds, WRITE_XADDS);
     }
 }
 
@@ -93,8 +93,9 @@ static void batch_report(const struct plan *plan, FILE *out)
         const struct plan_entry *single = plan_find(plan, "write", sizes_bytes[i], 1, 0);
         double share = series_median_ratio(&batch->values[0], &single->values[0]);
 
-        goal_line(out, share <= BATCH_SHARE, "batch of 16, %u bytes: %.2f of a single write's cost a record (at most %.1f)",
-                  sizes_bytes[i], share, BATCH_SHARE);
+        goal_line(out, share <= BATCH_SHARE,
+                  "batch of 16, %u bytes: %.2f of a single write's cost a record (at most %.1f)", sizes_bytes[i], share,
+                  BATCH_SHARE);
     }
 }
 
@@ -107,8 +108,9 @@ static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
         const struct plan_entry *one = plan_find(plan, "one_next", sizes_bytes[i], 1, 1);
         double share = series_median_ratio(&one->values[0], &many->values[0]);
 
-        goal_line(out, share >= MANY_SHARE, "%u writers to one reader, %u bytes: %.2f of the 1 to 1 rate (at least %.1f)",
-                  writers, sizes_bytes[i], share, MANY_SHARE);
+        goal_line(out, share >= MANY_SHARE,
+                  "%u writers to one reader, %u bytes: %.2f of the 1 to 1 rate (at least %.1f)", writers,
+                  sizes_bytes[i], share, MANY_SHARE);
     }
 }
 

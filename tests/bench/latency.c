@@ -93,7 +93,8 @@ static void rounds_busy(struct crew *crew, struct bench_writer *writer, struct b
     }
 }
 
-static void rounds_sleeping(struct crew *crew, struct bench_writer *writer, struct bench_reader *reader, uint64_t rounds)
+static void rounds_sleeping(struct crew *crew, struct bench_writer *writer, struct bench_reader *reader,
+                            uint64_t rounds)
 {
     for (uint64_t i = 0; i < rounds; i++) {
         uint64_t start;
@@ -148,9 +149,9 @@ static void answer(struct crew *crew, unsigned self, const void *task)
 
 /* ---- the parent's part ------------------------------------------------------------------------------------------ */
 
-double case_sample_ns(uint32_t ticks)
+double case_sample_ns(double ticks)
 {
-    double ns = (double)ticks * clock_ns_per_tick() - clock_read_ns();
+    double ns = ticks * clock_ns_per_tick() - clock_read_ns();
 
     return ns > 0 ? ns / 2 : 0;
 }
@@ -168,7 +169,8 @@ int latency_run(struct crew *crew, const int cpus[2], const struct bench_case *b
         return result;
     samples_sort(crew->samples, crew->sample_count);
     for (unsigned i = 0; i < CASE_FIGURES; i++)
-        figures->values[i] = case_sample_ns(samples_quantile(crew->samples, crew->sample_count, parts[i]));
+        figures->values[i] =
+            case_sample_ns(samples_quantile(crew->samples, crew->sample_count, parts[i], clock_step_ticks()));
     figures->elapsed_ns = crew_elapsed_ns(crew, 2);
     if (bench_case->shape == CASE_BUSY)
         figures->share = fmin(crew_share(crew, 0), crew_share(crew, 1));

@@ -39,7 +39,7 @@ static void sample_put(struct crew *crew, double value)
 static double samples_median(struct crew *crew)
 {
     samples_sort(crew->samples, crew->sample_count);
-    return samples_quantile(crew->samples, crew->sample_count, 0.5) / SAMPLES_PER_ONE;
+    return samples_quantile(crew->samples, crew->sample_count, 0.5, 1) / SAMPLES_PER_ONE;
 }
 
 /* ---- hop -------------------------------------------------------------------------------------------------------- */

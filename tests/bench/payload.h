@@ -1,9 +1,10 @@
 /* payload.h - what the records of the bench contain: filled in full, checked in full.
  *
- * A record of `len` bytes (a multiple of 8) is a row of 64-bit words; the first follows from writer and sequence number,
- * each further one is a constant more than the one before. So any record of another writer, of another number, torn,
- * moved or stale shows, whatever its length, and both fill and check cost about as much as touching the memory once,
- * which a real program has to do too. They are part of everything that is measured here, the streaming limit included.
+ * A record of `len` bytes (a multiple of 8) is a row of 64-bit words; the first follows from writer and sequence
+ * number, each further one is a constant more than the one before. So any record of another writer, of another number,
+ * torn, moved or stale shows, whatever its length, and both fill and check cost about as much as touching the memory
+ * once, which a real program has to do too. They are part of everything that is measured here, the streaming limit
+ * included.
  *
  * Vectors of 16 bytes are what every processor in question has; they only keep the check from costing more than the
  * transport. Called by cases.c, latency.c, limits.c, syscount.c.

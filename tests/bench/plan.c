@@ -34,19 +34,19 @@ static void case_add_sizes(struct plan *plan, struct bench_case bench_case)
 
 static void alone_add(struct plan *plan, const char *name, enum case_write write, enum ringd_time time)
 {
-    case_add_sizes(plan, (struct bench_case){
-                             .name = name, .shape = CASE_ALONE, .write = write, .time = time, .writers = 1});
+    struct bench_case bench_case = {.name = name, .shape = CASE_ALONE, .write = write, .time = time, .writers = 1};
+
+    case_add_sizes(plan, bench_case);
 }
 
-static void stream_add(struct plan *plan, const char *name, enum case_write write, enum case_read read, uint32_t writers,
-                       uint32_t readers)
+static void stream_add(struct plan *plan, const char *name, enum case_write write, enum case_read read,
+                       uint32_t writers, uint32_t readers)
 {
-    case_add_sizes(plan, (struct bench_case){.name = name,
-                                             .shape = CASE_STREAM,
-                                             .write = write,
-                                             .read = read,
-                                             .writers = writers,
-                                             .readers = readers});
+    struct bench_case bench_case = {.name = name, .shape = CASE_STREAM, .write = write, .read = read};
+
+    bench_case.writers = writers;
+    bench_case.readers = readers;
+    case_add_sizes(plan, bench_case);
 }
 
 static void latency_add(struct plan *plan, const char *name, enum case_shape shape)
@@ -151,7 +151,8 @@ static void repetition_keep(struct plan_entry *entry, const struct repetition *r
 
 /* ---- rounds ----------------------------------------------------------------------------------------------------- */
 
-static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew *crew, const int cpus[2], char *failure)
+static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew *crew, const int cpus[2],
+                        char *failure)
 {
     struct repetition repetition;
     bool steady = false;

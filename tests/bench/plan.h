@@ -1,8 +1,8 @@
 /* plan.h - all cases, and what was measured of each.
  *
- * The plan is the list of the cases in the order of the table. plan_calibrate() runs each once, briefly, to find how many
- * records fill the time of a run; plan_round() runs each once in full. Rounds follow one another, so that whatever the
- * machine does for some seconds falls on one repetition of many cases and not on all repetitions of one.
+ * The plan is the list of the cases in the order of the table. plan_calibrate() runs each once, briefly, to find how
+ * many records fill the time of a run; plan_round() runs each once in full. Rounds follow one another, so that whatever
+ * the machine does for some seconds falls on one repetition of many cases and not on all repetitions of one.
  *
  * Each repetition has the machine's own limits beside it: xadd, stream and hop right before, hop right after. It is
  * dropped and done again when the hop after is not what it was before (by more than PLAN_HOP_DRIFT), or when a process
@@ -40,6 +40,7 @@ struct plan {
     struct plan_entry entries[PLAN_ENTRIES];
     unsigned count;
     unsigned dropped; /* repetitions */
+
     struct series hop, xadd, stream, cached_copy, large_copy; /* the machine's limits, once a round */
 };
 

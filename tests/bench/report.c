@@ -4,8 +4,8 @@
  * All times are nanoseconds. For a stream they are nanoseconds a record, over all writers, until the last reader has
  * checked the last one; so with several readers each record was delivered that many times in that time.
  *
- * Ratios are to what was measured beside the value: xadds for a writer alone, hops for everything between two cores, and
- * for streams also the share of the streaming limit (more is better there; else less).
+ * Ratios are to what was measured beside the value: xadds for a writer alone, hops for everything between two cores,
+ * and for streams also the share of the streaming limit (more is better there; else less).
  */
 #include "report.h"
 
@@ -31,7 +31,7 @@ static void limit_rows(const struct plan *plan, struct limit_row rows[LIMIT_ROWS
     rows[0] = (struct limit_row){"hop of a cache line, one way", "limit_hop", "ns", &plan->hop, 8};
     rows[1] = (struct limit_row){"uncontended lock xadd", "limit_xadd", "ns", &plan->xadd, 8};
     rows[2] = (struct limit_row){"stream, a flag per 4 KiB", "limit_stream", "GB/s", &plan->stream, 4096};
-    rows[3] = (struct limit_row){"memcpy, 128 KiB (cached)", "limit_memcpy_cached", "GB/s", &plan->cached_copy, 1 << 17};
+    rows[3] = (struct limit_row){"memcpy, 128 KiB", "limit_memcpy_cached", "GB/s", &plan->cached_copy, 1 << 17};
     rows[4] = (struct limit_row){"memcpy, 64 MiB", "limit_memcpy_large", "GB/s", &plan->large_copy, 1 << 26};
 }
 

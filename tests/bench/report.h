@@ -1,7 +1,8 @@
 /* report.h - what the bench says: the machine's limits, the table, the histograms, bench.tsv.
  *
- * Ratios come first, as the absolute times of a virtual machine mean little: each value is divided by the limit that was
- * measured beside it, in the same repetition, and the median of these quotients is shown. (What must be reached: goals.h.)
+ * Ratios come first, as the absolute times of a virtual machine mean little: each value is divided by the limit that
+ * was measured beside it, in the same repetition, and the median of these quotients is shown. (What must be reached:
+ * goals.h.)
  *
  * Called by bench.c.
  */

@@ -3,8 +3,8 @@
 #
 #     BUILD=build REPS=5 tests/bench/run.sh
 #
-# Needs BUILD/ringd, BUILD/libringd.so* and BUILD/tests/bench. Prints the report, writes BUILD/bench.tsv and removes what
-# it made. Exit code: that of the bench (0: everything ran and every record was right).
+# Needs BUILD/ringd, BUILD/libringd.so* and BUILD/tests/bench. Prints the report, writes BUILD/bench.tsv and removes
+# what it made. Exit code: that of the bench (0: everything ran and every record was right).
 set -eu
 
 build=${BUILD:-build}

@@ -1,7 +1,7 @@
 /* stats.c - medians with spread, and histograms; see stats.h.
  *
- * Quantiles of a series are interpolated, as there are only a few repetitions; those of the samples of one repetition
- * are not, as there are many thousands.
+ * Quantiles of a series are interpolated, as there are only a few repetitions. Those of the samples of one repetition
+ * are searched for by halving: the share of the samples below a value grows with it.
  *
  * Holds true: a series is never sorted in place. Its values stay in the order of the repetitions, so that the n-th of
  * one case belongs to the n-th of another.
@@ -15,6 +15,7 @@
 #define BUCKETS_PER_OCTAVE 8
 #define BUCKETS_PER_ROW    4
 #define BAR_WIDTH          50
+#define QUANTILE_ERROR     0.0005
 
 void series_add(struct series *series, double value)
 {
@@ -71,11 +72,29 @@ void samples_sort(uint32_t *samples, size_t count)
     qsort(samples, count, sizeof(samples[0]), sample_compare);
 }
 
-uint32_t samples_quantile(const uint32_t *sorted, size_t count, double part)
+/* The part of all samples that lies below a value. */
+static double samples_below(const uint32_t *samples, size_t count, double value, double width)
 {
-    size_t place = (size_t)ceil(part * (double)count);
+    double sum = 0;
 
-    return sorted[place == 0 ? 0 : place - 1];
+    for (size_t i = 0; i < count; i++)
+        sum += fmin(1, fmax(0, (value - samples[i]) / width + 0.5));
+    return sum / (double)count;
+}
+
+double samples_quantile(const uint32_t *sorted, size_t count, double part, double width)
+{
+    double low = sorted[0] - width / 2, high = sorted[count - 1] + width / 2;
+
+    while (high - low > QUANTILE_ERROR * high) {
+        double middle = (low + high) / 2;
+
+        if (samples_below(sorted, count, middle, width) < part)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (low + high) / 2;
 }
 
 static unsigned bucket_of(double ns)
@@ -85,7 +104,7 @@ static unsigned bucket_of(double ns)
     return place < HISTOGRAM_BUCKETS ? (unsigned)place : HISTOGRAM_BUCKETS - 1;
 }
 
-void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(uint32_t))
+void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(double))
 {
     *histogram = (struct histogram){.count = count};
     for (size_t i = 0; i < count; i++)

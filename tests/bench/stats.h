@@ -1,7 +1,7 @@
 /* stats.h - medians with spread, and histograms.
  *
- * A series holds one value per repetition. A histogram holds every round trip of all repetitions of one latency case, in
- * buckets that are an eighth of an octave wide (9 % at most), from a nanosecond to some seconds; percentiles of a
+ * A series holds one value per repetition. A histogram holds every round trip of all repetitions of one latency case,
+ * in buckets that are an eighth of an octave wide (9 % at most), from a nanosecond to some seconds; percentiles of a
  * single repetition are not taken from it but from the sorted samples themselves.
  *
  * Called by plan.c, latency.c and report.c.
@@ -37,12 +37,13 @@ double series_median(const struct series *series);
  * different moments do not. */
 double series_median_ratio(const struct series *values, const struct series *units);
 
-/* The smallest sample that `part` of all samples do not exceed. The samples must be sorted and at least one. */
-uint32_t samples_quantile(const uint32_t *sorted, size_t count, double part);
+/* The value that `part` of all samples do not exceed. The samples must be sorted and at least one. A sample counts as
+ * spread evenly over `width` around it: a clock that moves in steps of that width has put it there. */
+double samples_quantile(const uint32_t *sorted, size_t count, double part, double width);
 void samples_sort(uint32_t *samples, size_t count);
 
 /* Of `count` samples, each of which `sample_ns` turns into nanoseconds. */
-void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(uint32_t));
+void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(double));
 void histogram_merge(struct histogram *histogram, const struct histogram *more);
 
 /* One line for each half octave between the first and the last sample: range, count, share, a bar. */

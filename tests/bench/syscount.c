@@ -1,7 +1,7 @@
 /* syscount.c - counts the system calls between two marks of a writer and a reader; see syscount.h.
  *
- * The two are roles of a crew, but run by a small loop of its own here, as the parent has to let them go on from stop to
- * stop: each stops when it begins (SIGSTOP, sent to itself), at every entry to and exit from a system call, and for
+ * The two are roles of a crew, but run by a small loop of its own here, as the parent has to let them go on from stop
+ * to stop: each stops when it begins (SIGSTOP, sent to itself), at every entry to and exit from a system call, and for
  * signals. Between system calls they run at full speed. The mark is getppid(), which nothing else calls.
  *
  * What holds true: a process that is between its marks is counted whatever it calls; one that ends without both marks

@@ -22,7 +22,7 @@ struct syscount {
 };
 
 /* `busy`: both ask again at once when the ring is full or empty (RINGD_NO_WAIT). Else both wait through the library
- * with RINGD_FOREVER. 0; -EPERM where tracing is not allowed, -ENOTSUP; -ECANCELED with `failure` when a role failed. */
+ * with RINGD_FOREVER. 0; -EPERM where tracing is not allowed, -ENOTSUP; -ECANCELED when a role failed (`failure`). */
 int syscount_run(struct crew *crew, const int cpus[2], bool busy, struct syscount *count, char *failure);
 
 #endif

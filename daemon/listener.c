@@ -1,0 +1,223 @@
+/* listener.c - see listener.h. */
+#define _GNU_SOURCE
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "daemon.h"
+#include "log.h"
+
+#define SOCKET_NAME  "ringd.sock"
+#define SOCKET_QUEUE 4096
+#define RETRY_S      1.0
+
+/* ---- connections ----------------------------------------------------------------------------------------------- */
+
+static void pause_accepting(struct listener *listener, int why)
+{
+    struct ev_loop *loop = listener->daemon->loop;
+
+    log_warning("no more connections for now: %s (%u are open)", strerror(why), listener->peer_count);
+    ev_io_stop(loop, &listener->io);
+    ev_timer_set(&listener->retry, RETRY_S, 0.0);
+    ev_timer_start(loop, &listener->retry);
+}
+
+static void resume_accepting(struct listener *listener)
+{
+    ev_timer_stop(listener->daemon->loop, &listener->retry);
+    ev_io_start(listener->daemon->loop, &listener->io);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    resume_accepting(timer->data);
+}
+
+/* The answer comes before the question. */
+static void refuse(const struct listener *listener, int fd)
+{
+    struct problem problem;
+    struct answer answer;
+
+    answer_init(&answer, 0);
+    problem_say(&problem, -EAGAIN, "ringd has %u connections, as many as it may (max_clients in its configuration); "
+                                   "close some or try again later",
+                listener->peer_count);
+    answer_fail(&answer, -EAGAIN, &problem);
+    answer_send(&answer, fd);
+    close(fd);
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct listener *listener = io->data;
+    int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int result;
+
+    (void)loop;
+    (void)events;
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(listener, errno);
+        return;
+    }
+    if (listener->peer_count >= listener->max_clients) {
+        refuse(listener, fd);
+        return;
+    }
+    result = peer_new(listener->daemon, fd);
+    if (result < 0)
+        log_warning("a connection was refused: %s", strerror(-result));
+}
+
+void listener_remember(struct listener *listener, struct peer *peer)
+{
+    TAILQ_INSERT_TAIL(&listener->peers, peer, link);
+    listener->peer_count++;
+}
+
+void listener_forget(struct listener *listener, struct peer *peer)
+{
+    TAILQ_REMOVE(&listener->peers, peer, link);
+    listener->peer_count--;
+    if (ev_is_active(&listener->retry))
+        resume_accepting(listener);
+}
+
+/* ---- the socket ------------------------------------------------------------------------------------------------ */
+
+void listener_init(struct listener *listener, struct daemon *daemon, uint32_t max_clients)
+{
+    *listener = (struct listener){.daemon = daemon, .max_clients = max_clients};
+    TAILQ_INIT(&listener->peers);
+    ev_io_init(&listener->io, on_connection, -1, EV_READ);
+    listener->io.data = listener;
+    ev_timer_init(&listener->retry, on_retry, RETRY_S, 0.0);
+    listener->retry.data = listener;
+}
+
+static int make_path(struct listener *listener, const struct instance *instance, struct sockaddr_un *address,
+                     struct problem *problem)
+{
+    if (asprintf(&listener->path, "%s/" SOCKET_NAME, instance->directory) < 0) {
+        listener->path = NULL;
+        return problem_say(problem, -ENOMEM, "out of memory");
+    }
+    if (strlen(listener->path) >= sizeof address->sun_path)
+        return problem_say(problem, -ENAMETOOLONG,
+                           "the socket's path %s has %zu characters and may have %zu; choose a shorter --runtime-dir",
+                           listener->path, strlen(listener->path), sizeof address->sun_path - 1);
+    strcpy(address->sun_path, listener->path);
+    return 0;
+}
+
+static int remove_stale(const char *path, struct problem *problem)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return errno == ENOENT ? 0 : problem_say(problem, -errno, "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISSOCK(status.st_mode))
+        return problem_say(problem, -EEXIST, "%s is in the way and is no socket; remove it", path);
+    if (unlink(path) != 0)
+        return problem_say(problem, -errno, "cannot remove the old socket %s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Nobody can connect before listen(), so the mode is right from the first moment on. */
+static int bind_and_listen(struct listener *listener, int fd, const struct sockaddr_un *address,
+                           struct problem *problem)
+{
+    if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0)
+        return problem_say(problem, -errno, "cannot make the socket %s: %s", listener->path, strerror(errno));
+    listener->made = true;
+    if (chmod(listener->path, 0666) != 0 || listen(fd, SOCKET_QUEUE) != 0)
+        return problem_say(problem, -errno, "cannot listen on %s: %s", listener->path, strerror(errno));
+    return 0;
+}
+
+static int make_socket(struct listener *listener, const struct instance *instance, struct problem *problem)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int result = make_path(listener, instance, &address, problem);
+    int fd;
+
+    if (result == 0)
+        result = remove_stale(listener->path, problem);
+    if (result < 0)
+        return result;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return problem_say(problem, -errno, "cannot make a socket: %s", strerror(errno));
+    ev_io_set(&listener->io, fd, EV_READ);
+    return bind_and_listen(listener, fd, &address, problem);
+}
+
+static int take_path(struct listener *listener, struct problem *problem)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof address - 1; /* so that the path has an end */
+
+    getsockname(listener->io.fd, (struct sockaddr *)&address, &len);
+    listener->path = strdup(address.sun_path[0] != '\0' ? address.sun_path : "a socket without a path");
+    return listener->path == NULL ? problem_say(problem, -ENOMEM, "out of memory") : 0;
+}
+
+static int take_socket(struct listener *listener, int count, struct problem *problem)
+{
+    int fd = SD_LISTEN_FDS_START;
+
+    if (count != 1 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
+        return problem_say(problem, -EINVAL,
+                           "%d sockets came from the service manager; ringd takes one listening Unix socket of type "
+                           "SOCK_SEQPACKET (ListenSequentialPacket=)",
+                           count);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+        return problem_say(problem, -errno, "cannot use the service manager's socket: %s", strerror(errno));
+    ev_io_set(&listener->io, fd, EV_READ);
+    return take_path(listener, problem);
+}
+
+int listener_open(struct listener *listener, const struct instance *instance, struct problem *problem)
+{
+    int count = sd_listen_fds(1);
+
+    if (count < 0)
+        return problem_say(problem, count, "cannot tell which sockets the service manager opened: %s",
+                           strerror(-count));
+    return count > 0 ? take_socket(listener, count, problem) : make_socket(listener, instance, problem);
+}
+
+void listener_start(struct listener *listener)
+{
+    ev_io_start(listener->daemon->loop, &listener->io);
+}
+
+void listener_close(struct listener *listener)
+{
+    struct peer *peer;
+
+    while ((peer = TAILQ_FIRST(&listener->peers)) != NULL)
+        peer_free(peer);
+    ev_timer_stop(listener->daemon->loop, &listener->retry);
+    ev_io_stop(listener->daemon->loop, &listener->io);
+    if (listener->made)
+        unlink(listener->path);
+    if (listener->io.fd >= 0)
+        close(listener->io.fd);
+    free(listener->path);
+    listener_init(listener, listener->daemon, listener->max_clients);
+}

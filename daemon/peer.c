@@ -1,0 +1,89 @@
+/* peer.c - see peer.h. */
+#define _GNU_SOURCE
+#include "peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "daemon.h"
+#include "log.h"
+#include "request.h"
+
+void peer_free(struct peer *peer)
+{
+    ev_io_stop(peer->daemon->loop, &peer->io);
+    close(peer->io.fd);
+    if (peer->context != NULL)
+        context_disconnect(peer->context);
+    listener_forget(&peer->daemon->listener, peer);
+    credentials_deinit(&peer->credentials);
+    free(peer);
+}
+
+/* Bytes that arrived, also when they were more than fit (MSG_TRUNC); 0: the connection has ended, or an empty packet,
+ * which is none of ours either. Descriptors that came along have no room here: the kernel closes them and says so. */
+static ssize_t receive(const struct peer *peer, struct ringd_request *request, bool *descriptors)
+{
+    struct iovec part = {request, sizeof *request};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t len = recvmsg(peer->io.fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+
+    *descriptors = len >= 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+    return len < 0 ? -errno : len;
+}
+
+static void serve(struct peer *peer, const struct ringd_request *request, size_t len, bool descriptors)
+{
+    struct answer answer;
+    int malformed = request_handle(peer, request, len, descriptors, &answer);
+    int sent = answer_send(&answer, peer->io.fd);
+
+    if (answer.reply.result < 0)
+        log_debug("pid %d, uid %u: %s", peer->credentials.pid, peer->credentials.uid, answer.reply.text);
+    /* The life page's lock shall be the client's alone, before anybody looks at it. */
+    answer_deinit(&answer);
+    if (sent < 0)
+        log_debug("pid %d, uid %u: disconnected, it takes no answer (%s)", peer->credentials.pid, peer->credentials.uid,
+                  strerror(-sent));
+    if (malformed < 0 || sent < 0)
+        peer_free(peer);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct peer *peer = io->data;
+    struct ringd_request request = {0};
+    bool descriptors;
+    ssize_t len = receive(peer, &request, &descriptors);
+
+    (void)loop;
+    (void)events;
+    if (len == -EAGAIN || len == -EINTR)
+        return;
+    if (len <= 0)
+        peer_free(peer);
+    else
+        serve(peer, &request, (size_t)len, descriptors);
+}
+
+int peer_new(struct daemon *daemon, int fd)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+    int result = peer == NULL ? -ENOMEM : credentials_init(&peer->credentials, fd);
+
+    if (result < 0) {
+        free(peer);
+        close(fd);
+        return result;
+    }
+    peer->daemon = daemon;
+    ev_io_init(&peer->io, on_readable, fd, EV_READ);
+    peer->io.data = peer;
+    ev_io_start(daemon->loop, &peer->io);
+    listener_remember(&daemon->listener, peer);
+    return 0;
+}

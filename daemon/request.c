@@ -1,0 +1,280 @@
+/* request.c - see request.h. One function for each type of request, in the order of enum ringd_request_type. */
+#define _GNU_SOURCE
+#include "request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "context.h"
+#include "daemon.h"
+#include "peer.h"
+#include "status.h"
+#include "wake.h"
+
+/* ---- finding and permitting ------------------------------------------------------------------------------------ */
+
+static int find_ring(const struct peer *peer, const char *name, struct shared_ring **ring, struct problem *problem)
+{
+    *ring = registry_find(&peer->daemon->registry, name);
+    if (*ring == NULL)
+        return problem_say(problem, -ENOENT,
+                           "there is no ring \"%s\"; `ringctl list` shows those there are, `ringctl create` makes one",
+                           name);
+    return 0;
+}
+
+static bool may(const struct peer *peer, const struct shared_ring *ring, unsigned rights)
+{
+    return (rights_granted(&ring->rights, &peer->credentials) & rights) == rights;
+}
+
+static int permit(const struct peer *peer, const struct shared_ring *ring, unsigned rights, const char *action,
+                  struct problem *problem)
+{
+    if (may(peer, ring, rights))
+        return 0;
+    return problem_say(problem, -EACCES,
+                       "uid %u may not %s ring \"%s\": its mode is 0%o, its owner uid %u, its group gid %u",
+                       peer->credentials.uid, action, ring->name, ring->rights.mode, ring->rights.owner,
+                       ring->rights.group);
+}
+
+/* ---- create, remove -------------------------------------------------------------------------------------------- */
+
+static int handle_create(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    const struct credentials *credentials = &peer->credentials;
+    struct ring_rights rights = {.owner = credentials->uid, .group = credentials->gid};
+
+    (void)answer;
+    if (!creators_allow(peer->daemon->creators, credentials))
+        return problem_say(problem, -EPERM,
+                           "uid %u may not make rings; root and this ringd's user may, and who is named by `create` in "
+                           "its configuration",
+                           credentials->uid);
+    return registry_create(&peer->daemon->registry, request->ring, &request->options, &rights, problem);
+}
+
+static int handle_remove(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    (void)answer;
+    if (result < 0)
+        return result;
+    if (!rights_own(&ring->rights, &peer->credentials))
+        return problem_say(problem, -EPERM, "uid %u may not remove ring \"%s\"; its owner (uid %u) may, and root",
+                           peer->credentials.uid, ring->name, ring->rights.owner);
+    registry_remove(&peer->daemon->registry, ring);
+    return 0;
+}
+
+/* ---- list, status, open ---------------------------------------------------------------------------------------- */
+
+static int handle_list(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                       struct problem *problem)
+{
+    struct ringd_reply *reply = &answer->reply;
+    const struct shared_ring *ring;
+
+    (void)problem;
+    TAILQ_FOREACH(ring, &peer->daemon->registry.rings, link) {
+        if (!may(peer, ring, RIGHT_READ) && !may(peer, ring, RIGHT_WRITE))
+            continue;
+        if (reply->total >= request->first && reply->count < RINGD_PROTO_INFOS)
+            status_of_ring(ring, &answer->infos[reply->count++]);
+        reply->total++;
+    }
+    return 0;
+}
+
+static int handle_status(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    struct ringd_reply *reply = &answer->reply;
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    if (result == 0)
+        result = permit(peer, ring, RIGHT_READ, "look at", problem);
+    if (result < 0)
+        return result;
+    status_of_ring(ring, &answer->infos[0]);
+    reply->count = 1;
+    reply->contexts =
+        status_of_contexts(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
+    return 0;
+}
+
+static int handle_open(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                       struct problem *problem)
+{
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    if (result < 0)
+        return result;
+    if (!may(peer, ring, RIGHT_WRITE))
+        result = permit(peer, ring, RIGHT_READ, "read or write", problem);
+    if (result < 0)
+        return result;
+    status_of_ring(ring, &answer->infos[0]);
+    answer->reply.count = 1;
+    return 0;
+}
+
+/* ---- attach ---------------------------------------------------------------------------------------------------- */
+
+static int check_wish(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
+{
+    if (request->kind < RINGD_CONTEXT_WRITER || request->kind > RINGD_CONTEXT_OBSERVER)
+        return problem_say(problem, -EINVAL, "context kind %u is unknown to this ringd", request->kind);
+    if (request->start > RINGD_START_POSITION)
+        return problem_say(problem, -EINVAL, "start %u is unknown; a reader starts now (%d), at the oldest record (%d) "
+                                             "or at a position (%d)",
+                           request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION);
+    if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
+        return problem_say(problem, -EOPNOTSUPP,
+                           "ring \"%s\" overwrites: it has no lossless readers; read it lossy or as an observer",
+                           ring->name);
+    return 0;
+}
+
+static int permit_wish(const struct peer *peer, const struct shared_ring *ring, uint32_t kind, struct problem *problem)
+{
+    if (kind == RINGD_CONTEXT_WRITER)
+        return permit(peer, ring, RIGHT_WRITE, "write to", problem);
+    if (kind == RINGD_CONTEXT_LOSSLESS)
+        return permit(peer, ring, RIGHT_READ | RIGHT_LOSSLESS, "read losslessly from", problem);
+    return permit(peer, ring, RIGHT_READ, "read", problem);
+}
+
+/* The grades: writers write both objects, readers the readers' object, observers nothing. */
+static void add_descriptors(struct answer *answer, const struct shared_ring *ring, uint32_t kind, int life_fd)
+{
+    const struct segment_objects *objects = &ring->objects;
+
+    answer->descriptors[0] = kind == RINGD_CONTEXT_WRITER ? objects->segment.fd : objects->segment.read_fd;
+    answer->descriptors[1] = kind == RINGD_CONTEXT_OBSERVER ? objects->readers.read_fd : objects->readers.fd;
+    answer->descriptors[2] = life_fd;
+    answer->descriptor_count = 3;
+    answer->life_fd = life_fd;
+}
+
+static int attach(struct peer *peer, struct shared_ring *ring, const struct ringd_request *request,
+                  struct answer *answer, struct problem *problem)
+{
+    struct context_wish wish = {.kind = request->kind, .start = request->start, .position = request->position};
+    struct attachment attachment;
+    int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attachment, problem);
+
+    if (result < 0)
+        return result;
+    answer->reply.slot = attachment.context->slot;
+    answer->reply.incarnation = attachment.context->incarnation;
+    answer->reply.position = attachment.position;
+    add_descriptors(answer, ring, request->kind, attachment.life_fd);
+    return 0;
+}
+
+static int handle_attach(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    if (result == 0 && peer->context != NULL)
+        result = problem_say(problem, -EISCONN, "this connection belongs to a context already; open another");
+    if (result == 0)
+        result = check_wish(ring, request, problem);
+    if (result == 0)
+        result = permit_wish(peer, ring, request->kind, problem);
+    return result < 0 ? result : attach(peer, ring, request, answer, problem);
+}
+
+/* ---- arm, check ------------------------------------------------------------------------------------------------ */
+
+static int handle_arm(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                      struct problem *problem)
+{
+    const struct context *context = peer->context;
+
+    (void)request;
+    if (context == NULL || context->kind != RINGD_CONTEXT_OBSERVER)
+        return problem_say(problem, -EINVAL, "only the connection of an attached observer can announce its sleep");
+    answer->reply.value = wake_announce(&context->ring->segment.readers->waits.data);
+    return 0;
+}
+
+static int handle_check(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                        struct problem *problem)
+{
+    const struct context *context = peer->context;
+
+    (void)request;
+    if (context == NULL || !context_is_writer(context))
+        return problem_say(problem, -EINVAL, "only the connection of an attached writer can have readers checked");
+    answer->reply.value = context_evict_bad(context->ring);
+    return 0;
+}
+
+/* ---- any ------------------------------------------------------------------------------------------------------- */
+
+typedef int handler(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                    struct problem *problem);
+
+static handler *const handlers[] = {
+    [RINGD_REQUEST_CREATE] = handle_create, [RINGD_REQUEST_REMOVE] = handle_remove,
+    [RINGD_REQUEST_LIST] = handle_list,     [RINGD_REQUEST_STATUS] = handle_status,
+    [RINGD_REQUEST_OPEN] = handle_open,     [RINGD_REQUEST_ATTACH] = handle_attach,
+    [RINGD_REQUEST_ARM] = handle_arm,       [RINGD_REQUEST_CHECK] = handle_check,
+};
+
+/* Whether it is a request of this protocol at all. */
+static int check_packet(const struct ringd_request *request, size_t len, bool descriptors, struct problem *problem)
+{
+    if (len != sizeof *request)
+        return problem_say(problem, -EPROTO, "a request has %zu bytes, this packet has %zu; client and ringd do not fit",
+                           sizeof *request, len);
+    if (request->magic != RINGD_PROTO_MAGIC)
+        return problem_say(problem, -EPROTO, "this is no request to ringd (magic %#x, not %#x)", request->magic,
+                           RINGD_PROTO_MAGIC);
+    if (request->version != RINGD_PROTO_VERSION)
+        return problem_say(problem, -EPROTONOSUPPORT,
+                           "this ringd speaks version %u of its protocol, the client version %u; use the libringd that "
+                           "came with it",
+                           RINGD_PROTO_VERSION, request->version);
+    if (descriptors)
+        return problem_say(problem, -EPROTO, "a request carries no descriptors");
+    return 0;
+}
+
+static int check_request(const struct ringd_request *request, struct problem *problem)
+{
+    if (request->type >= sizeof handlers / sizeof handlers[0] || handlers[request->type] == NULL)
+        return problem_say(problem, -EINVAL, "request type %u is unknown to this ringd", request->type);
+    if (memchr(request->ring, '\0', sizeof request->ring) == NULL)
+        return problem_say(problem, -EINVAL, "the ring's name has no end; it may have 1 to %zu characters",
+                           sizeof request->ring - 1);
+    return 0;
+}
+
+int request_handle(struct peer *peer, const struct ringd_request *request, size_t len, bool descriptors,
+                   struct answer *answer)
+{
+    struct problem problem = {""};
+    int malformed = check_packet(request, len, descriptors, &problem);
+    int result = malformed;
+
+    answer_init(answer, len >= offsetof(struct ringd_request, ring) ? request->type : 0);
+    if (result == 0)
+        result = check_request(request, &problem);
+    if (result == 0)
+        result = handlers[request->type](peer, request, answer, &problem);
+    if (result < 0)
+        answer_fail(answer, result, &problem);
+    return malformed;
+}

@@ -1,0 +1,205 @@
+/* status.c - see status.h. */
+#define _GNU_SOURCE
+#include "status.h"
+
+#include <bsd/string.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "wake.h"
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* ---- a ring ---------------------------------------------------------------------------------------------------- */
+
+static void add_departed(struct ringd_info *info, const struct ringd_departed *departed)
+{
+    info->offered += load(&departed->offered);
+    info->committed += load(&departed->committed);
+    info->bytes += load(&departed->bytes);
+    info->aborted += load(&departed->aborted);
+    info->refused += load(&departed->refused);
+    info->dropped_full += load(&departed->dropped_full);
+    info->dropped_stalled += load(&departed->dropped_stalled);
+}
+
+/* Also of a slot whose owner has left: its counters are added to the departed when it gets the next one. */
+static void add_slot(struct ringd_info *info, const struct ringd_writer_slot *slot)
+{
+    info->offered += load(&slot->offered);
+    info->committed += load(&slot->sequence) - slot->first_sequence;
+    info->bytes += load(&slot->bytes);
+    info->aborted += load(&slot->aborted);
+    info->refused += load(&slot->refused);
+    info->dropped_full += load(&slot->dropped_full);
+    info->dropped_stalled += load(&slot->dropped_stalled);
+}
+
+static void add_counters(struct ringd_info *info, const struct segment *segment)
+{
+    for (uint32_t i = 0; i < segment->geometry.lane_count; i++) {
+        const struct ringd_lane *lane = segment_lane(segment, i);
+
+        add_departed(info, &lane->departed);
+        for (uint32_t bit = 0; bit < RINGD_WRITERS_PER_LANE; bit++)
+            add_slot(info, &lane->writers[bit]);
+    }
+}
+
+/* Of the first lane; later ones have positions of their own. */
+static void add_positions(struct ringd_info *info, const struct shared_ring *ring)
+{
+    const struct ring *lane = &ring->lanes[0];
+
+    info->oldest = ring_oldest(lane);
+    if (ring_position(lane, &info->position) < 0)
+        info->position = info->oldest;
+    info->limit = load(&lane->lane->limit) & RINGD_POSITION_MASK;
+}
+
+static void count_contexts(struct ringd_info *info, const struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
+        info->writers += ring->writers[i].context != NULL && !ring->writers[i].context->dead;
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
+        const struct context *context = ring->readers[i].context;
+
+        if (context == NULL)
+            continue;
+        info->lossless_readers += context->kind == RINGD_CONTEXT_LOSSLESS;
+        info->lossy_readers += context->kind == RINGD_CONTEXT_LOSSY || context->kind == RINGD_CONTEXT_EVICTED;
+        info->observers += context->kind == RINGD_CONTEXT_OBSERVER;
+    }
+}
+
+void status_of_ring(const struct shared_ring *ring, struct ringd_info *info)
+{
+    const struct geometry *geometry = &ring->segment.geometry;
+
+    *info = (struct ringd_info){
+        .size = geometry->data_bytes,
+        .policy = geometry->policy,
+        .time = geometry->time_source,
+        .max_record = geometry->max_record,
+        .hold = geometry->hold,
+        .lanes = geometry->lane_count,
+        .mode = ring->rights.mode,
+        .owner_uid = ring->rights.owner,
+        .owner_gid = ring->rights.group,
+        .state = ring->removed ? RINGD_RING_REMOVED : RINGD_RING_LIVE,
+        .daemon_pid = (uint32_t)getpid(),
+        .generation = geometry->generation,
+        .created_ns = geometry->created_ns,
+        .ticks_per_second = geometry->ticks_per_second,
+        .sampled_ns = (uint64_t)wake_now(),
+    };
+    strlcpy(info->name, ring->name, sizeof info->name);
+    add_positions(info, ring);
+    add_counters(info, &ring->segment);
+    count_contexts(info, ring);
+}
+
+/* ---- a context ------------------------------------------------------------------------------------------------- */
+
+static uint32_t writer_state(const struct context *context, const struct ringd_lane *lane, uint32_t bit)
+{
+    if (context->dead)
+        return RINGD_CONTEXT_DEAD;
+    if (context->holder == NULL)
+        return RINGD_CONTEXT_LOST;
+    if (load(&lane->word) >> bit & 1)
+        return RINGD_CONTEXT_IN_RECORD;
+    if (atomic_load_explicit(&lane->waiters, memory_order_relaxed) >> bit & 1)
+        return RINGD_CONTEXT_WAITING;
+    return RINGD_CONTEXT_IDLE;
+}
+
+static void fill_writer(struct ringd_context_info *info, const struct context *context)
+{
+    const struct ringd_lane *lane = segment_lane(&context->ring->segment, context->slot / RINGD_WRITERS_PER_LANE);
+    uint32_t bit = context->slot % RINGD_WRITERS_PER_LANE;
+    const struct ringd_writer_slot *slot = &lane->writers[bit];
+
+    info->state = writer_state(context, lane, bit);
+    info->offered = load(&slot->offered);
+    info->committed = load(&slot->sequence) - slot->first_sequence;
+    info->bytes = load(&slot->bytes);
+    info->aborted = load(&slot->aborted);
+    info->refused = load(&slot->refused);
+    info->dropped_full = load(&slot->dropped_full);
+    info->dropped_stalled = load(&slot->dropped_stalled);
+    info->waited = load(&slot->waited);
+}
+
+/* A cursor beyond the position (nonsense, or moved on since the position was loaded) lags behind nothing. */
+static void fill_cursor(struct ringd_context_info *info, const struct context *context)
+{
+    uint64_t position;
+
+    info->cursor = load(&segment_cursor(&context->ring->segment, 0, context->slot)->position);
+    if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
+        info->lag = position - info->cursor;
+}
+
+static void fill_reader(struct ringd_context_info *info, const struct context *context)
+{
+    const struct ringd_reader_slot *slot = &context->ring->segment.reader_slots[context->slot];
+
+    info->state = context->holder == NULL ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
+    info->delivered = load(&slot->delivered);
+    info->delivered_bytes = load(&slot->bytes);
+    info->lost = load(&slot->lost);
+    info->gaps = load(&slot->gaps);
+    info->slept = load(&slot->slept);
+    if (context->kind != RINGD_CONTEXT_OBSERVER)
+        fill_cursor(info, context);
+}
+
+static void fill_context(struct ringd_context_info *info, const struct context *context)
+{
+    *info = (struct ringd_context_info){
+        .kind = context->kind,
+        .slot = context->slot,
+        .incarnation = context->incarnation,
+        .pid = context->pid,
+        .uid = context->uid,
+        .attached_ns = context->attached_ns,
+    };
+    strlcpy(info->command, context->command, sizeof info->command);
+    if (context_is_writer(context))
+        fill_writer(info, context);
+    else
+        fill_reader(info, context);
+}
+
+/* A page of the list: `first` and `max` of the caller's, and how far it has come. */
+struct page {
+    uint32_t first, max;
+    uint32_t seen, filled;
+    struct ringd_context_info *infos;
+};
+
+static void add_slots(struct page *page, const struct slot *slots, uint32_t slot_count)
+{
+    for (uint32_t i = 0; i < slot_count; i++) {
+        if (slots[i].context == NULL)
+            continue;
+        if (page->seen >= page->first && page->filled < page->max)
+            fill_context(&page->infos[page->filled++], slots[i].context);
+        page->seen++;
+    }
+}
+
+uint32_t status_of_contexts(const struct shared_ring *ring, uint32_t first, struct ringd_context_info *infos,
+                            uint32_t max, uint32_t *total)
+{
+    struct page page = {.first = first, .max = max, .infos = infos};
+
+    add_slots(&page, ring->writers, shared_ring_writer_count(ring));
+    add_slots(&page, ring->readers, RINGD_READERS_MAX);
+    *total = page.seen;
+    return page.filled;
+}

@@ -1,0 +1,376 @@
+/* support_process.c - helper processes, commands and the daemon. See support.h.
+ *
+ * A helper gets SIGKILL when the process that started it ends, a daemon SIGTERM, so that it cleans up: nothing outlives
+ * a failed test. The id under which a daemon keeps its shared memory is found in its first object's name and noted in
+ * the temporary folder, for support_end().
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#define WORDS_MAX 24
+
+struct daemon_process server;
+
+/* ---- helper processes -------------------------------------------------------------------------------------------- */
+
+/* In a new process: end with who started it, by this signal. */
+static void end_with_parent(pid_t parent, int signal_number)
+{
+    require(prctl(PR_SET_PDEATHSIG, signal_number) == 0, "errno %d", errno);
+    if (getppid() != parent)
+        _exit(EXIT_FAILURE);
+}
+
+pid_t child_start(void (*run)(void *argument), void *argument)
+{
+    pid_t parent = getpid(), pid;
+
+    fflush(NULL);
+    pid = fork();
+    require(pid >= 0, "errno %d", errno);
+    if (pid > 0)
+        return pid;
+    end_with_parent(parent, SIGKILL);
+    support_guard(SUPPORT_GUARD_S);
+    run(argument);
+    fflush(NULL);
+    _exit(EXIT_SUCCESS);
+}
+
+int child_wait(pid_t pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) != pid)
+        require(errno == EINTR, "errno %d", errno);
+    return status;
+}
+
+void child_finish(pid_t pid)
+{
+    int status = child_wait(pid);
+
+    require(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS, "helper %ld ended with status 0x%x%s", (long)pid,
+            (unsigned)status, WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? ": it hung" : "");
+}
+
+void child_kill(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    child_wait(pid);
+}
+
+void child_stop(pid_t pid)
+{
+    int status;
+
+    kill(pid, SIGSTOP);
+    while (waitpid(pid, &status, WUNTRACED) != pid)
+        require(errno == EINTR, "errno %d", errno);
+    require(WIFSTOPPED(status), "status 0x%x", (unsigned)status);
+}
+
+void child_continue(pid_t pid)
+{
+    kill(pid, SIGCONT);
+}
+
+static char process_state(pid_t pid)
+{
+    char path[64], text[512] = "";
+    const char *end;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 'X';
+    end = fgets(text, sizeof text, file);
+    fclose(file);
+    end = end != NULL ? strrchr(text, ')') : NULL;
+    return end != NULL && end[1] == ' ' ? end[2] : 'X';
+}
+
+void child_wait_asleep(pid_t pid)
+{
+    while (process_state(pid) != 'S') {
+        require(process_state(pid) != 'X' && process_state(pid) != 'Z', "process %ld has ended", (long)pid);
+        pause_ms(1);
+    }
+}
+
+uint64_t process_number(pid_t pid, const char *file_name, const char *key)
+{
+    char path[64], line[256];
+    uint64_t number = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, file_name);
+    file = fopen(path, "re");
+    require(file != NULL, "%s: errno %d", path, errno);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, key, strlen(key)) == 0)
+            number = strtoull(line + strlen(key) + strspn(line + strlen(key), " :\t"), NULL, 10);
+    }
+    fclose(file);
+    return number;
+}
+
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
+
+static int memory_file(const void *contents, size_t len)
+{
+    int fd = memfd_create("ringd-check", MFD_CLOEXEC);
+
+    require(fd >= 0, "errno %d", errno);
+    require(len == 0 || write(fd, contents, len) == (ssize_t)len, "errno %d", errno);
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+static char *read_memory_file(int fd, size_t *len)
+{
+    off_t bytes = lseek(fd, 0, SEEK_END);
+    char *text = malloc((size_t)bytes + 1);
+
+    require(text != NULL && pread(fd, text, (size_t)bytes, 0) == bytes, "errno %d", errno);
+    text[bytes] = '\0';
+    *len = (size_t)bytes;
+    close(fd);
+    return text;
+}
+
+struct execution {
+    const char *const *words;
+    int in, out, err;
+};
+
+static void execute(void *argument)
+{
+    const struct execution *e = argument;
+
+    signal(SIGPIPE, SIG_DFL);
+    dup2(e->in, STDIN_FILENO);
+    dup2(e->out, STDOUT_FILENO);
+    dup2(e->err, STDERR_FILENO);
+    execv(e->words[0], (char *const *)(uintptr_t)e->words);
+    require(false, "cannot run %s: errno %d", e->words[0], errno);
+}
+
+void command_run(struct command *command, const void *input, size_t input_len, const char *const words[])
+{
+    struct execution e = {
+        .words = words, .in = memory_file(input, input_len), .out = memory_file("", 0), .err = memory_file("", 0)};
+    int status = child_wait(child_start(execute, &e));
+
+    close(e.in);
+    command->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    command->out = read_memory_file(e.out, &command->out_len);
+    command->err = read_memory_file(e.err, &command->err_len);
+}
+
+void command_free(struct command *command)
+{
+    free(command->out);
+    free(command->err);
+    *command = (struct command){0};
+}
+
+void ringctl(struct command *command, const void *input, size_t input_len, ...)
+{
+    const char *words[WORDS_MAX] = {0};
+    char path[4096];
+    va_list arguments;
+    int count = 0;
+
+    snprintf(path, sizeof path, "%s", support_built("ringctl"));
+    words[count++] = path;
+    va_start(arguments, input_len);
+    do
+        words[count] = va_arg(arguments, const char *);
+    while (words[count++] != NULL && count < WORDS_MAX);
+    va_end(arguments);
+    require(words[WORDS_MAX - 1] == NULL, "too many words");
+    command_run(command, input, input_len, words);
+}
+
+/* ---- the daemon -------------------------------------------------------------------------------------------------- */
+
+/* FNV-1a over the folder's path, as ringd names its objects. */
+static void instance_id(const struct daemon_process *daemon, char id[static 17])
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *c = daemon->folder; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    snprintf(id, 17, "%016" PRIx64, hash);
+}
+
+static void note_id(const struct daemon_process *daemon)
+{
+    char id[17], path[160];
+    int fd;
+
+    instance_id(daemon, id);
+    snprintf(path, sizeof path, "%s/id-%s", support_folder(), id);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    require(fd >= 0, "%s: errno %d", path, errno);
+    close(fd);
+}
+
+unsigned daemon_objects(const struct daemon_process *daemon)
+{
+    DIR *directory = opendir("/dev/shm");
+    const struct dirent *entry;
+    char id[17], prefix[40];
+    unsigned count = 0;
+
+    require(directory != NULL, "errno %d", errno);
+    instance_id(daemon, id);
+    snprintf(prefix, sizeof prefix, "ringd-%s-", id);
+    while ((entry = readdir(directory)) != NULL)
+        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+    closedir(directory);
+    return count;
+}
+
+static const char *write_config(const struct daemon_process *daemon, const char *text)
+{
+    static char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s.conf", daemon->folder);
+    file = fopen(path, "we");
+    require(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0, "%s: errno %d", path, errno);
+    return path;
+}
+
+struct daemon_launch {
+    const struct daemon_process *daemon;
+    const char *config;
+    int log;
+};
+
+static void run_daemon(const struct daemon_launch *launch, pid_t parent)
+{
+    const char *words[] = {support_built("ringd"), "--runtime-dir", launch->daemon->folder, "--config", launch->config,
+                           NULL};
+
+    if (launch->config == NULL)
+        words[3] = NULL;
+    /* A process group of its own: a test's end must not kill it before it has cleaned up. */
+    setpgid(0, 0);
+    end_with_parent(parent, SIGTERM);
+    dup2(launch->log, STDERR_FILENO);
+    execv(words[0], (char *const *)(uintptr_t)words);
+    require(false, "cannot run %s: errno %d", words[0], errno);
+}
+
+/* Waits for the ready line. */
+static void wait_ready(const struct daemon_process *daemon)
+{
+    char text[8192];
+
+    for (;;) {
+        int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
+        ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+        int status;
+
+        close(fd);
+        text[len > 0 ? len : 0] = '\0';
+        if (strstr(text, "ringd: ready on ") != NULL)
+            return;
+        require(waitpid(daemon->pid, &status, WNOHANG) == 0, "ringd ended: %s", text);
+        pause_ms(1);
+    }
+}
+
+void daemon_restart(struct daemon_process *daemon, const char *config)
+{
+    struct daemon_launch launch = {.daemon = daemon};
+    pid_t parent = getpid();
+
+    if (config != NULL)
+        launch.config = write_config(daemon, config);
+    launch.log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    require(launch.log >= 0, "%s: errno %d", daemon->log, errno);
+    fflush(NULL);
+    daemon->pid = fork();
+    require(daemon->pid >= 0, "errno %d", errno);
+    if (daemon->pid == 0)
+        run_daemon(&launch, parent);
+    close(launch.log);
+    wait_ready(daemon);
+    require(setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+}
+
+void daemon_start(struct daemon_process *daemon, const char *config)
+{
+    static unsigned count;
+
+    *daemon = (struct daemon_process){0};
+    snprintf(daemon->folder, sizeof daemon->folder, "%s/%ld.%u", support_folder(), (long)getpid(), count++);
+    snprintf(daemon->socket, sizeof daemon->socket, "%s/ringd.sock", daemon->folder);
+    snprintf(daemon->log, sizeof daemon->log, "%s.log", daemon->folder);
+    note_id(daemon);
+    daemon_restart(daemon, config);
+}
+
+static void show_log(const struct daemon_process *daemon)
+{
+    FILE *file = fopen(daemon->log, "re");
+    char line[512];
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        fprintf(stderr, "its log: %s", line);
+    if (file != NULL)
+        fclose(file);
+}
+
+void daemon_stop(struct daemon_process *daemon)
+{
+    int status;
+
+    kill(daemon->pid, SIGTERM);
+    status = child_wait(daemon->pid);
+    if (status != 0)
+        show_log(daemon);
+    require(status == 0, "ringd ended with status 0x%x", (unsigned)status);
+    require(daemon_objects(daemon) == 0, "%u of its objects are left in /dev/shm", daemon_objects(daemon));
+    daemon->pid = 0;
+}
+
+void daemon_kill(struct daemon_process *daemon)
+{
+    child_kill(daemon->pid);
+    daemon->pid = 0;
+}
+
+void server_setup(void)
+{
+    daemon_start(&server, NULL);
+}
+
+/* A test may have stopped it, in either sense. */
+void server_teardown(void)
+{
+    if (server.pid == 0)
+        return;
+    kill(server.pid, SIGCONT);
+    daemon_stop(&server);
+}
