@@ -1,8 +1,8 @@
 /* answer.h - a reply under construction, with what goes behind it and along with it.
  *
  * A reply is one packet: struct ringd_reply, then rings, then contexts, then (as ancillary data) descriptors. Of the
- * descriptors only the life page is the answer's own; it is closed when the answer has been sent, because the lock on it
- * shall be the client's alone.
+ * descriptors only the life page is the answer's own; it is closed when the answer has been sent, because the lock on
+ * it shall be the client's alone.
  *
  * An answer that cannot be sent at once is not sent later: the client does not read, and its connection ends.
  *

@@ -209,8 +209,9 @@ static int on_key(void *user, const char *section, const char *name, const char 
     if (parser->result < 0)
         return 0;
     if (parser->keys == NULL)
-        parser->result = problem_say(parser->problem, -EINVAL, "%s:%u: \"%s\" stands in no section; begin with [ringd] "
-                                                               "or [ring NAME]",
+        parser->result = problem_say(parser->problem, -EINVAL,
+                                     "%s:%u: \"%s\" stands in no section; begin with [ringd] "
+                                     "or [ring NAME]",
                                      parser->path, parser->line, name);
     else if (key == NULL)
         say_unknown_key(parser, name);
@@ -221,7 +222,8 @@ static int on_key(void *user, const char *section, const char *name, const char 
 
 /* ---- sections -------------------------------------------------------------------------------------------------- */
 
-/* What a single key cannot tell. The options are checked on a copy: their defaults are filled in when the ring is made. */
+/* What a single key cannot tell. The options are checked on a copy: their defaults are filled in when the ring is made.
+ */
 static void close_section(struct parser *parser)
 {
     const struct config_ring *ring = parser->target;
@@ -303,8 +305,9 @@ static void open_section(struct parser *parser, const char *text)
     else if (strncmp(text, "ring ", 5) == 0)
         open_ring(parser, text + 5 + strspn(text + 5, " \t"));
     else
-        parser->result = problem_say(parser->problem, -EINVAL, "%s:%u: section [%s] is unknown; there are [ringd] and "
-                                                               "[ring NAME]",
+        parser->result = problem_say(parser->problem, -EINVAL,
+                                     "%s:%u: section [%s] is unknown; there are [ringd] and "
+                                     "[ring NAME]",
                                      parser->path, parser->line, text);
 }
 
@@ -356,8 +359,8 @@ static int parse(struct parser *parser)
     bad_line = ini_parse_stream(read_line, parser, on_key, parser);
     close_section(parser);
     if (parser->result == 0 && bad_line != 0)
-        parser->result = problem_say(parser->problem, -EINVAL, "%s:%d: neither a [section] nor key = value",
-                                     parser->path, bad_line);
+        parser->result =
+            problem_say(parser->problem, -EINVAL, "%s:%d: neither a [section] nor key = value", parser->path, bad_line);
     if (parser->result == 0 && ferror(parser->file))
         parser->result = problem_say(parser->problem, -EIO, "cannot read %s: %s", parser->path, strerror(errno));
     return parser->result;

@@ -28,10 +28,8 @@ bool context_is_writer(const struct context *context)
 static const char *kind_text(const struct context *context)
 {
     static const char *const texts[] = {
-        [RINGD_CONTEXT_WRITER] = "writer",
-        [RINGD_CONTEXT_LOSSLESS] = "lossless reader",
-        [RINGD_CONTEXT_LOSSY] = "lossy reader",
-        [RINGD_CONTEXT_OBSERVER] = "observer",
+        [RINGD_CONTEXT_WRITER] = "writer",          [RINGD_CONTEXT_LOSSLESS] = "lossless reader",
+        [RINGD_CONTEXT_LOSSY] = "lossy reader",     [RINGD_CONTEXT_OBSERVER] = "observer",
         [RINGD_CONTEXT_EVICTED] = "evicted reader",
     };
     return texts[context->kind];
@@ -142,8 +140,8 @@ void context_disconnect(struct context *context)
     context_look(context);
 }
 
-/* Before somebody is refused: whoever has ended without our noticing (a child may still have its connection open) is let
- * go now. The ring has a name and stays. */
+/* Before somebody is refused: whoever has ended without our noticing (a child may still have its connection open) is
+ * let go now. The ring has a name and stays. */
 static void sweep(struct slot *slots, uint32_t slot_count)
 {
     for (uint32_t i = 0; i < slot_count; i++) {
@@ -186,8 +184,8 @@ static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uin
         result = slots_find(ring, kind, slot);
     }
     if (result < 0)
-        return problem_say(problem, result, "ring \"%s\" has its %u %s already; close one first", ring->name, slot_count,
-                           writer ? "writers" : "readers and observers");
+        return problem_say(problem, result, "ring \"%s\" has its %u %s already; close one first", ring->name,
+                           slot_count, writer ? "writers" : "readers and observers");
     return 0;
 }
 
@@ -215,24 +213,24 @@ static struct context *context_new(struct shared_ring *ring, const struct contex
 }
 
 /* Life page first: from its slot on, everything about a context has evidence behind it. */
-static int context_start(struct context *context, const struct context_wish *wish, struct attachment *attachment,
+static int context_start(struct context *context, const struct context_wish *wish, struct attached *attached,
                          struct problem *problem)
 {
     struct object_name name = life_name(context);
     int result;
 
-    attachment->life_fd = life_create(&name);
-    if (attachment->life_fd < 0)
-        return problem_say(problem, attachment->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
-                           context->ring->name, strerror(-attachment->life_fd));
-    result = slots_take(context, wish, &attachment->position, problem);
+    attached->life_fd = life_create(&name);
+    if (attached->life_fd < 0)
+        return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
+                           context->ring->name, strerror(-attached->life_fd));
+    result = slots_take(context, wish, &attached->position, problem);
     if (result < 0)
-        close(attachment->life_fd);
+        close(attached->life_fd);
     return result;
 }
 
 int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
-                   struct context **holder, struct attachment *attachment, struct problem *problem)
+                   struct context **holder, struct attached *attached, struct problem *problem)
 {
     struct context *context;
     uint32_t slot;
@@ -243,14 +241,14 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
     context = context_new(ring, wish, slot, credentials);
     if (context == NULL)
         return problem_say(problem, -ENOMEM, "out of memory");
-    result = context_start(context, wish, attachment, problem);
+    result = context_start(context, wish, attached, problem);
     if (result < 0) {
         context_free(context);
         return result;
     }
     context->holder = holder;
     *holder = context;
-    attachment->context = context;
+    attached->context = context;
     count(ring, +1);
     log_debug("ring %s: %s %u attached (pid %u, %s)", ring->name, kind_text(context), slot, context->pid,
               context->command);

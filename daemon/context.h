@@ -1,6 +1,7 @@
 /* context.h - a writer, reader or observer that is attached to a ring.
  *
- * A context has a slot in the ring, a life page (life.h) and usually a connection, which is its own as long as it lives.
+ * A context has a slot in the ring, a life page (life.h) and usually a connection, which is its own as long as it
+ * lives.
  *
  *     attached -- its connection ends --> lost -- its life page's lock is gone --> left: the slot is free
  *                                                                              \-> dead: it died in mid-record
@@ -31,16 +32,16 @@ struct shared_ring;
 
 struct context {
     struct shared_ring *ring;
-    struct context **holder;       /* NULL: its connection has ended */
+    struct context **holder; /* NULL: its connection has ended */
     enum ringd_context_kind kind;
-    uint32_t slot;                 /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
+    uint32_t slot; /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
     uint32_t incarnation;
-    uint32_t pid, uid;             /* for people */
-    uint64_t attached_ns;          /* CLOCK_REALTIME */
+    uint32_t pid, uid;    /* for people */
+    uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
-    bool dead;                     /* in mid-record; without a life page, not counted as attached */
-    ev_timer look;                 /* runs while it is lost */
-    double look_s;                 /* how long it waits */
+    bool dead;     /* in mid-record; without a life page, not counted as attached */
+    ev_timer look; /* runs while it is lost */
+    double look_s; /* how long it waits */
 };
 
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
@@ -51,7 +52,7 @@ struct context_wish {
 };
 
 /* What it gets. life_fd is the receiver's to close. */
-struct attachment {
+struct attached {
     struct context *context;
     uint64_t position; /* of a reader: where a lossless one starts */
     int life_fd;
@@ -60,7 +61,7 @@ struct attachment {
 /* Gives the wish a slot, a life page and, if it is lossless, its place before all writers. `holder` is set. -EUSERS,
  * -ERANGE, -EINVAL (position), -EBADMSG (the ring is damaged), -ENOSPC and others of shm_open. */
 int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
-                   struct context **holder, struct attachment *attachment, struct problem *problem);
+                   struct context **holder, struct attached *attached, struct problem *problem);
 
 /* Its connection has ended. The context, and a removed ring with it, may be gone afterwards. */
 void context_disconnect(struct context *context);

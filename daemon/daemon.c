@@ -144,7 +144,8 @@ static int daemon_start(struct daemon *daemon, const char *directory, const stru
     return 0;
 }
 
-/* Also of one that has not started, or only in part. Rings first: whoever is attached is told, and then disconnected. */
+/* Also of one that has not started, or only in part. Rings first: whoever is attached is told, and then disconnected.
+ */
 static void daemon_deinit(struct daemon *daemon)
 {
     if (daemon->loop == NULL)

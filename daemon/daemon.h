@@ -6,9 +6,9 @@
  *     listener   the socket, and a peer for each connection
  *     notify     the service manager is told
  *
- * One thread, one libev loop; a part may call those above it. With nothing to do the loop sleeps without a timer. (libev
- * itself wakes once a minute to see whether somebody has set the clock, unless it watches the clock for a periodic
- * watcher: `clock_watch` is one that never comes.)
+ * One thread, one libev loop; a part may call those above it. With nothing to do the loop sleeps without a timer.
+ * (libev itself wakes once a minute to see whether somebody has set the clock, unless it watches the clock for a
+ * periodic watcher: `clock_watch` is one that never comes.)
  *
  * A stop in order (SIGTERM, SIGINT, SIGHUP) ends every ring: its contexts are told, its names go, the socket goes if we
  * made it.
@@ -37,7 +37,7 @@ struct daemon {
     struct listener listener;
     struct notify notify;
     ev_signal signals[DAEMON_SIGNALS];
-    ev_prepare turn;         /* before the loop sleeps */
+    ev_prepare turn; /* before the loop sleeps */
     ev_periodic clock_watch;
 };
 

@@ -70,7 +70,8 @@ static int open_lock(struct instance *instance, struct problem *problem)
     instance->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     free(path);
     if (instance->lock_fd < 0)
-        return problem_say(problem, -errno, "cannot open %s/" LOCK_NAME ": %s; choose another directory with --runtime-dir",
+        return problem_say(problem, -errno,
+                           "cannot open %s/" LOCK_NAME ": %s; choose another directory with --runtime-dir",
                            instance->directory, strerror(errno));
     return take_lock(instance, problem);
 }

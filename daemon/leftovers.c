@@ -95,7 +95,8 @@ static unsigned for_each_own(const struct instance *instance, void (*visit)(cons
         return 0;
     snprintf(prefix, sizeof prefix, "ringd-%s-", instance->id);
     while ((entry = readdir(directory)) != NULL) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strlen(entry->d_name) > sizeof(struct object_name) - 2)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            strlen(entry->d_name) > sizeof(struct object_name) - 2)
             continue;
         visit(entry->d_name);
         count++;

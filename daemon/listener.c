@@ -53,8 +53,9 @@ static void refuse(const struct listener *listener, int fd)
     struct answer answer;
 
     answer_init(&answer, 0);
-    problem_say(&problem, -EAGAIN, "ringd has %u connections, as many as it may (max_clients in its configuration); "
-                                   "close some or try again later",
+    problem_say(&problem, -EAGAIN,
+                "ringd has %u connections, as many as it may (max_clients in its configuration); "
+                "close some or try again later",
                 listener->peer_count);
     answer_fail(&answer, -EAGAIN, &problem);
     answer_send(&answer, fd);

@@ -1,12 +1,12 @@
 /* listener.h - the socket that clients connect to, and the connections it gave.
  *
  * A SOCK_SEQPACKET socket at <runtime directory>/ringd.sock, open to everybody (rights are a ring's), or one that a
- * service manager has opened for us. A file left at the path by a predecessor is replaced: the instance's lock says that
- * nobody listens there. Only a socket that was made here is unlinked at the end.
+ * service manager has opened for us. A file left at the path by a predecessor is replaced: the instance's lock says
+ * that nobody listens there. Only a socket that was made here is unlinked at the end.
  *
  * There are at most `max_clients` connections; the next one is told so and closed. When descriptors run out, nothing is
- * accepted until a connection has ended or a second has passed: the waiting stay in the kernel's queue, and the loop does
- * not spin.
+ * accepted until a connection has ended or a second has passed: the waiting stay in the kernel's queue, and the loop
+ * does not spin.
  *
  * Called by daemon.c; peers come and go by peer.c.
  */
@@ -24,10 +24,10 @@ struct instance;
 
 struct listener {
     struct daemon *daemon;
-    ev_io io;        /* fd -1: not open */
-    ev_timer retry;  /* runs while nothing is accepted */
-    char *path;      /* for people, and to unlink */
-    bool made;       /* the socket file is ours */
+    ev_io io;       /* fd -1: not open */
+    ev_timer retry; /* runs while nothing is accepted */
+    char *path;     /* for people, and to unlink */
+    bool made;      /* the socket file is ours */
     uint32_t max_clients;
     uint32_t peer_count;
     struct peer_list peers;
@@ -36,8 +36,8 @@ struct listener {
 /* Empty: may be closed. */
 void listener_init(struct listener *listener, struct daemon *daemon, uint32_t max_clients);
 
-/* Takes the service manager's socket if there is one, else makes one. Nothing is accepted yet. `listener` is to be closed
- * after a failure too. */
+/* Takes the service manager's socket if there is one, else makes one. Nothing is accepted yet. `listener` is to be
+ * closed after a failure too. */
 int listener_open(struct listener *listener, const struct instance *instance, struct problem *problem);
 
 /* From now on connections are accepted. */

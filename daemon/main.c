@@ -52,9 +52,12 @@ static const char usage[] =
     "Exit codes: 0 stopped in order, 1 could not start, 2 wrong command line or configuration.\n";
 
 static const struct option options[] = {
-    {"runtime-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
-    {"verbose", no_argument, NULL, 'v'},           {"version", no_argument, NULL, 'V'},
-    {"help", no_argument, NULL, 'h'},              {0},
+    {"runtime-dir", required_argument, NULL, 'd'},
+    {"config", required_argument, NULL, 'c'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 static int refuse_usage(void)

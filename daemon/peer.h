@@ -1,9 +1,9 @@
 /* peer.h - a connection.
  *
  * A peer is a connected socket, who is at its other end, and the context it has attached, if it has. Its packets are
- * handled one for each turn of the event loop, so that one who floods gets no more than his turn. A peer that sends what
- * is no request, or does not read its answers, is disconnected; so is one whose other end is gone. Then its context is
- * looked at (context.h): the connection's end is not the context's.
+ * handled one for each turn of the event loop, so that one who floods gets no more than his turn. A peer that sends
+ * what is no request, or does not read its answers, is disconnected; so is one whose other end is gone. Then its
+ * context is looked at (context.h): the connection's end is not the context's.
  *
  * The listener keeps the list of peers; a peer frees itself when its connection ends. One thread: the event loop's.
  */

@@ -1,7 +1,10 @@
-/* problem.c - see problem.h. */
+/* problem.c - see problem.h. A text may quote what a client sent; control characters in it do not reach a terminal or
+ * log.
+ */
 #define _GNU_SOURCE
 #include "problem.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -12,5 +15,9 @@ int problem_say(struct problem *problem, int result, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(problem->text, sizeof problem->text, format, arguments);
     va_end(arguments);
+    for (char *c = problem->text; *c != '\0'; c++) {
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    }
     return result;
 }

@@ -8,7 +8,8 @@
  *     if (size > RINGD_SIZE_MAX)
  *         return problem_say(problem, -EINVAL, "size %s is too large; ...", ...);
  *
- * A function that cannot add to an errno with words of its own has no `problem` parameter; its caller says the sentence.
+ * A function that cannot add to an errno with words of its own has no `problem` parameter; its caller says the
+ * sentence.
  */
 #ifndef DAEMON_PROBLEM_H
 #define DAEMON_PROBLEM_H

@@ -33,10 +33,9 @@ static int permit(const struct peer *peer, const struct shared_ring *ring, unsig
 {
     if (may(peer, ring, rights))
         return 0;
-    return problem_say(problem, -EACCES,
-                       "uid %u may not %s ring \"%s\": its mode is 0%o, its owner uid %u, its group gid %u",
-                       peer->credentials.uid, action, ring->name, ring->rights.mode, ring->rights.owner,
-                       ring->rights.group);
+    return problem_say(
+        problem, -EACCES, "uid %u may not %s ring \"%s\": its mode is 0%o, its owner uid %u, its group gid %u",
+        peer->credentials.uid, action, ring->name, ring->rights.mode, ring->rights.owner, ring->rights.group);
 }
 
 /* ---- create, remove -------------------------------------------------------------------------------------------- */
@@ -81,7 +80,8 @@ static int handle_list(struct peer *peer, const struct ringd_request *request, s
     const struct shared_ring *ring;
 
     (void)problem;
-    TAILQ_FOREACH(ring, &peer->daemon->registry.rings, link) {
+    TAILQ_FOREACH(ring, &peer->daemon->registry.rings, link)
+    {
         if (!may(peer, ring, RIGHT_READ) && !may(peer, ring, RIGHT_WRITE))
             continue;
         if (reply->total >= request->first && reply->count < RINGD_PROTO_INFOS)
@@ -104,8 +104,7 @@ static int handle_status(struct peer *peer, const struct ringd_request *request,
         return result;
     status_of_ring(ring, &answer->infos[0]);
     reply->count = 1;
-    reply->contexts =
-        status_of_contexts(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
+    reply->contexts = status_of_contexts(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
     return 0;
 }
 
@@ -133,8 +132,9 @@ static int check_wish(const struct shared_ring *ring, const struct ringd_request
     if (request->kind < RINGD_CONTEXT_WRITER || request->kind > RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "context kind %u is unknown to this ringd", request->kind);
     if (request->start > RINGD_START_POSITION)
-        return problem_say(problem, -EINVAL, "start %u is unknown; a reader starts now (%d), at the oldest record (%d) "
-                                             "or at a position (%d)",
+        return problem_say(problem, -EINVAL,
+                           "start %u is unknown; a reader starts now (%d), at the oldest record (%d) "
+                           "or at a position (%d)",
                            request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION);
     if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
         return problem_say(problem, -EOPNOTSUPP,
@@ -168,15 +168,15 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
                   struct answer *answer, struct problem *problem)
 {
     struct context_wish wish = {.kind = request->kind, .start = request->start, .position = request->position};
-    struct attachment attachment;
-    int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attachment, problem);
+    struct attached attached;
+    int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attached, problem);
 
     if (result < 0)
         return result;
-    answer->reply.slot = attachment.context->slot;
-    answer->reply.incarnation = attachment.context->incarnation;
-    answer->reply.position = attachment.position;
-    add_descriptors(answer, ring, request->kind, attachment.life_fd);
+    answer->reply.slot = attached.context->slot;
+    answer->reply.incarnation = attached.context->incarnation;
+    answer->reply.position = attached.position;
+    add_descriptors(answer, ring, request->kind, attached.life_fd);
     return 0;
 }
 
@@ -237,8 +237,9 @@ static handler *const handlers[] = {
 static int check_packet(const struct ringd_request *request, size_t len, bool descriptors, struct problem *problem)
 {
     if (len != sizeof *request)
-        return problem_say(problem, -EPROTO, "a request has %zu bytes, this packet has %zu; client and ringd do not fit",
-                           sizeof *request, len);
+        return problem_say(problem, -EPROTO,
+                           "a request has %zu bytes, this packet has %zu; client and ringd do not fit", sizeof *request,
+                           len);
     if (request->magic != RINGD_PROTO_MAGIC)
         return problem_say(problem, -EPROTO, "this is no request to ringd (magic %#x, not %#x)", request->magic,
                            RINGD_PROTO_MAGIC);

@@ -1,11 +1,11 @@
 /* request.h - what a client asks, and what it gets.
  *
- * A request is a private copy of what the client sent, of the right length. Everything in it is checked here before it is
- * used: magic, version, type, the name's end, and then what each type of request needs. Rights are checked here too, for
- * every request anew. What goes wrong ends as a negative errno with a sentence in the answer, and changes nothing.
+ * A request is a private copy of what the client sent, of the right length. Everything in it is checked here before it
+ * is used: magic, version, type, the name's end, and then what each type of request needs. Rights are checked here too,
+ * for every request anew. What goes wrong ends as a negative errno with a sentence in the answer, and changes nothing.
  *
- * request_handle returns 0 if the connection may go on, whatever the answer is, and a negative errno if what came was no
- * request at all: then the answer is sent and the connection ends.
+ * request_handle returns 0 if the connection may go on, whatever the answer is, and a negative errno if what came was
+ * no request at all: then the answer is sent and the connection ends.
  *
  * Called by peer.c for each packet.
  */

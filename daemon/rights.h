@@ -1,8 +1,8 @@
 /* rights.h - who asks, and what he may do.
  *
- * Who asks is what the kernel says of the socket's other end at the time it connected: uid, gid, groups, pid. (The pid is
- * for people; nothing depends on it.) What he may do with a ring is nine bits as for a file: three each for the ring's
- * owner, its group and everybody else, of which the first class that fits applies, also when it grants less:
+ * Who asks is what the kernel says of the socket's other end at the time it connected: uid, gid, groups, pid. (The pid
+ * is for people; nothing depends on it.) What he may do with a ring is nine bits as for a file: three each for the
+ * ring's owner, its group and everybody else, of which the first class that fits applies, also when it grants less:
  *
  *     4  read: lossy readers, observers, status      2  write
  *     1  read losslessly, that is hold writers up; of use only together with 4

@@ -81,12 +81,12 @@ static int check_max_record(struct ringd_ring_options *options, struct problem *
     if (options->max_record == 0)
         options->max_record = (uint32_t)(options->size / 256);
     if (options->max_record > most)
-        return problem_say(problem, -EINVAL,
-                           "max_record %s is more than 1/64 of the ring; a ring of %s takes records of up to %s, records "
-                           "this long need a ring of %s",
-                           quantity_text(options->max_record).text, quantity_text(options->size).text,
-                           quantity_text(most).text,
-                           quantity_text(next_power_of_two(64 * (uint64_t)options->max_record)).text);
+        return problem_say(
+            problem, -EINVAL,
+            "max_record %s is more than 1/64 of the ring; a ring of %s takes records of up to %s, records "
+            "this long need a ring of %s",
+            quantity_text(options->max_record).text, quantity_text(options->size).text, quantity_text(most).text,
+            quantity_text(next_power_of_two(64 * (uint64_t)options->max_record)).text);
     return 0;
 }
 
@@ -136,8 +136,9 @@ static int check_reserved(const struct ringd_ring_options *options, struct probl
 {
     for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
         if (options->reserved[i] != 0)
-            return problem_say(problem, -EINVAL, "a reserved option is not zero; clear the options before setting any, "
-                                                 "or use a newer ringd");
+            return problem_say(problem, -EINVAL,
+                               "a reserved option is not zero; clear the options before setting any, "
+                               "or use a newer ringd");
     }
     return 0;
 }

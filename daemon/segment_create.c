@@ -98,10 +98,11 @@ static int check_free(int fd, uint64_t bytes, struct problem *problem)
         return 0;
     free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
     if (bytes > free_bytes)
-        return problem_say(problem, -ENOSPC,
-                           "the ring takes %ju bytes of shared memory and /dev/shm has %ju free; make it smaller, remove "
-                           "other rings, or enlarge /dev/shm (mount -o remount,size=...)",
-                           (uintmax_t)bytes, (uintmax_t)free_bytes);
+        return problem_say(
+            problem, -ENOSPC,
+            "the ring takes %ju bytes of shared memory and /dev/shm has %ju free; make it smaller, remove "
+            "other rings, or enlarge /dev/shm (mount -o remount,size=...)",
+            (uintmax_t)bytes, (uintmax_t)free_bytes);
     return 0;
 }
 

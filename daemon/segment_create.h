@@ -5,8 +5,8 @@
  * magic is stored. Each object is opened twice: a descriptor for reading only is given to those who may only read,
  * because a writable one could be used to map the object again, writable.
  *
- * Free shared memory is looked at first: reserving what is not there could take everybody else's until it fails. After a
- * failure nothing is left behind.
+ * Free shared memory is looked at first: reserving what is not there could take everybody else's until it fails. After
+ * a failure nothing is left behind.
  *
  * Called by shared_ring.c, with options that ring_options_check has passed.
  */

@@ -1,8 +1,8 @@
 /* shared_ring.h - a ring that this daemon keeps.
  *
- * The daemon's own knowledge of a ring: name, rights, descriptors, a mapping, and which context has which slot. What the
- * daemon decides by is in here, in private memory; what it loads from the mapping is numbers for people, or input that is
- * checked. The slots' incarnations are kept here too, so that nobody can make one come twice.
+ * The daemon's own knowledge of a ring: name, rights, descriptors, a mapping, and which context has which slot. What
+ * the daemon decides by is in here, in private memory; what it loads from the mapping is numbers for people, or input
+ * that is checked. The slots' incarnations are kept here too, so that nobody can make one come twice.
  *
  * Life: shared_ring_new makes the objects in shared memory; shared_ring_end says in them that the ring is at its end
  * (contexts go on with what they have mapped and are told); shared_ring_free takes everything down. A ring that was

@@ -146,63 +146,37 @@ static uint64_t lossy_start(const struct ring *lane, const struct context_wish *
     return ring_oldest(lane);
 }
 
-static int say_damaged(const struct shared_ring *ring, int result, struct problem *problem)
+/* Why a lossless reader cannot start where it wants to. */
+static int say_start(const struct shared_ring *ring, int result, uint64_t wanted, struct problem *problem)
 {
-    return problem_say(problem, result, "ring \"%s\" is damaged: somebody scribbles over it; remove it and make it anew",
-                       ring->name);
+    const struct ring *lane = &ring->lanes[0];
+    uint64_t position = 0;
+
+    if (result == -EINVAL)
+        return problem_say(problem, result, "no record of ring \"%s\" begins at position %ju", ring->name,
+                           (uintmax_t)wanted);
+    if (result == -ERANGE && ring_position(lane, &position) == 0)
+        return problem_say(problem, result, "position %ju is not in ring \"%s\": what is there goes from %ju to %ju",
+                           (uintmax_t)wanted, ring->name, (uintmax_t)ring_oldest(lane), (uintmax_t)position);
+    return problem_say(problem, result,
+                       "ring \"%s\" is damaged, somebody scribbles over it; remove it and make it anew", ring->name);
 }
 
-static int say_overwritten(const struct ring *lane, uint64_t position, struct problem *problem)
-{
-    return problem_say(problem, -ERANGE, "position %ju is overwritten already; the oldest that is left is %ju",
-                       (uintmax_t)position, (uintmax_t)ring_oldest(lane));
-}
-
-/* What can be said of a position before joining there. */
-static int check_position(const struct shared_ring *ring, const struct ring *lane, uint64_t wanted,
-                          struct problem *problem)
-{
-    uint64_t position;
-    int result = ring_position(lane, &position);
-
-    if (result < 0)
-        return say_damaged(ring, result, problem);
-    if (wanted % RINGD_UNIT != 0)
-        return problem_say(problem, -EINVAL, "no record begins at position %ju: they begin at multiples of %u",
-                           (uintmax_t)wanted, RINGD_UNIT);
-    if (wanted > position)
-        return problem_say(problem, -ERANGE, "position %ju is not written yet; the next record goes to %ju",
-                           (uintmax_t)wanted, (uintmax_t)position);
-    return wanted < ring_oldest(lane) ? say_overwritten(lane, wanted, problem) : 0;
-}
-
-/* Joined at the position that was asked for, or somewhere else? Until now it could move under us. */
-static int check_join(const struct ring *lane, uint32_t slot, uint64_t wanted, uint64_t start, struct problem *problem)
-{
-    if (start != wanted)
-        return say_overwritten(lane, wanted, problem);
-    if (ring_check_cursor(lane, slot) != 0)
-        return problem_say(problem, -EINVAL, "no record begins at position %ju", (uintmax_t)wanted);
-    return 0;
-}
-
+/* A position that was fine before joining may be overwritten until the join takes hold; then the start is another. */
 static int join(const struct context *context, const struct context_wish *wish, uint64_t *start,
                 struct problem *problem)
 {
     struct ring *lane = &context->ring->lanes[0];
     bool at_position = wish->start == RINGD_START_POSITION;
-    int result = at_position ? check_position(context->ring, lane, wish->position, problem) : 0;
+    int result = at_position ? ring_check_start(lane, wish->position) : 0;
 
-    if (result < 0)
-        return result;
-    result = ring_join(lane, &context->ring->segment, context->slot, wish->start, wish->position, start);
-    if (result < 0)
-        return say_damaged(context->ring, result, problem);
-    if (at_position)
-        result = check_join(lane, context->slot, wish->position, *start, problem);
-    if (result < 0)
+    if (result == 0)
+        result = ring_join(lane, context->slot, wish->start, wish->position, start);
+    if (result == 0 && at_position && *start != wish->position) {
         ring_leave(lane, context->slot);
-    return result;
+        result = -ERANGE;
+    }
+    return result < 0 ? say_start(context->ring, result, wish->position, problem) : 0;
 }
 
 static void leave(const struct context *context)

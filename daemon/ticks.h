@@ -2,8 +2,8 @@
  *
  * A ring with RINGD_TIME_TSC carries raw ticks; its header says how many of them a second has. They are measured: the
  * daemon notes counter and clock when it starts, and again when the first such ring is made. The longer it has run, the
- * better the figure; a daemon that is younger than 20 ms sleeps the rest, once, which bounds the error by about the time
- * of a clock read in 20 ms (a few parts in a million).
+ * better the figure; a daemon that is younger than 20 ms sleeps the rest, once, which bounds the error by about the
+ * time of a clock read in 20 ms (a few parts in a million).
  *
  * Called by daemon.c at the start and by segment_create.c.
  */

@@ -258,7 +258,7 @@ struct ringd_record {
     uint16_t type;
     uint8_t level;
     uint8_t reserved_0[5];
-    uint64_t reserved[4];
+    uint64_t reserved[3]; /* not set */
 };
 
 /* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached), -EACCES, -EOPNOTSUPP (lossless on an

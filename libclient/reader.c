@@ -34,6 +34,12 @@
 /* How many empty looks pass before a busy reader makes sure that the ring is not damaged. */
 #define IDLE_CHECK 1024
 
+/* Pacing, see pace(): how long, how many records make it worth while, how rarely it is tried. */
+#define PACE_PAUSES 32
+#define PACE_RUN 4
+#define PACE_EVERY_MIN 512
+#define PACE_EVERY_MAX 65536
+
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
 
@@ -99,6 +105,7 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->publish_step = r->ring.size / 16;
+    r->pace_in = r->pace_every = PACE_EVERY_MIN;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
     r->copies = malloc(r->copies_bytes);
@@ -353,6 +360,22 @@ static enum look look_at_padding(struct ringd_reader *r, const struct ringd_reco
     return LOOK_PADDING;
 }
 
+/* Field by field: clearing the whole first would cost more than reading the record. */
+static inline void fill_record(struct ringd_record *record, const void *data, uint32_t len, uint64_t position,
+                               uint64_t sequence, uint64_t origin)
+{
+    record->data = data;
+    record->len = len;
+    record->position = position;
+    record->next = position + ring_record_bytes(len);
+    record->sequence = sequence;
+    record->lost = 0;
+    record->writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
+    record->incarnation = (uint32_t)(origin >> RINGD_ORIGIN_INCARNATION_SHIFT & RINGD_ORIGIN_INCARNATION_MASK);
+    record->type = (uint16_t)(origin >> RINGD_ORIGIN_TYPE_SHIFT);
+    record->level = (uint8_t)(origin >> RINGD_ORIGIN_LEVEL_SHIFT);
+}
+
 /* `opened`: the position lies below what the last writer out has opened, so that the header is there for certain and
  * the order of its stamp does not matter any more. */
 __attribute__((always_inline)) static inline enum look look_at(struct ringd_reader *r, struct ringd_record *record,
@@ -390,18 +413,8 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
             return LOOK_GAP;
         }
     }
-    *record = (struct ringd_record){
-        .data = data,
-        .len = len,
-        .position = r->position,
-        .next = r->position + ring_record_bytes(len),
-        .sequence = r->writers[writer].next++,
-        .time = time,
-        .writer = writer,
-        .incarnation = (uint32_t)(origin >> RINGD_ORIGIN_INCARNATION_SHIFT & RINGD_ORIGIN_INCARNATION_MASK),
-        .type = (uint16_t)(origin >> RINGD_ORIGIN_TYPE_SHIFT),
-        .level = (uint8_t)(origin >> RINGD_ORIGIN_LEVEL_SHIFT),
-    };
+    fill_record(record, data, len, r->position, r->writers[writer].next++, origin);
+    record->time = time;
     r->position = record->next;
     ring_count(&r->counters->delivered, 1);
     ring_count(&r->counters->bytes, len);
@@ -494,6 +507,27 @@ static bool worth_explaining(struct ringd_reader *r)
     return ++r->idle % IDLE_CHECK == 0 || r->ask_silent || ring_removed(r) || was_evicted(r) || below_floor(r);
 }
 
+/* A reader right behind a writer in full flow makes every record bounce a line between their processors; one that lets
+ * the writer get a little ahead reads several at once and both are faster. But one that answers each record must not
+ * wait at all. So: wait if waiting has brought several records each time, try that now and then, and less and less
+ * often while it brings one. */
+static void pace(struct ringd_reader *r)
+{
+    uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
+    uint64_t run = delivered - r->pace_delivered;
+
+    r->pace_delivered = delivered;
+    if (run > 0 && r->pacing) {
+        r->pacing = run >= PACE_RUN;
+        r->pace_every = r->pacing ? PACE_EVERY_MIN : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2 : PACE_EVERY_MAX;
+        r->pace_in = r->pace_every;
+    } else if (run > 0) {
+        r->pacing = --r->pace_in == 0;
+    }
+    for (int i = 0; r->pacing && i < PACE_PAUSES; i++)
+        relax();
+}
+
 /* Nothing at the reader's position. RINGD_OK: look again; anything else is the caller's result. */
 __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -503,6 +537,7 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
         r->released = r->position;
     if (r->published != r->released)
         publish(r);
+    pace(r);
     if (r->deadline == RINGD_NO_WAIT && !worth_explaining(r))
         return RINGD_WOULD_BLOCK;
     result = explain_nothing(r, record);

@@ -35,6 +35,10 @@ struct ringd_reader {
     uint32_t idle;    /* looks that found nothing */
     bool lapped;      /* writers have overtaken it at some time */
     bool ask_silent;  /* since then some writers may have been silent: their counts are to be asked for */
+    bool pacing;      /* lets writers get ahead when it has caught up */
+    uint32_t pace_in; /* tries that in so many turns */
+    uint32_t pace_every;
+    uint64_t pace_delivered;
     bool gap_pending; /* `gap` is to be told by the next call */
     struct ringd_record gap;
     struct attachment *attachment;

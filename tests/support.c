@@ -25,7 +25,7 @@
 /* A longer one would not leave room for a socket's name below it. */
 #define FOLDER_MAX 48
 
-static char folder[FOLDER_MAX + 32];
+static char folder[PATH_MAX];
 static uint64_t seed;
 
 /* ---- failing and skipping ---------------------------------------------------------------------------------------- */
@@ -145,11 +145,12 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 void support_begin(void)
 {
     const char *base = getenv("TMPDIR");
+    char made[FOLDER_MAX + 32];
 
     if (base == NULL || base[0] != '/' || strlen(base) > FOLDER_MAX)
         base = "/tmp";
-    snprintf(folder, sizeof folder, "%s/ringd-check-XXXXXX", base);
-    require(mkdtemp(folder) != NULL, "errno %d: %s", errno, folder);
+    snprintf(made, sizeof made, "%s/ringd-check-XXXXXX", base);
+    require(mkdtemp(made) != NULL && realpath(made, folder) != NULL, "errno %d: %s", errno, made);
     require(chmod(folder, 0755) == 0, "errno %d", errno);
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGPIPE, SIG_IGN);

@@ -2,10 +2,11 @@
  *
  * A writer's mapping allows it to store anything anywhere: header, control, lane, slots, data, and the readers' object.
  * scribble() does one such thing, drawn from a generator: random bytes at random places, and, more often, what somebody
- * who knows the algorithm would try: stamps that are valid for exactly their place with lengths and writers that are not,
- * limits and positions that jump, bits and needs of others, cursors, marks, owners and wake words.
+ * who knows the algorithm would try: stamps that are valid for exactly their place with lengths and writers that are
+ * not, limits and positions that jump, bits and needs of others, cursors, marks, owners and wake words.
  *
- * scribble_hammer() does one thing over and over, so that it falls between any two loads of a victim in another process.
+ * scribble_hammer() does one thing over and over, so that it falls between any two loads of a victim in another
+ * process.
  *
  * Used by fuzz_calls (between the calls of one process), fuzz_segment (beside other processes) and the checks of
  * hostile contents.
@@ -15,16 +16,16 @@
 
 #include "ring.h"
 #include "segment.h"
-#include "support_chance.h"
+#include "support.h"
 
 struct scribbler {
     const struct segment *segment; /* mapped as a writer */
     struct ring ring;
-    struct chance *chance;
+    struct random_source *random;
 };
 
-/* `segment` and `chance` outlive it. */
-void scribbler_init(struct scribbler *scribbler, const struct segment *segment, struct chance *chance);
+/* `segment` and `random` outlive it. */
+void scribbler_init(struct scribbler *scribbler, const struct segment *segment, struct random_source *random);
 
 /* One mutation; returns its name. */
 const char *scribble(struct scribbler *scribbler);

@@ -1,0 +1,214 @@
+/* support_step.c - stepping by ptrace; see support_step.h. */
+#define _GNU_SOURCE
+#include "support_step.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support.h"
+
+/* ---- in the process that is stepped ------------------------------------------------------------------------------ */
+
+void step_enter(struct step_gate *gate)
+{
+    raise(SIGSTOP);
+    atomic_store(&gate->inside, 1);
+}
+
+void step_leave(struct step_gate *gate)
+{
+    atomic_store(&gate->inside, 0);
+}
+
+struct step_life {
+    struct step_gate *gate;
+    void (*run)(struct step_gate *gate, void *argument);
+    void *argument;
+};
+
+static void live(void *argument)
+{
+    struct step_life *life = argument;
+
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(errno);
+    life->run(life->gate, life->argument);
+}
+
+/* ---- in the test ------------------------------------------------------------------------------------------------- */
+
+/* Waits until it stands again; the signal that stopped it. */
+static int wait_stop(const struct stepper *stepper)
+{
+    int status;
+
+    while (waitpid(stepper->pid, &status, 0) != stepper->pid)
+        require(errno == EINTR, "errno %d", errno);
+    require(WIFSTOPPED(status), "the stepped process ended with status 0x%x", (unsigned)status);
+    return WSTOPSIG(status);
+}
+
+bool step_start(struct stepper *stepper, void (*run)(struct step_gate *gate, void *argument), void *argument,
+                int *error)
+{
+    struct step_life life = {.gate = shared_new(sizeof *life.gate), .run = run, .argument = argument};
+    int status;
+
+    stepper->gate = life.gate;
+    stepper->pid = child_start(live, &life);
+    while (waitpid(stepper->pid, &status, 0) != stepper->pid)
+        require(errno == EINTR, "errno %d", errno);
+    *error = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (*error == EPERM || *error == ENOSYS)
+        return false;
+    require(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP, "status 0x%x", (unsigned)status);
+    require(ptrace(PTRACE_SETOPTIONS, stepper->pid, NULL, (void *)PTRACE_O_EXITKILL) == 0, "errno %d", errno);
+    return true;
+}
+
+static void step_raw(const struct stepper *stepper)
+{
+    int signal_number;
+
+    require(ptrace(PTRACE_SINGLESTEP, stepper->pid, NULL, NULL) == 0, "errno %d", errno);
+    signal_number = wait_stop(stepper);
+    require(signal_number == SIGTRAP, "signal %d", signal_number);
+}
+
+void step_begin(struct stepper *stepper)
+{
+    while (atomic_load(&stepper->gate->inside) == 0)
+        step_raw(stepper);
+}
+
+bool step_once(struct stepper *stepper)
+{
+    step_raw(stepper);
+    return atomic_load(&stepper->gate->inside) == 1;
+}
+
+uint64_t step_many(struct stepper *stepper, uint64_t count)
+{
+    uint64_t steps = 0;
+
+    while (steps < count && !step_at_sleep(stepper) && step_once(stepper))
+        steps++;
+    return steps;
+}
+
+void step_finish(struct stepper *stepper)
+{
+    int signal_number;
+
+    require(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0, "errno %d", errno);
+    signal_number = wait_stop(stepper);
+    require(signal_number == SIGSTOP, "signal %d", signal_number);
+    require(atomic_load(&stepper->gate->inside) == 0, "it stands inside the operation");
+}
+
+void step_stop(struct stepper *stepper)
+{
+    child_kill(stepper->pid);
+}
+
+/* ---- looking at the next instruction ----------------------------------------------------------------------------- */
+
+struct next_instruction {
+    unsigned char bytes[16];
+    uint64_t call; /* number of a system call, if it is one */
+};
+
+static void read_code(const struct stepper *stepper, uint64_t address, unsigned char bytes[static 16])
+{
+    for (int i = 0; i < 2; i++) {
+        long word;
+
+        errno = 0;
+        word = ptrace(PTRACE_PEEKTEXT, stepper->pid, (void *)(uintptr_t)(address + 8 * (uint64_t)i), NULL);
+        if (errno != 0)
+            word = 0; /* the end of a mapping */
+        memcpy(bytes + 8 * i, &word, sizeof word);
+    }
+}
+
+static struct next_instruction look_at_next(const struct stepper *stepper)
+{
+    struct next_instruction next = {0};
+    struct user_regs_struct registers;
+    struct iovec iov = {.iov_base = &registers, .iov_len = sizeof registers};
+
+    require(ptrace(PTRACE_GETREGSET, stepper->pid, (void *)NT_PRSTATUS, &iov) == 0, "errno %d", errno);
+#if defined(__x86_64__)
+    read_code(stepper, registers.rip, next.bytes);
+    next.call = registers.rax;
+#elif defined(__aarch64__)
+    read_code(stepper, registers.pc, next.bytes);
+    next.call = registers.regs[8];
+#endif
+    return next;
+}
+
+bool step_at_sleep(const struct stepper *stepper)
+{
+#if defined(__x86_64__)
+    static const unsigned char call[] = {0x0f, 0x05};
+#elif defined(__aarch64__)
+    static const unsigned char call[] = {0x01, 0x00, 0x00, 0xd4};
+#else
+#error "say here what a system call looks like"
+#endif
+    struct next_instruction next = look_at_next(stepper);
+
+    return next.call == SYS_futex && memcmp(next.bytes, call, sizeof call) == 0;
+}
+
+#if defined(__x86_64__)
+
+static bool is_prefix(unsigned char byte)
+{
+    return byte == 0x66 || byte == 0xf2 || byte == 0xf3 || byte == 0x2e || byte == 0x36 || byte == 0x3e ||
+           byte == 0x26 || byte == 0x64 || byte == 0x65 || byte == 0x67 || (byte >= 0x40 && byte <= 0x4f);
+}
+
+/* A lock prefix, or xchg with memory, which is locked without one. */
+bool step_at_locked(const struct stepper *stepper)
+{
+    struct next_instruction next = look_at_next(stepper);
+    int i = 0;
+
+    while (i < 14 && is_prefix(next.bytes[i]))
+        i++;
+    if (next.bytes[i] == 0xf0)
+        return true;
+    return (next.bytes[i] == 0x86 || next.bytes[i] == 0x87) && next.bytes[i + 1] < 0xc0;
+}
+
+bool step_knows_locked(void)
+{
+    return true;
+}
+
+#else
+
+bool step_at_locked(const struct stepper *stepper)
+{
+    (void)stepper;
+    return false;
+}
+
+bool step_knows_locked(void)
+{
+    return false;
+}
+
+#endif
