@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_BYTES 1024
+#define LINE_BYTES      1024
+#define NAME_CHARACTERS 63 /* that a ring can have; longer ones are a mistake to be named, not repeated */
 
 void say(const struct options *options, const char *format, ...)
 {
@@ -21,10 +22,11 @@ void say(const struct options *options, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (options->name != NULL)
-        fprintf(stderr, "ringctl: %s '%s': %s\n", options->command, options->name, text);
-    else
+    if (options->name == NULL)
         fprintf(stderr, "ringctl: %s: %s\n", options->command, text);
+    else
+        fprintf(stderr, "ringctl: %s '%.*s%s': %s\n", options->command, NAME_CHARACTERS, options->name,
+                strlen(options->name) > NAME_CHARACTERS ? "..." : "", text);
 }
 
 int exit_code_of(int result)

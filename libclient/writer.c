@@ -60,9 +60,8 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
     set_label(w, o->type, o->level);
     w->time_source = segment->geometry.time_source;
     w->max_record = segment->geometry.max_record;
-    w->short_max = w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX;
-    if (w->time_source != RINGD_TIME_NONE)
-        w->short_max = 0;
+    if (w->time_source == RINGD_TIME_NONE)
+        w->short_end = 1 + (w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX);
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
     ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
@@ -341,7 +340,7 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     struct ringd_record_header *h;
     struct ring_grant grant;
 
-    if (__builtin_expect(writer->alive != HANDLE_ALIVE || len > writer->short_max, 0))
+    if (__builtin_expect(writer->alive != HANDLE_ALIVE || len >= writer->short_end, 0))
         return write_any(writer, data, len);
     if (__builtin_expect(!ring_has_room(ring, bytes, &position), 0))
         return write_any(writer, data, len);

@@ -9,7 +9,7 @@ struct ringd_writer {
     uint32_t alive; /* HANDLE_ALIVE; HANDLE_GRANT with a grant open; 0 in a child */
     uint32_t time_source;
     uint32_t max_record;
-    uint32_t short_max; /* up to this length a record needs nothing but room */
+    uint32_t short_end; /* shorter than this a record needs nothing but room */
     bool drops;      /* the ring's policy */
     uint64_t origin; /* of its records: who, type, level */
     uint64_t sequence; /* of the next record */
