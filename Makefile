@@ -25,6 +25,10 @@ ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(EXTRA_CFLAGS) $(WARNINGS) $(ARCH_CFLAGS) -fv
 	-Iinclude -Ilibclient -DRINGD_VERSION='"$(VERSION)"' -MMD -MP
 ALL_LDFLAGS = $(LDFLAGS) $(EXTRA_LDFLAGS) -pthread
 
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
+
 # ---- what is made of what
 
 LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
@@ -59,55 +63,66 @@ all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC)
 
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -c $< -o $@
 
 $(BUILD)/obj/libclient/ringctl%.o: libclient/ringctl%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(RINGCTL_CFLAGS) -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(RINGCTL_CFLAGS) -c $< -o $@
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Itests -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -c $< -o $@
 
 # ---- the library
 
 $(SHARED): $(LIB_OBJECTS)
-	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -o $@ $^
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -o $@ $^
 
 $(BUILD)/libringd.so: $(SHARED)
-	ln -sf $(<F) $(BUILD)/libringd.so.$(SOVERSION)
-	ln -sf libringd.so.$(SOVERSION) $@
+	$(Q)ln -sf $(<F) $(BUILD)/libringd.so.$(SOVERSION)
+	$(Q)ln -sf libringd.so.$(SOVERSION) $@
 
 $(STATIC): $(LIB_OBJECTS)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 # ---- programs: ringd and ringctl run from the build folder and from where they are installed
 
 $(BUILD)/ringd: $(DAEMON_OBJECTS) $(STATIC)
-	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
 
 $(BUILD)/ringctl: $(RINGCTL_OBJECTS) $(BUILD)/libringd.so
-	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $(RINGCTL_OBJECTS) -L$(BUILD) -lringd \
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $(RINGCTL_OBJECTS) -L$(BUILD) -lringd \
 		$(RINGCTL_LIBS)
 
 # ---- tests: checks see the inside of the library and the daemon's parts, programs only what is installed
 
 $(BUILD)/tests/check_%: $(BUILD)/obj/tests/check_%.o $(SUPPORT_OBJECTS) $(filter-out $(BUILD)/obj/daemon/main.o,$(DAEMON_OBJECTS)) $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(CHECK_LIBS) $(DAEMON_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(CHECK_LIBS) $(DAEMON_LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/scenario/%.o $(BUILD)/libringd.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< -L$(BUILD) -lringd -lm
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $< -L$(BUILD) -lringd -lm
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(filter-out $(BUILD)/obj/daemon/main.o,$(DAEMON_OBJECTS)) $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -o $@ $^ $(DAEMON_LIBS)
 
 $(BUILD)/tests/bench: $(BENCH_OBJECTS) $(BUILD)/libringd.so
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(BENCH_OBJECTS) -L$(BUILD) -lringd -lm
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(BENCH_OBJECTS) -L$(BUILD) -lringd -lm
 
 check-programs: all $(CHECKS) $(PROGRAMS)
 bench-programs: all $(BUILD)/tests/bench

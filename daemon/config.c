@@ -26,7 +26,7 @@
 struct key {
     const char *name;
     int (*set)(void *target, const char *value);
-    const char *allowed;
+    const char *must_be;
     bool repeats;
 };
 
@@ -155,7 +155,7 @@ static const struct key ring_keys[] = {
     {"max_record", set_max_record, "bytes, 1 to size/64, as in: 1000, 64K", false},
     {"time", set_time, "none, monotonic or tsc", false},
     {"hold", set_hold, "yes or no", false},
-    {"mode", set_mode, "octal, 0001 to 0777, as in: 0740", false},
+    {"mode", set_mode, "an octal number from 0001 to 0777, as in: 0740", false},
     {"owner", set_owner, "a user of this machine, by name or number", false},
     {"group", set_group, "a group of this machine, by name or number", false},
     {"first_position", set_first_position, "bytes, a multiple of 32", false},
@@ -195,8 +195,8 @@ static void set_key(struct parser *parser, const struct key *key, const char *va
     }
     parser->seen |= bit;
     if (key->set(parser->target, value) < 0)
-        parser->result = problem_say(parser->problem, -EINVAL, "%s:%u: [%s] %s = %s: allowed are %s", parser->path,
-                                     parser->line, parser->section, key->name, value, key->allowed);
+        parser->result = problem_say(parser->problem, -EINVAL, "%s:%u: [%s] %s = %s: must be %s", parser->path,
+                                     parser->line, parser->section, key->name, value, key->must_be);
 }
 
 /* libinih's handler: 0 is an error. */

@@ -83,17 +83,22 @@ static void context_die(struct context *context)
     context->dead = true;
 }
 
+static void context_leave(struct context *context)
+{
+    log_debug("ring %s: %s %u (pid %u, %s) has left", context->ring->name, kind_text(context), context->slot,
+              context->pid, context->command);
+    context_free(context);
+}
+
 /* On certain evidence only. The place for repair: a writer that died in mid-record is handed to it here. */
 static void context_end(struct context *context)
 {
     struct shared_ring *ring = context->ring;
 
-    log_debug("ring %s: %s %u (pid %u, %s) has left", ring->name, kind_text(context), context->slot, context->pid,
-              context->command);
     if (slots_leave(context))
         context_die(context);
     else
-        context_free(context);
+        context_leave(context);
     count(ring, -1);
     registry_settle(ring->registry, ring);
 }

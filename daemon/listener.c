@@ -27,7 +27,9 @@ static void pause_accepting(struct listener *listener, int why)
 {
     struct ev_loop *loop = listener->daemon->loop;
 
-    log_warning("no more connections for now: %s (%u are open)", strerror(why), listener->peer_count);
+    if (!listener->short_told)
+        log_warning("no more connections for now: %s (%u are open)", strerror(why), listener->peer_count);
+    listener->short_told = true;
     ev_io_stop(loop, &listener->io);
     ev_timer_set(&listener->retry, RETRY_S, 0.0);
     ev_timer_start(loop, &listener->retry);
@@ -75,6 +77,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
             pause_accepting(listener, errno);
         return;
     }
+    listener->short_told = false;
     if (listener->peer_count >= listener->max_clients) {
         refuse(listener, fd);
         return;

@@ -24,10 +24,11 @@ struct instance;
 
 struct listener {
     struct daemon *daemon;
-    ev_io io;       /* fd -1: not open */
-    ev_timer retry; /* runs while nothing is accepted */
-    char *path;     /* for people, and to unlink */
-    bool made;      /* the socket file is ours */
+    ev_io io;        /* fd -1: not open */
+    ev_timer retry;  /* runs while nothing is accepted */
+    char *path;      /* for people, and to unlink */
+    bool made;       /* the socket file is ours */
+    bool short_told; /* said once, until there is a connection again */
     uint32_t max_clients;
     uint32_t peer_count;
     struct peer_list peers;

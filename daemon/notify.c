@@ -4,12 +4,17 @@
 
 #include <systemd/sd-daemon.h>
 
+void notify_alive(void)
+{
+    sd_notify(0, "WATCHDOG=1");
+}
+
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)timer;
     (void)events;
-    sd_notify(0, "WATCHDOG=1");
+    notify_alive();
 }
 
 void notify_init(struct notify *notify, struct ev_loop *loop)

@@ -5,7 +5,7 @@
  * clients, at half the period that was asked for, and only if one was: without a watchdog nothing runs when nothing
  * happens. Without a service manager all of it does nothing.
  *
- * Called by daemon.c.
+ * Called by daemon.c; notify_alive by segment_create.c.
  */
 #ifndef DAEMON_NOTIFY_H
 #define DAEMON_NOTIFY_H
@@ -26,6 +26,9 @@ void notify_deinit(struct notify *notify);
 void notify_ready(struct notify *notify);
 
 void notify_stopping(void);
+
+/* In the middle of something that takes long: the loop will come back. Harmless without one. */
+void notify_alive(void);
 
 /* Tells these figures if they are not those told last. */
 void notify_status(struct notify *notify, uint32_t rings, uint32_t contexts, uint32_t clients);

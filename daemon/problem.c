@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include "problem.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,9 +14,5 @@ int problem_say(struct problem *problem, int result, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(problem->text, sizeof problem->text, format, arguments);
     va_end(arguments);
-    for (char *c = problem->text; *c != '\0'; c++) {
-        if (iscntrl((unsigned char)*c))
-            *c = '?';
-    }
     return result;
 }

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "daemon.h"
 #include "peer.h"
+#include "ring_options.h"
 #include "status.h"
 #include "wake.h"
 
@@ -15,6 +16,10 @@
 
 static int find_ring(const struct peer *peer, const char *name, struct shared_ring **ring, struct problem *problem)
 {
+    int result = ring_name_check(name, problem);
+
+    if (result < 0)
+        return result;
     *ring = registry_find(&peer->daemon->registry, name);
     if (*ring == NULL)
         return problem_say(problem, -ENOENT,

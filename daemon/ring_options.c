@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "ring_options.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <string.h>
 
@@ -14,6 +15,20 @@
 
 static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
+/* What is no name may be anything, and is quoted in an answer and a log. */
+static int say_bad_name(const char *name, struct problem *problem)
+{
+    char shown[RINGD_NAME_BYTES];
+
+    strlcpy(shown, name, sizeof shown);
+    for (char *c = shown; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
+    return problem_say(problem, -EINVAL,
+                       "\"%s\" cannot be a ring's name; use A-Z a-z 0-9 . _ - and no dot at the beginning", shown);
+}
+
 int ring_name_check(const char *name, struct problem *problem)
 {
     size_t len = strlen(name);
@@ -25,8 +40,7 @@ int ring_name_check(const char *name, struct problem *problem)
         return problem_say(problem, -EINVAL, "the ring's name has %zu characters; it may have 1 to %u", len,
                            RINGD_NAME_BYTES - 1);
     if (name[0] == '.' || strspn(name, name_alphabet) != len)
-        return problem_say(problem, -EINVAL,
-                           "\"%s\" cannot be a ring's name; use A-Z a-z 0-9 . _ - and no dot at the beginning", name);
+        return say_bad_name(name, problem);
     return 0;
 }
 

@@ -5,7 +5,9 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -14,10 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "quantity.h"
+#include "notify.h"
 #include "segment.h"
 
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S    UINT64_C(1000000000)
+#define SLICE_BYTES (UINT64_C(1) << 28)
 
 /* ---- objects --------------------------------------------------------------------------------------------------- */
 
@@ -88,32 +91,65 @@ static int object_open(struct shared_object *object, struct object_name name, ui
     return 0;
 }
 
-/* A file system without a size of its own tells no free blocks. */
-static int check_free(int fd, uint64_t bytes, struct problem *problem)
+/* What tmpfs would still give out. One without a size of its own tells no blocks. */
+static uint64_t free_in_file_system(int fd)
 {
     struct statvfs status;
-    uint64_t free_bytes;
 
     if (fstatvfs(fd, &status) != 0 || status.f_blocks == 0)
-        return 0;
-    free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
-    if (bytes > free_bytes)
+        return UINT64_MAX;
+    return (uint64_t)status.f_bavail * status.f_frsize;
+}
+
+/* What the machine has: tmpfs may be larger than that, and to fill it would end other processes. */
+static uint64_t free_in_memory(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    uint64_t available_kib = 0, swap_kib = 0;
+    char line[128];
+    bool found = false;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        found |= sscanf(line, "MemAvailable: %" SCNu64, &available_kib) == 1;
+        sscanf(line, "SwapFree: %" SCNu64, &swap_kib);
+    }
+    if (file != NULL)
+        fclose(file);
+    return found ? (available_kib + swap_kib) * 1024 : UINT64_MAX;
+}
+
+static int check_free(int fd, uint64_t bytes, struct problem *problem)
+{
+    uint64_t file_system_bytes = free_in_file_system(fd), memory_bytes = free_in_memory();
+
+    if (bytes > file_system_bytes)
         return problem_say(
             problem, -ENOSPC,
             "the ring takes %ju bytes of shared memory and /dev/shm has %ju free; make it smaller, remove "
             "other rings, or enlarge /dev/shm (mount -o remount,size=...)",
-            (uintmax_t)bytes, (uintmax_t)free_bytes);
+            (uintmax_t)bytes, (uintmax_t)file_system_bytes);
+    if (bytes > memory_bytes)
+        return problem_say(problem, -ENOSPC,
+                           "the ring takes %ju bytes of memory and this machine has %ju available; make it smaller or "
+                           "remove other rings",
+                           (uintmax_t)bytes, (uintmax_t)memory_bytes);
     return 0;
 }
 
+/* In slices, because a large one takes seconds: the watchdog is told that this is no hang, and a signal costs no more
+ * than a slice. */
 static int object_reserve(const struct shared_object *object, struct problem *problem)
 {
-    int result;
+    int result = 0;
 
-    /* A signal (of a timer, of a stop that the loop will see) undoes it all: begin again. */
-    do
-        result = posix_fallocate(object->fd, 0, (off_t)object->bytes);
-    while (result == EINTR);
+    for (uint64_t begin = 0; begin < object->bytes && result == 0; begin += SLICE_BYTES) {
+        uint64_t left = object->bytes - begin;
+
+        do
+            result = posix_fallocate(object->fd, (off_t)begin, (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES));
+        while (result == EINTR);
+        notify_alive();
+    }
     if (result != 0)
         return problem_say(problem, -result, "cannot reserve %ju bytes of shared memory for the ring: %s",
                            (uintmax_t)object->bytes, strerror(result));

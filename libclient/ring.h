@@ -39,7 +39,7 @@
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
  *   end                              partner                          without it
- *   W1 store slot.length  release    L2 load length   acquire         a length of the next grant beside the old place
+ *   W1 store slot.length  release    (repair, to come)                a length of the next grant beside the old place
  *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
  *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
  *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
@@ -126,8 +126,9 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines. */
+/* How far ahead of its grant a writer asks for lines, and how long these are. */
 #define RING_PREFETCH 512
+#define RING_LINE     64
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
@@ -227,19 +228,20 @@ static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-/* Asks for a line that is to be written soon. A locked instruction waits for the stores before it; lines that are
- * there already make that wait short. */
-static inline void ring_prefetch(const struct ring *ring, uint64_t position)
+/* Asks for the lines from `position` on that are to be written soon. A locked instruction waits for the stores before
+ * it, and readers have the lines of the last lap; lines that are there already make that wait short. */
+static inline void ring_prefetch(const struct ring *ring, uint64_t position, uint64_t bytes)
 {
-    const unsigned char *line = ring->data + (position & ring->mask);
+    for (uint64_t offset = 0; offset < bytes; offset += RING_LINE) {
+        const unsigned char *line = ring->data + ((position + offset) & ring->mask);
 
 #if defined(__x86_64__)
-    __asm__ volatile("prefetchw %0" : : "m"(*line)); /* what __builtin_prefetch(line, 1) is elsewhere */
+        __asm__ volatile("prefetchw %0" : : "m"(*line)); /* what __builtin_prefetch(line, 1) is elsewhere */
 #else
-    __builtin_prefetch(line, 1);
+        __builtin_prefetch(line, 1);
 #endif
+    }
 }
-
 
 /* The addition. `seen` is a position at or below the place it will find. (The writer comes by value: what is needed of
  * it is loaded before the locked instruction, which nothing overtakes.) */
@@ -258,7 +260,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
     atomic_thread_fence(memory_order_release);                                             /* W6 */
-    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH);
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;
 }

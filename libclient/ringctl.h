@@ -6,7 +6,7 @@
  *     ringctl_args.c    the command line into struct options
  *     ringctl_parse.c   sizes, durations, modes, words
  *     ringctl_say.c     messages on stderr, results into exit codes
- *     ringctl_stop.c    SIGINT, SIGTERM, SIGHUP
+ *     ringctl_stop.c    SIGINT, SIGTERM, SIGHUP, an output without a reader
  *     ringctl_input.c   blocks of input into records, for `write`
  *     ringctl_output.c  buffered output that knows what a closed pipe is
  *     ringctl_rings.c   create, remove, list
@@ -152,6 +152,12 @@ void stop_install(void);
 
 /* The signal that asked to stop, or 0. */
 int stop_signal(void);
+
+/* From now on a pipe on standard output that has lost its reader is a reason to stop, too. After stop_install. */
+void stop_watch_output(void);
+
+/* Whether there is a reason to stop. */
+bool stop_requested(void);
 
 /* ---- ringctl_input.c --------------------------------------------------------------------------------------------- */
 

@@ -55,6 +55,7 @@ static int bad_value(int id, const char *value, const char *allowed)
 static int set_number(int id, const char *value, uint64_t min, uint64_t max, uint64_t *out)
 {
     uint64_t number;
+
     if (parse_number(value, max, &number) != 0 || number < min) {
         char allowed[80];
         snprintf(allowed, sizeof allowed, "give a whole number from %llu to %llu", (unsigned long long)min,
@@ -68,6 +69,7 @@ static int set_number(int id, const char *value, uint64_t min, uint64_t max, uin
 static int set_size(int id, const char *value, uint64_t max, uint64_t *out)
 {
     uint64_t bytes;
+
     if (parse_size(value, max, &bytes) != 0 || bytes == 0) {
         return bad_value(id, value,
                          id == RINGCTL_OPTION_SIZE ? "give a power of two from 4K to 64G, as in 65536, 64K or 16M"
@@ -89,6 +91,7 @@ static int set_ring_option(int id, const char *value, struct ringd_ring_options 
 {
     uint64_t number = 0;
     int result = 0;
+
     switch (id) {
     case RINGCTL_OPTION_SIZE:
         return set_size(id, value, UINT64_MAX, &ring->size);
@@ -118,6 +121,7 @@ static int set_stream_option(int id, const char *value, struct options *options)
 {
     uint64_t number = 0;
     int result = 0;
+
     switch (id) {
     case RINGCTL_OPTION_TIMEOUT:
         return set_duration(id, value, &options->timeout_ns);
@@ -173,6 +177,7 @@ static int set_option(int id, const char *value, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options, uint32_t *used)
 {
     int id;
+
     opterr = 0;
     while ((id = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
         if (id == '?')

@@ -46,6 +46,7 @@ static void take(struct input *input, size_t bytes)
 static bool skip(struct input *input)
 {
     size_t have = input->end - input->begin;
+
     if (input->skip_line) {
         const unsigned char *newline = have > 0 ? memchr(input->buffer + input->begin, '\n', have) : NULL;
         input->skip_line = newline == NULL;
@@ -74,6 +75,7 @@ static int next_line(struct input *input, struct input_piece *piece)
     size_t unscanned = input->end - input->scanned;
     const unsigned char *newline = unscanned > 0 ? memchr(input->buffer + input->scanned, '\n', unscanned) : NULL;
     size_t len = newline != NULL ? (size_t)(newline - begin) : input->end - input->begin;
+
     if (len > input->max_record) {
         *piece = (struct input_piece){.data = begin, .len = len};
         take(input, newline != NULL ? len + 1 : len);
@@ -100,6 +102,7 @@ static int frame_missing(const struct input *input)
 static int next_frame(struct input *input, struct input_piece *piece)
 {
     size_t have = input->end - input->begin;
+
     if (have < PREFIX_BYTES)
         return frame_missing(input);
     const unsigned char *p = input->buffer + input->begin;
@@ -126,6 +129,7 @@ int input_next(struct input *input, struct input_piece *piece)
 static void move_to_front(struct input *input)
 {
     size_t have = input->end - input->begin;
+
     if (have > 0)
         memmove(input->buffer, input->buffer + input->begin, have);
     input->scanned -= input->begin;
@@ -154,6 +158,7 @@ uint64_t input_count_rest(struct input *input)
     uint64_t count = 0;
     struct input_piece piece;
     int result = input_next(input, &piece);
+
     for (; result == INPUT_RECORD || result == INPUT_TOO_LONG; result = input_next(input, &piece))
         count++;
     bool begun = input->begin < input->end;

@@ -22,6 +22,7 @@ static json_t *json_text(const char *text, size_t max)
 {
     char copy[64];
     size_t len = strnlen(text, max < sizeof copy ? max : sizeof copy - 1);
+
     for (size_t i = 0; i < len; i++)
         copy[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     return json_stringn(copy, len);
@@ -30,6 +31,7 @@ static json_t *json_text(const char *text, size_t max)
 static json_t *json_mode(uint32_t mode)
 {
     char text[16];
+
     snprintf(text, sizeof text, "%04o", mode);
     return json_string(text);
 }
@@ -42,12 +44,14 @@ const char *ring_state_word(uint32_t state)
 const char *context_kind_word(uint32_t kind)
 {
     static const char *const words[] = {"unknown", "writer", "lossless", "lossy", "observer", "evicted"};
+
     return words[kind <= RINGD_CONTEXT_EVICTED ? kind : 0];
 }
 
 const char *context_state_word(uint32_t state)
 {
     static const char *const words[] = {"unknown", "idle", "in_record", "waiting", "lost", "dead"};
+
     return words[state <= RINGD_CONTEXT_DEAD ? state : 0];
 }
 
@@ -79,6 +83,7 @@ static void set_counters(json_t *object, const struct ringd_info *info)
 json_t *json_ring(const struct ringd_info *info)
 {
     json_t *object = json_object();
+
     json_object_set_new(object, "name", json_text(info->name, sizeof info->name));
     json_object_set_new(object, "state", json_string(ring_state_word(info->state)));
     json_object_set_new(object, "policy", json_string(policy_word(info->policy)));
@@ -105,6 +110,7 @@ json_t *json_ring(const struct ringd_info *info)
 static json_t *json_context(const struct ringd_context_info *context)
 {
     json_t *object = json_object();
+
     json_object_set_new(object, "kind", json_string(context_kind_word(context->kind)));
     json_object_set_new(object, "state", json_string(context_state_word(context->state)));
     set(object, "slot", context->slot);
@@ -119,6 +125,7 @@ static json_t *json_context(const struct ringd_context_info *context)
 json_t *json_writer(const struct ringd_context_info *context)
 {
     json_t *object = json_context(context);
+
     set(object, "offered", context->offered);
     set(object, "committed", context->committed);
     set(object, "bytes", context->bytes);
@@ -134,6 +141,7 @@ json_t *json_reader(const struct ringd_context_info *context)
 {
     bool tells = context->kind != RINGD_CONTEXT_OBSERVER; /* an observer cannot write its counters down */
     json_t *object = json_context(context);
+
     set_if(object, "delivered", tells, context->delivered);
     set_if(object, "bytes", tells, context->delivered_bytes);
     set_if(object, "lost", tells, context->lost);
@@ -153,6 +161,7 @@ void json_add_rates(json_t *object, const struct rates *rates)
 int print_json(const struct options *options, json_t *json)
 {
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+
     json_decref(json);
     if (text == NULL)
         return say_failure(options, -ENOMEM);

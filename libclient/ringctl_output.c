@@ -29,6 +29,7 @@ void output_deinit(struct output *output)
 static void wait_writable(int fd)
 {
     struct pollfd wanted = {.fd = fd, .events = POLLOUT};
+
     (void)poll(&wanted, 1, -1);
 }
 
@@ -77,6 +78,7 @@ int output_exit(const struct options *options, const struct output *output, int 
 int print_text(const struct options *options, const char *text, size_t len)
 {
     struct output output = {.fd = STDOUT_FILENO};
+
     write_all(&output, (const unsigned char *)text, len);
     return output_exit(options, &output, RINGCTL_DONE);
 }

@@ -93,6 +93,7 @@ int parse_number(const char *text, uint64_t max, uint64_t *out)
     uint64_t value;
     const char *rest;
     int result = parse_digits(text, 10, &value, &rest);
+
     if (result != 0 || *rest != '\0' || value > max)
         return -EINVAL;
     *out = value;
@@ -114,6 +115,7 @@ int parse_size(const char *text, uint64_t max, uint64_t *bytes)
     uint64_t value;
     const char *rest;
     int result = parse_digits(text, 10, &value, &rest);
+
     if (result != 0)
         return result;
     int shift = size_shift(rest);
@@ -129,6 +131,7 @@ static double duration_unit_ns(const char *unit)
         const char *text;
         double ns;
     } units[] = {{"", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (strcmp(units[i].text, unit) == 0)
             return units[i].ns;
@@ -141,6 +144,7 @@ int parse_duration(const char *text, int64_t *ns)
     char *end;
     double value = strtod(text, &end);
     double unit_ns = duration_unit_ns(end);
+
     if (!isdigit((unsigned char)text[0]) || end != text + strspn(text, "0123456789.") || unit_ns == 0 ||
         value * unit_ns > DURATION_MAX_S * 1e9)
         return -EINVAL;
@@ -153,6 +157,7 @@ int parse_mode(const char *text, uint32_t *mode)
     uint64_t value;
     const char *rest;
     int result = parse_digits(text, 8, &value, &rest);
+
     if (result != 0 || *rest != '\0' || value == 0 || value > 0777)
         return -EINVAL;
     *mode = (uint32_t)value;
@@ -179,6 +184,7 @@ const char *size_text(char text[static SIZE_TEXT_BYTES], double bytes)
 {
     static const char units[] = " KMGTPE";
     size_t unit = 0;
+
     while (bytes >= 1024 && units[unit + 1] != '\0') {
         bytes /= 1024;
         unit++;

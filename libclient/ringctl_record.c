@@ -21,6 +21,7 @@ static int put_line(struct output *output, const struct ringd_record *record)
 static int put_frame(struct output *output, const struct ringd_record *record)
 {
     unsigned char prefix[4];
+
     for (unsigned i = 0; i < sizeof prefix; i++)
         prefix[i] = (unsigned char)(record->len >> (8 * i));
     output_put(output, prefix, sizeof prefix);
@@ -32,6 +33,7 @@ static void base64_group(const unsigned char *data, size_t len, char *text)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     unsigned bits = (unsigned)data[0] << 16 | (len > 1 ? (unsigned)data[1] << 8 : 0) | (len > 2 ? data[2] : 0u);
+
     text[0] = letters[bits >> 18];
     text[1] = letters[bits >> 12 & 63];
     text[2] = len > 1 ? letters[bits >> 6 & 63] : '=';
@@ -42,6 +44,7 @@ static json_t *base64(const unsigned char *data, size_t len)
 {
     size_t groups = (len + 2) / 3;
     char *text = malloc(groups * 4 + 1);
+
     if (text == NULL)
         return NULL;
     for (size_t i = 0; i < groups; i++)
@@ -54,6 +57,7 @@ static json_t *base64(const unsigned char *data, size_t len)
 static void set_payload(json_t *object, const struct ringd_record *record)
 {
     json_t *text = json_stringn(record->len > 0 ? record->data : "", record->len);
+
     if (text != NULL)
         json_object_set_new(object, "data", text);
     else
@@ -63,6 +67,7 @@ static void set_payload(json_t *object, const struct ringd_record *record)
 static json_t *record_json(const struct ringd_record *record)
 {
     json_t *object = json_object();
+
     json_object_set_new(object, "position", json_unsigned(record->position));
     json_object_set_new(object, "next", json_unsigned(record->next));
     json_object_set_new(object, "writer", json_unsigned(record->writer));
@@ -79,6 +84,7 @@ static int put_json(struct output *output, const struct ringd_record *record)
 {
     json_t *object = record_json(record);
     char *text = json_dumps(object, JSON_COMPACT);
+
     json_decref(object);
     if (text == NULL)
         return output->error != 0 ? output->error : (output->error = -ENOMEM);

@@ -19,6 +19,7 @@ int rings_fetch(struct ringd_info **rings, size_t *count)
     size_t max = 0;
     size_t there = FIRST_GUESS;
     int result = 0;
+
     while (result == 0 && there > max) { /* more may have been made between two calls */
         max = there;
         free(infos);
@@ -39,6 +40,7 @@ static int ring_from_list(const char *name, struct ringd_info *info)
     struct ringd_info *rings;
     size_t count;
     int result = rings_fetch(&rings, &count);
+
     if (result != 0)
         return result;
     result = -EACCES;
@@ -56,12 +58,14 @@ int ring_fetch(const char *name, struct ringd_info *info)
 {
     size_t contexts;
     int result = ringd_status(name, info, NULL, 0, &contexts);
+
     return result == -EACCES ? ring_from_list(name, info) : result;
 }
 
 int command_create(const struct options *options)
 {
     int result = ringd_create(options->name, &options->ring);
+
     if (result != 0)
         return say_call_failure(options, result);
     if (!options->json)
@@ -74,6 +78,7 @@ int command_create(const struct options *options)
 int command_remove(const struct options *options)
 {
     int result = ringd_remove(options->name);
+
     if (result != 0)
         return say_call_failure(options, result);
     return options->json ? print_json(options, json_pack("{s:s, s:b}", "name", options->name, "removed", 1))
@@ -83,6 +88,7 @@ int command_remove(const struct options *options)
 static int list_json(const struct options *options, const struct ringd_info *rings, size_t count)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_ring(&rings[i]));
     return print_json(options, list);
@@ -96,6 +102,7 @@ static const struct table_column list_columns[] = {
 static void list_line(struct table *table, const struct ringd_info *ring)
 {
     char text[SIZE_TEXT_BYTES];
+
     table_line(table);
     table_cell(table, "%.63s", ring->name);
     table_cell(table, "%s", policy_word(ring->policy));
@@ -113,6 +120,7 @@ static int list_table(const struct options *options, const struct ringd_info *ri
 {
     struct page page;
     struct table table;
+
     page_init(&page);
     table_init(&table, &page, list_columns);
     for (size_t i = 0; i < count; i++)
@@ -126,6 +134,7 @@ int command_list(const struct options *options)
     struct ringd_info *rings;
     size_t count;
     int result = rings_fetch(&rings, &count);
+
     if (result != 0)
         return say_call_failure(options, result);
     int code = options->json ? list_json(options, rings, count) : list_table(options, rings, count);

@@ -19,6 +19,7 @@ void say(const struct options *options, const char *format, ...)
 {
     char text[LINE_BYTES];
     va_list arguments;
+
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
@@ -54,6 +55,7 @@ int exit_code_of(int result)
 int say_call_failure(const struct options *options, int result)
 {
     const char *words = ringd_error();
+
     say(options, "%s", words[0] != '\0' ? words : ringd_strerror(result));
     return exit_code_of(result);
 }

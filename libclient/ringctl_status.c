@@ -39,6 +39,7 @@ static int sample_take(struct sample *sample, const char *name)
 static void wait_interval(const struct options *options)
 {
     struct timespec time = {.tv_sec = options->interval_ns / 1000000000, .tv_nsec = options->interval_ns % 1000000000};
+
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &time, &time) == EINTR) {
     }
 }
@@ -67,6 +68,7 @@ static const struct ringd_context_info *find_context(const struct sample *sample
                                                      const struct ringd_context_info *wanted)
 {
     bool writer = wanted->kind == RINGD_CONTEXT_WRITER;
+
     for (size_t i = 0; i < sample->count; i++) {
         const struct ringd_context_info *context = &sample->contexts[i];
         if ((context->kind == RINGD_CONTEXT_WRITER) == writer && context->slot == wanted->slot &&
@@ -80,6 +82,7 @@ struct rates context_rates(const struct sample *now, const struct sample *before
                            const struct ringd_context_info *context)
 {
     const struct ringd_context_info *earlier = find_context(before, context);
+
     if (earlier == NULL || context->kind == RINGD_CONTEXT_OBSERVER)
         return (struct rates){0};
     uint64_t elapsed_ns = now->ring.sampled_ns - before->ring.sampled_ns;
@@ -97,6 +100,7 @@ static int one_json(const struct options *options, const struct sample *now, con
     json_t *ring = json_ring(&now->ring);
     json_t *writers = json_array();
     json_t *readers = json_array();
+
     for (size_t i = 0; i < now->count; i++) {
         bool writer = now->contexts[i].kind == RINGD_CONTEXT_WRITER;
         json_t *context = writer ? json_writer(&now->contexts[i]) : json_reader(&now->contexts[i]);
@@ -115,6 +119,7 @@ static int status_one(const struct options *options)
     struct sample before = {0};
     struct sample now = {0};
     int result = 0;
+
     if (options->interval_ns > 0)
         result = sample_take(&before, options->name);
     if (result == 0) {
@@ -142,6 +147,7 @@ const struct ringd_info *rings_find(const struct rings *rings, const char *name)
 static int all_json(const struct options *options, const struct rings *now, const struct rings *before)
 {
     json_t *list = json_array();
+
     for (size_t i = 0; i < now->count; i++) {
         struct rates rates = ring_rates(&now->infos[i], rings_find(before, now->infos[i].name));
         json_t *ring = json_ring(&now->infos[i]);
@@ -156,6 +162,7 @@ static int status_all(const struct options *options)
     struct rings before = {0};
     struct rings now = {0};
     int result = 0;
+
     if (options->interval_ns > 0)
         result = rings_fetch(&before.infos, &before.count);
     if (result == 0) {

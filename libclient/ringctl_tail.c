@@ -28,6 +28,7 @@ struct tail_job {
 static int next_until(struct tail_job *job, int64_t deadline, size_t *count)
 {
     size_t max = job->remaining < BATCH_RECORDS ? (size_t)job->remaining : BATCH_RECORDS;
+
     ringd_reader_deadline(job->reader, deadline);
     return ringd_next_many(job->reader, job->records, max, count);
 }
@@ -37,6 +38,7 @@ static int next_until(struct tail_job *job, int64_t deadline, size_t *count)
 static int next(struct tail_job *job, size_t *count)
 {
     int result = next_until(job, RINGD_NO_WAIT, count);
+
     if (result != RINGD_WOULD_BLOCK || job->options->no_wait)
         return result;
     return output_flush(&job->output) == 0 ? next_until(job, RINGD_FOREVER, count) : RINGD_END;
@@ -65,6 +67,7 @@ static void deliver(struct tail_job *job, size_t count)
 static void tell_gap(struct tail_job *job)
 {
     const struct ringd_record *gap = &job->records[0];
+
     output_flush(&job->output);
     job->lost += gap->lost;
     job->gaps++;
@@ -76,7 +79,7 @@ static void tell_gap(struct tail_job *job)
  * negative errno. A failed output ends it too, see output.error. */
 static int read_ring(struct tail_job *job)
 {
-    while (job->remaining > 0 && stop_signal() == 0 && job->output.error == 0) {
+    while (job->remaining > 0 && !stop_requested() && job->output.error == 0) {
         size_t count = 0;
         int result = next(job, &count);
         switch (result) {
@@ -90,7 +93,7 @@ static int read_ring(struct tail_job *job)
             tell_eviction(job);
             break;
         case -EINTR:
-            break; /* the loop looks for the signal */
+            break; /* the loop looks for the reason */
         default:
             return result;
         }
@@ -120,6 +123,7 @@ static int open_reader(const struct options *options, struct ringd_reader **read
                                           .start = options->start,
                                           .position = options->position};
     int result = ringd_open(&ring, options->name);
+
     if (result == 0) {
         result = ringd_reader_open(reader, ring, &wanted);
         ringd_close(ring);
@@ -131,11 +135,13 @@ int command_tail(const struct options *options)
 {
     struct tail_job job = {.options = options, .remaining = options->count};
     int result = output_init(&job.output, STDOUT_FILENO, OUTPUT_BYTES);
+
     if (result == 0)
         result = open_reader(options, &job.reader);
     int code;
     if (result == 0) {
         stop_install();
+        stop_watch_output();
         result = read_ring(&job);
         code = report(&job, result);
     } else {

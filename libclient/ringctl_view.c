@@ -11,6 +11,7 @@
 static void rate_cells(struct table *table, const struct rates *rates)
 {
     char text[SIZE_TEXT_BYTES];
+
     if (!rates->known) {
         table_cell(table, "-");
         table_cell(table, "-");
@@ -66,6 +67,7 @@ static const struct table_column reader_columns[] = {
 static void reader_line(struct table *table, const struct ringd_context_info *reader, const struct rates *rates)
 {
     bool tells = reader->kind != RINGD_CONTEXT_OBSERVER;
+
     context_cells(table, reader);
     number_cell(table, tells, reader->delivered);
     number_cell(table, tells, reader->delivered_bytes);
@@ -91,6 +93,7 @@ static void context_lines(struct table *table, const struct sample *now, const s
 static void context_table(struct page *page, const struct sample *now, const struct sample *before, bool writers)
 {
     size_t count = 0;
+
     for (size_t i = 0; i < now->count; i++)
         count += (now->contexts[i].kind == RINGD_CONTEXT_WRITER) == writers;
     if (count == 0) {
@@ -109,6 +112,7 @@ static const char *time_text(char *text, size_t max, uint64_t ns)
 {
     time_t seconds = (time_t)(ns / 1000000000);
     struct tm local;
+
     if (localtime_r(&seconds, &local) == NULL || strftime(text, max, "%Y-%m-%d %H:%M:%S", &local) == 0)
         return "?";
     return text;
@@ -125,6 +129,7 @@ static const char *without_reader(const struct ringd_info *ring)
 static void ring_text(struct page *page, const struct ringd_info *ring, const struct rates *rates)
 {
     char size[SIZE_TEXT_BYTES], record[SIZE_TEXT_BYTES], used[SIZE_TEXT_BYTES], rate[SIZE_TEXT_BYTES], created[32];
+
     page_text(page, "ring      %.63s, %s, %s%s\n", ring->name, ring_state_word(ring->state), policy_word(ring->policy),
               without_reader(ring));
     page_text(page, "size      %s, records up to %s, time %s, mode %04o, owner %u:%u\n",
@@ -148,6 +153,7 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
 int view_ring(const struct options *options, const struct sample *now, const struct sample *before)
 {
     struct page page;
+
     page_init(&page);
     struct rates rates = ring_rates(&now->ring, &before->ring);
     ring_text(&page, &now->ring, &rates);
@@ -165,6 +171,7 @@ static const struct table_column ring_columns[] = {
 static void ring_line(struct table *table, const struct ringd_info *ring, const struct rates *rates)
 {
     char text[SIZE_TEXT_BYTES];
+
     table_line(table);
     table_cell(table, "%.63s", ring->name);
     table_cell(table, "%s", policy_word(ring->policy));
@@ -184,6 +191,7 @@ int view_rings(const struct options *options, const struct rings *now, const str
 {
     struct page page;
     struct table table;
+
     page_init(&page);
     table_init(&table, &page, ring_columns);
     for (size_t i = 0; i < now->count; i++) {

@@ -49,6 +49,7 @@ static size_t ring_bytes(size_t len)
 static int64_t deadline_of(const struct write_job *job)
 {
     int64_t timeout_ns = job->options->timeout_ns;
+
     if (timeout_ns == RINGCTL_WAIT_FOREVER)
         return RINGD_FOREVER;
     if (timeout_ns == 0 || job->in_vain)
@@ -69,8 +70,7 @@ static void count_written(struct write_job *job)
 static void count_full(struct write_job *job)
 {
     if (job->full == 0) {
-        say(job->options,
-            "record %llu found no room in time and is refused; 'ringctl status %s' shows which reader lags",
+        say(job->options, "record %llu found no room in time and is refused; see 'ringctl status %s'",
             (unsigned long long)job->records, job->options->name);
     }
     job->full += job->batch_count;
@@ -120,6 +120,7 @@ static int add_record(struct write_job *job, const struct input_piece *piece)
 {
     size_t bytes = ring_bytes(piece->len);
     int result = 0;
+
     if (job->batch_count == job->batch_max || job->batch_bytes + bytes > ring_bytes(job->max_record))
         result = flush_batch(job);
     job->records++;
@@ -134,6 +135,7 @@ static int add_record(struct write_job *job, const struct input_piece *piece)
 static int refuse_record(struct write_job *job, const struct input_piece *piece)
 {
     int result = flush_batch(job);
+
     job->records++;
     if (result != 0)
         return result;
@@ -153,6 +155,7 @@ static int refuse_record(struct write_job *job, const struct input_piece *piece)
 static int fill(struct write_job *job)
 {
     int result = flush_batch(job);
+
     if (result != 0)
         return result;
     result = input_fill(&job->input);
@@ -164,6 +167,7 @@ static int fill(struct write_job *job)
 static int finish(struct write_job *job, bool cut)
 {
     int result = flush_batch(job);
+
     job->complete = result == 0;
     job->cut = cut;
     return result;
@@ -172,6 +176,7 @@ static int finish(struct write_job *job, bool cut)
 static int write_input(struct write_job *job)
 {
     int result = 0;
+
     while (result == 0 && !job->complete && stop_signal() == 0) {
         struct input_piece piece;
         int found = input_next(&job->input, &piece);
@@ -209,11 +214,15 @@ static void say_refused(const struct write_job *job, uint64_t count, const char 
 static int say_ended(const struct write_job *job, int result, uint64_t unwritten)
 {
     int code;
+
     if (job->input_error != 0) {
         code = say_file_failure(job->options, "read the input", job->input_error);
     } else if (stop_signal() != 0) {
         say(job->options, "stopped by signal %d (%s)", stop_signal(), strsignal(stop_signal()));
         code = RINGCTL_SIGNAL + stop_signal();
+    } else if (result == -ESHUTDOWN) {
+        say(job->options, "the ring was removed meanwhile");
+        code = RINGCTL_NO_RING;
     } else {
         code = say_failure(job->options, result);
     }
@@ -240,6 +249,7 @@ static int say_outcome(const struct write_job *job, int result, uint64_t unwritt
 static int print_summary(const struct write_job *job, uint64_t unwritten)
 {
     json_t *summary = json_object();
+
     json_object_set_new(summary, "name", json_string(job->options->name));
     json_object_set_new(summary, "records", json_unsigned(job->records));
     json_object_set_new(summary, "written", json_unsigned(job->written));
@@ -267,6 +277,7 @@ static int open_writer(const struct options *options, struct ringd_writer **writ
     struct ringd *ring;
     struct ringd_writer_options wanted = {.type = options->type, .level = options->level};
     int result = ringd_open(&ring, options->name);
+
     if (result == 0) {
         result = ringd_writer_open(writer, ring, &wanted);
         ringd_close(ring);
@@ -277,6 +288,7 @@ static int open_writer(const struct options *options, struct ringd_writer **writ
 static int job_init(struct write_job *job, const struct options *options)
 {
     struct ringd_info info;
+
     *job = (struct write_job){.options = options};
     int result = ring_fetch(options->name, &info);
     if (result == 0)
@@ -300,6 +312,7 @@ int command_write(const struct options *options)
     struct write_job job;
     int result = job_init(&job, options);
     int code;
+
     if (result == 0) {
         stop_install();
         result = write_input(&job);

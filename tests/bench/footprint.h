@@ -1,5 +1,10 @@
 /* footprint.h - what ringd and libringd take up.
  *
+ *   text       of the shared library: what every process that links it has mapped and shares with the others
+ *   resident   memory of an idle ringd with some rings in it: its own pages and those of its program and libraries. The
+ *              rings themselves do not count, they are as large as one makes them
+ *
+ * Both are measured once, on the library and the daemon that the bench runs with, and are small enough to be promised.
  * Called by bench.c.
  */
 #ifndef BENCH_FOOTPRINT_H

@@ -149,7 +149,10 @@ static int end_handle(struct crew *crew, unsigned self, struct traced *traced, i
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REFUSED)
         return -EPERM;
     if (*crew->results[self].failure)
-        snprintf(failure, CREW_TEXT, "%s", crew->results[self].failure);
+        snprintf(failure, CREW_TEXT, "counting system calls: %.150s", crew->results[self].failure);
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(failure, CREW_TEXT, "counting system calls: process %u did not finish within %u s", self,
+                 CREW_LIMIT_S);
     else
         snprintf(failure, CREW_TEXT, "process %u ended (status %#x) after %u of 2 marks", self, (unsigned)status,
                  traced->marks);

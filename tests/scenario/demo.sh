@@ -220,9 +220,11 @@ still_writing() {
 }
 
 wait_for_writers() {
+    pause=0.2
     while still_writing; do
         say "$(count_of committed) of $total records are in the ring"
-        sleep 0.2
+        sleep "$pause"
+        pause=1
     done
     for pid in $writer_pids; do
         wait "$pid" || fail "a writer ended with $?"
@@ -303,9 +305,9 @@ print_readers() {
 }
 
 print_path() {
-    awk -v records="$LATENCY_RECORDS" '{
+    awk '{
         printf "\none-way latency  p50 %.2f us, p99 %.2f us, p99.9 %.2f us\n", $1 / 1e3, $2 / 1e3, $3 / 1e3
-        printf "                 of %d single records of 64 bytes from one process to another that polls, two reads\n", records
+        printf "                 of %d single records of 64 bytes from one process to another that polls, two reads\n", $4
         printf "                 of the clock included\n"
     }' "$tmp/latency"
     if [ ! -s "$tmp/calls" ]; then

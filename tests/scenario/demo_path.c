@@ -1,12 +1,14 @@
-/* demo_path.c - two measurements of the demo on the data path alone: one writer process, one busy reader process.
+/* demo_path.c - two measurements of the demo on the data path alone: one writer process, one busy reader process, each
+ * on a processor of its own if there are two.
  *
- *     demo_path latency RING RECORDS    prints: P50 P99 P99.9 MAX in nanoseconds
+ *     demo_path latency RING RECORDS    prints: P50 P99 P99.9 in nanoseconds, RECORDS
  *     demo_path calls RING RECORDS      prints: WRITER READER, system calls each of them made
  *
  * `latency`: every record carries the time at which it was written (CLOCK_MONOTONIC, read just before ringd_write); the
- * reader, which polls, reads the clock when ringd_next has returned it. So the two reads of the clock are in the
- * figures. A record is written some microseconds after the one before it: what is measured is the way of one record,
- * not a queue.
+ * reader, which polls, reads the clock when ringd_next has returned it. So two reads of the clock are in the figures. A
+ * record is written some microseconds after the reader had the one before it: what is measured is the way of one record
+ * to a reader that polls, not a queue, and not how long a processor was busy with something else before. It ends
+ * earlier when the time is up, as it will be where the two have to share one processor.
  *
  * `calls`: both processes put a seccomp filter on themselves that turns every system call into a signal, whose handler
  * counts it; then RECORDS records of 64 bytes go from one to the other as fast as they can, and are checked. At the end
@@ -17,6 +19,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,7 +38,8 @@
 #include "ringd.h"
 
 #define PAYLOAD_WORDS 8
-#define PACE_NS       10000
+#define PACE_NS       2000
+#define LATENCY_NS    INT64_C(3000000000)
 #define WARM_UP       1000
 #define TOO_LONG_S    15
 #define NOT_MEASURED  77
@@ -44,7 +48,8 @@
 struct shared {
     _Atomic uint32_t ready;
     _Atomic uint64_t writer_calls, reader_calls;
-    uint64_t latency_ns[]; /* RECORDS of them, by the reader */
+    _Alignas(128) _Atomic uint64_t read; /* records the reader has timed */
+    _Alignas(128) uint64_t latency_ns[]; /* of each */
 };
 
 static int fail(const char *what, const char *why)
@@ -121,33 +126,48 @@ static void fill(uint64_t *payload, uint64_t number)
 
 /* ---- latency --------------------------------------------------------------------------------------------------- */
 
-static int write_paced(struct ringd_writer *writer, uint64_t records)
+static int write_timed(struct ringd_writer *writer, uint64_t number, bool last)
 {
-    int64_t due = now_ns();
     uint64_t payload[PAYLOAD_WORDS];
 
-    for (uint64_t i = 0; i < records; i++) {
-        fill(payload, i);
-        due += PACE_NS;
-        while ((payload[0] = (uint64_t)now_ns()) < (uint64_t)due)
-            ;
-        due = (int64_t)payload[0];
-        if (write_busily(writer, payload) != RINGD_OK)
-            return 1;
-    }
-    return 0;
+    fill(payload, number);
+    payload[0] = last ? 0 : (uint64_t)now_ns();
+    return write_busily(writer, payload) == RINGD_OK ? 0 : 1;
 }
 
-static int read_paced(struct ringd_reader *reader, uint64_t records, struct shared *shared)
+static void wait_until(int64_t due)
+{
+    while (now_ns() < due)
+        ;
+}
+
+static int write_paced(struct ringd_writer *writer, uint64_t records, struct shared *shared)
+{
+    int64_t end = now_ns() + LATENCY_NS;
+    uint64_t i;
+
+    for (i = 0; i < records && now_ns() < end; i++) {
+        if (write_timed(writer, i, false) != 0)
+            return 1;
+        while (shared->read != i + 1)
+            ;
+        wait_until(now_ns() + PACE_NS);
+    }
+    return write_timed(writer, i, true);
+}
+
+static int read_paced(struct ringd_reader *reader, struct shared *shared)
 {
     uint64_t sent;
 
-    for (uint64_t i = 0; i < records; i++) {
+    for (uint64_t i = 0;; i++) {
         if (read_busily(reader, i, &sent) != RINGD_OK)
             return fail("latency", "a record is not the one that was written");
+        if (sent == 0)
+            return 0;
         shared->latency_ns[i] = (uint64_t)now_ns() - sent;
+        shared->read = i + 1;
     }
-    return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -157,14 +177,13 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_latency(struct shared *shared, uint64_t records)
+static void print_latency(struct shared *shared)
 {
-    const uint64_t *sorted = shared->latency_ns;
+    uint64_t *sorted = shared->latency_ns, count = shared->read;
 
-    qsort(shared->latency_ns, records, sizeof shared->latency_ns[0], compare);
-    printf("%llu %llu %llu %llu\n", (unsigned long long)sorted[records / 2],
-           (unsigned long long)sorted[records * 99 / 100], (unsigned long long)sorted[records * 999 / 1000],
-           (unsigned long long)sorted[records - 1]);
+    qsort(sorted, count, sizeof sorted[0], compare);
+    printf("%llu %llu %llu %llu\n", (unsigned long long)sorted[count / 2], (unsigned long long)sorted[count * 99 / 100],
+           (unsigned long long)sorted[count * 999 / 1000], (unsigned long long)count);
 }
 
 /* ---- system calls ---------------------------------------------------------------------------------------------- */
@@ -253,28 +272,46 @@ static int read_counted(struct ringd_reader *reader, uint64_t records, struct sh
 
 /* ---- two processes --------------------------------------------------------------------------------------------- */
 
+/* The two keep to different processors, if there are: sharing one, each would wait for the other's turn to end. */
+static void keep_to_processor(bool last)
+{
+    cpu_set_t allowed, own;
+    int chosen = -1;
+
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &allowed) && (last || chosen < 0))
+            chosen = i;
+    CPU_ZERO(&own);
+    CPU_SET(chosen, &own);
+    sched_setaffinity(0, sizeof own, &own);
+}
+
 /* Ends by _exit: closing the handles would be system calls, and the daemon sees that the process is gone. */
 static void reader_process(const char *name, bool latency, uint64_t records, struct shared *shared)
 {
     struct ringd_reader *reader = open_reader(name);
 
+    keep_to_processor(false);
     alarm(TOO_LONG_S);
     if (reader == NULL)
         _exit(1);
     shared->ready = 1;
-    _exit(latency ? read_paced(reader, records, shared) : read_counted(reader, records, shared));
+    _exit(latency ? read_paced(reader, shared) : read_counted(reader, records, shared));
 }
 
 static void writer_process(const char *name, bool latency, uint64_t records, struct shared *shared)
 {
     struct ringd_writer *writer = open_writer(name);
 
+    keep_to_processor(true);
     alarm(TOO_LONG_S);
     if (writer == NULL)
         _exit(1);
     while (shared->ready == 0)
         usleep(1000);
-    _exit(latency ? write_paced(writer, records) : write_counted(writer, records, shared));
+    _exit(latency ? write_paced(writer, records, shared) : write_counted(writer, records, shared));
 }
 
 static int exit_code(pid_t pid)
@@ -319,7 +356,7 @@ int main(int argc, char **argv)
     if (code != 0)
         return code;
     if (latency)
-        print_latency(shared, records);
+        print_latency(shared);
     else
         printf("%llu %llu\n", (unsigned long long)shared->writer_calls, (unsigned long long)shared->reader_calls);
     return 0;
