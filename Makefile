@@ -128,7 +128,7 @@ check-programs: all $(CHECKS) $(PROGRAMS)
 bench-programs: all $(BUILD)/tests/bench
 
 demo: have-deps
-	+@$(MAKE) --no-print-directory all check-programs
+	+@$(MAKE) --no-print-directory all $(BUILD)/tests/demo_reader $(BUILD)/tests/demo_path
 	@BUILD=$(BUILD) LOGS="$(LOGS)" tests/scenario/demo.sh
 
 test: have-deps
