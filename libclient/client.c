@@ -299,7 +299,7 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     a->socket_fd = proto_connect(ring->socket_path);
     result = a->socket_fd < 0 ? a->socket_fd : proto_send(a->socket_fd, &request);
     if (result == 0)
-        result = proto_wait(a->socket_fd);
+        result = proto_wait(a->socket_fd, PROTO_TIMEOUT_MS);
     if (result == 0) {
         pthread_mutex_lock(&attach_mutex);
         result = receive_and_map(a, kind, &reply);

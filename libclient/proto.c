@@ -63,10 +63,10 @@ int proto_send(int socket_fd, const struct ringd_request *request)
     }
 }
 
-int proto_wait(int socket_fd)
+int proto_wait(int socket_fd, int timeout_ms)
 {
     struct pollfd poll_fd = {.fd = socket_fd, .events = POLLIN};
-    int64_t until = wake_now() + PROTO_TIMEOUT_MS * INT64_C(1000000);
+    int64_t until = wake_now() + timeout_ms * INT64_C(1000000);
 
     for (;;) {
         int64_t left_ms = (until - wake_now()) / 1000000;
@@ -148,12 +148,19 @@ int proto_receive(int socket_fd, uint16_t type, struct proto_reply *reply, int *
     return result;
 }
 
+static int reply_timeout_ms(const struct ringd_request *request)
+{
+    uint64_t gib = request->type == RINGD_REQUEST_CREATE ? request->options.size >> 30 : 0;
+
+    return PROTO_TIMEOUT_MS * (1 + (int)(gib < 100 ? gib : 100));
+}
+
 int proto_exchange(int socket_fd, const struct ringd_request *request, struct proto_reply *reply)
 {
     int result = proto_send(socket_fd, request);
 
     if (result == 0)
-        result = proto_wait(socket_fd);
+        result = proto_wait(socket_fd, reply_timeout_ms(request));
     if (result == 0)
         result = proto_receive(socket_fd, request->type, reply, NULL);
     return result;

@@ -37,14 +37,14 @@ void proto_request_init(struct ringd_request *request, uint16_t type, const char
 int proto_send(int socket_fd, const struct ringd_request *request);
 
 /* Waits until a reply can be received at once. 0, -ETIMEDOUT. */
-int proto_wait(int socket_fd);
+int proto_wait(int socket_fd, int timeout_ms);
 
 /* Receives the reply to a request of `type`. 0 whatever reply->head.result says; -EPROTONOSUPPORT (another version),
  * -EBADMSG, -ECONNRESET (the daemon hung up). Up to RINGD_PROTO_DESCRIPTORS descriptors, -1 where none came;
  * `descriptors` may be NULL. */
 int proto_receive(int socket_fd, uint16_t type, struct proto_reply *reply, int *descriptors);
 
-/* The three of them. */
+/* The three of them. Making a ring may take PROTO_TIMEOUT_MS longer for each GiB that is to be reserved. */
 int proto_exchange(int socket_fd, const struct ringd_request *request, struct proto_reply *reply);
 
 #endif
