@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define COPY_SHORT_MAX 128
+#define COPY_SHORT_MAX 256
 
 /* One load and one store. */
 static inline void copy_16(unsigned char *to, const unsigned char *from)
@@ -48,8 +48,12 @@ static inline void copy_short(unsigned char *to, const unsigned char *from, size
         copy_tiny(to, from, len);
         return;
     }
-    for (size_t i = 0; i + 16 < len; i += 16)
-        copy_16(to + i, from + i);
+    for (; len > 32; len -= 32, to += 32, from += 32) {
+        copy_16(to, from);
+        copy_16(to + 16, from + 16);
+    }
+    if (len > 16)
+        copy_16(to, from);
     copy_16(to + len - 16, from + len - 16);
 }
 

@@ -249,6 +249,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
 {
     uint64_t addend = (bytes << (RINGD_W_POSITION_SHIFT - RINGD_UNIT_SHIFT)) + w.bit, old, limit, floor, place;
 
+    ring_prefetch(&w.ring, seen, RING_LINE); /* a reader that has caught up looks at it all the time */
     atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
     atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
     old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */

@@ -404,18 +404,19 @@ static uint64_t batch_bytes(const struct ringd_writer *w, const struct iovec *re
 }
 
 /* Fills the grant with the records, and stamps all but the first; returns their payload bytes. */
-static uint64_t put_batch(struct ringd_writer *w, uint64_t position, const struct iovec *records, int count)
+static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const struct iovec *records, int count)
 {
-    uint64_t time = writer_time(w), payload_bytes = 0;
+    const struct ring ring = w->ring.ring;
+    uint64_t time = writer_time(w), sequence = w->sequence, origin = w->origin, payload_bytes = 0;
 
     for (int i = 0; i < count; i++) {
-        struct ringd_record_header *h = ring_header(&w->ring.ring, position);
+        struct ringd_record_header *h = ring_header(&ring, position);
         size_t len = records[i].iov_len;
 
-        fill_header(h, len, w->sequence + (uint64_t)i, w->origin, time);
+        fill_header(h, len, sequence + (uint64_t)i, origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
         if (i > 0)
-            store_stamp(&w->ring.ring, h, position, RINGD_STATE_COMMITTED);
+            store_stamp(&ring, h, position, RINGD_STATE_COMMITTED);
         position += ring_record_bytes(len);
         payload_bytes += len;
     }
