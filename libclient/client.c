@@ -86,11 +86,11 @@ static int check_name(const char *name)
     if (len == 0)
         return client_fail(-EINVAL, "a ring's name is missing");
     if (len >= RINGD_NAME_BYTES)
-        return client_fail(-EINVAL, "the name '%.20s...' has %zu characters; a ring's name has at most %u", name, len,
+        return client_fail(-EINVAL, "the name has %zu characters; a ring's name has at most %u", len,
                            RINGD_NAME_BYTES - 1);
+    /* It is not repeated: anything may be in it, and the words go to terminals. */
     if (name[0] == '.' || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != len)
-        return client_fail(-EINVAL, "'%s' is no name for a ring; use letters, digits, '.', '_' and '-', no '.' first",
-                           name);
+        return client_fail(-EINVAL, "a ring's name has only letters, digits, '.', '_' and '-', and no '.' first");
     return 0;
 }
 
@@ -283,7 +283,10 @@ static int check_place(const struct attachment *a, uint32_t kind)
     uint32_t slots = kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count
                                                   : RINGD_READERS_MAX;
 
-    return a->slot < slots && a->position % RINGD_UNIT == 0 ? 0 : -EBADMSG;
+    /* Others find their start themselves. */
+    bool start_fits = kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
+
+    return a->slot < slots && start_fits ? 0 : -EBADMSG;
 }
 
 static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind, uint32_t start, uint64_t position)

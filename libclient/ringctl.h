@@ -131,7 +131,10 @@ const char *size_text(char text[static SIZE_TEXT_BYTES], double bytes);
 
 /* ---- ringctl_say.c ----------------------------------------------------------------------------------------------- */
 
-/* One line on stderr, `ringctl: COMMAND 'NAME': ...`. */
+/* One line on stderr, `ringctl: ...`, without control characters, whatever was on the command line. */
+void say_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same about a command: `ringctl: COMMAND 'NAME': ...`. */
 void say(const struct options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* What a result of libringd is as an exit code. */

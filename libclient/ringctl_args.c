@@ -41,13 +41,13 @@ static const struct option long_options[] = {
 
 static int usage(const char *what, const char *about, const char *allowed)
 {
-    fprintf(stderr, "ringctl: %s '%s': %s; see 'ringctl help'\n", what, about, allowed);
+    say_line("%s '%s': %s; see 'ringctl help'", what, about, allowed);
     return RINGCTL_USAGE;
 }
 
 static int bad_value(int id, const char *value, const char *allowed)
 {
-    fprintf(stderr, "ringctl: --%s '%s': %s\n", long_options[id].name, value, allowed);
+    say_line("--%s '%s': %s", long_options[id].name, value, allowed);
     return RINGCTL_USAGE;
 }
 
@@ -200,7 +200,7 @@ static int find_command(const char *word, uint32_t used, const struct command **
     else if ((used & (UINT32_C(1) << RINGCTL_OPTION_VERSION)) != 0)
         word = "version";
     if (word == NULL) {
-        fprintf(stderr, "ringctl: no command was given; see 'ringctl help'\n");
+        say_line("no command was given; see 'ringctl help'");
         return RINGCTL_USAGE;
     }
     *command = command_find(word);
@@ -211,7 +211,7 @@ static int check_options(const struct command *command, uint32_t used)
 {
     for (int id = 0; long_options[id].name != NULL; id++) {
         if ((used & ~command->options & (UINT32_C(1) << id)) != 0) {
-            fprintf(stderr, "ringctl: %s has no option --%s; see 'ringctl help'\n", command->word,
+            say_line("%s has no option --%s; see 'ringctl help'", command->word,
                     long_options[id].name);
             return RINGCTL_USAGE;
         }
@@ -222,7 +222,7 @@ static int check_options(const struct command *command, uint32_t used)
 static int check_combination(const struct options *options)
 {
     if (options->json && options->binary && strcmp(options->command, "tail") == 0) {
-        fprintf(stderr, "ringctl: tail: --json and --binary are two forms of output; give one of them\n");
+        say_line("tail: --json and --binary are two forms of output; give one of them");
         return RINGCTL_USAGE;
     }
     return 0;
@@ -231,7 +231,7 @@ static int check_combination(const struct options *options)
 static int check_name(const struct command *command, int count, char **words, struct options *options)
 {
     if (command->name == RINGCTL_NAME_NEEDED && count == 0) {
-        fprintf(stderr, "ringctl: %s: the name of a ring is missing; see 'ringctl help'\n", command->word);
+        say_line("%s: the name of a ring is missing; see 'ringctl help'", command->word);
         return RINGCTL_USAGE;
     }
     int allowed = command->name == RINGCTL_NAME_NONE ? 0 : 1;

@@ -15,19 +15,34 @@
 #define LINE_BYTES      1024
 #define NAME_CHARACTERS 63 /* that a ring can have; longer ones are a mistake to be named, not repeated */
 
+/* Names and values come from outside and go to terminals and logs. */
+void say_line(const char *format, ...)
+{
+    char line[LINE_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "ringctl: %s\n", line);
+}
+
 void say(const struct options *options, const char *format, ...)
 {
-    char text[LINE_BYTES];
+    char text[LINE_BYTES / 2];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (options->name == NULL)
-        fprintf(stderr, "ringctl: %s: %s\n", options->command, text);
+        say_line("%s: %s", options->command, text);
     else
-        fprintf(stderr, "ringctl: %s '%.*s%s': %s\n", options->command, NAME_CHARACTERS, options->name,
-                strlen(options->name) > NAME_CHARACTERS ? "..." : "", text);
+        say_line("%s '%.*s%s': %s", options->command, NAME_CHARACTERS, options->name,
+                 strlen(options->name) > NAME_CHARACTERS ? "..." : "", text);
 }
 
 int exit_code_of(int result)

@@ -21,6 +21,8 @@ int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns
     struct timespec until = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};
     const struct timespec *timeout = deadline_ns == INT64_MAX ? NULL : &until;
 
+    if (deadline_ns <= 0)
+        return -ETIMEDOUT;
     /* WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC. */
     if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, timeout, NULL, FUTEX_BITSET_MATCH_ANY) == 0)
         return 0;
