@@ -22,6 +22,9 @@
 
 #define LIFE_BYTES 4096
 
+/* A daemon that is stopped must not hold an observer; it can look by itself. */
+#define ARM_TIMEOUT_MS 5
+
 struct ringd {
     char name[RINGD_NAME_BYTES];
     char socket_path[108];
@@ -361,14 +364,42 @@ void attachment_free(struct attachment *attachment)
     free(attachment);
 }
 
-int attachment_arm(const struct attachment *attachment, uint32_t *value)
+/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding. */
+static int take_late_reply(struct attachment *a, uint16_t type)
+{
+    struct proto_reply reply;
+    int result = 0;
+
+    if (a->reply_pending)
+        result = proto_receive(a->socket_fd, type, &reply, NULL);
+    a->reply_pending = result == -EAGAIN;
+    return result;
+}
+
+static int send_alone(struct attachment *a, uint16_t type)
 {
     struct ringd_request request;
-    struct proto_reply reply;
-    int result;
+    int result = take_late_reply(a, type);
 
-    proto_request_init(&request, RINGD_REQUEST_ARM, "");
-    result = proto_exchange(attachment->socket_fd, &request, &reply);
+    if (result < 0)
+        return result;
+    proto_request_init(&request, type, "");
+    result = proto_send(a->socket_fd, &request);
+    a->reply_pending = result == 0;
+    return result;
+}
+
+int attachment_arm(struct attachment *attachment, uint32_t *value)
+{
+    struct proto_reply reply;
+    int result = send_alone(attachment, RINGD_REQUEST_ARM);
+
+    if (result == 0)
+        result = proto_wait(attachment->socket_fd, ARM_TIMEOUT_MS);
+    if (result < 0)
+        return result;
+    attachment->reply_pending = false;
+    result = proto_receive(attachment->socket_fd, RINGD_REQUEST_ARM, &reply, NULL);
     if (result == 0)
         result = reply.head.result;
     *value = result == 0 ? reply.head.value : 0;
@@ -377,14 +408,7 @@ int attachment_arm(const struct attachment *attachment, uint32_t *value)
 
 void attachment_report_cursor(struct attachment *attachment)
 {
-    struct ringd_request request;
-    struct proto_reply reply;
-
-    /* One report at a time; its answer only says that the daemon has looked. */
-    if (attachment->report_pending && proto_receive(attachment->socket_fd, RINGD_REQUEST_CHECK, &reply, NULL) < 0)
-        return;
-    proto_request_init(&request, RINGD_REQUEST_CHECK, "");
-    attachment->report_pending = proto_send(attachment->socket_fd, &request) == 0;
+    send_alone(attachment, RINGD_REQUEST_CHECK);
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

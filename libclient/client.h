@@ -32,7 +32,7 @@ struct attachment {
     uint32_t slot;
     uint32_t incarnation;
     uint64_t position; /* where a lossless reader starts */
-    bool report_pending;
+    bool reply_pending; /* a request on the connection has not been answered yet */
 };
 
 /* Asks the daemon for a context of `kind` on the ring. 0, or a failure with ringd_error() set. */
@@ -42,10 +42,10 @@ int attachment_new(struct attachment **attachment, const struct ringd *ring, uin
 /* NULL is allowed. */
 void attachment_free(struct attachment *attachment);
 
-/* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure. */
-int attachment_arm(const struct attachment *attachment, uint32_t *value);
+/* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure, within milliseconds. */
+int attachment_arm(struct attachment *attachment, uint32_t *value);
 
-/* Tells the daemon that a reader's cursor makes no sense. Waits for no answer. */
+/* Tells the daemon that a reader's cursor makes no sense. Waits for no answer; one report at a time. */
 void attachment_report_cursor(struct attachment *attachment);
 
 /* A handle of `bytes` bytes, zeroed, or NULL. */
