@@ -34,6 +34,9 @@
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
 
+/* Looks in a row, each with a reason to look again, before the clock is asked. */
+#define ROUNDS_MAX 64
+
 /* How many empty looks pass before a busy reader makes sure that the ring is not damaged. */
 #define IDLE_CHECK 1024
 
@@ -334,7 +337,6 @@ __attribute__((no_sanitize("thread"))) static void *keep_copy(struct ringd_reade
     unsigned char *copy = r->copies + r->copies_used;
 
     copy_payload(copy, payload, len);
-    r->copies_used += (len + 7) & ~(size_t)7;
     return copy;
 }
 
@@ -418,6 +420,8 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     }
     fill_record(record, data, len, r->position, r->writers[writer].next++, origin);
     record->time = time;
+    if (r->mode != RINGD_READ_LOSSLESS)
+        r->copies_used += (len + 7) & ~(size_t)7;
     r->position = record->next;
     ring_count(&r->counters->delivered, 1);
     ring_count(&r->counters->bytes, len);
@@ -494,7 +498,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
         until = look < until ? look : until;
     }
     result = explain_nothing(r, record); /* S2 */
-    if (result != RINGD_WOULD_BLOCK)
+    if (result != RINGD_WOULD_BLOCK || wake_now() >= r->deadline)
         return result;
     ring_count(&r->counters->slept, 1);
     result = wake_sleep(word, value, until);
@@ -582,8 +586,16 @@ static int pending_gap(struct ringd_reader *r, struct ringd_record *record)
     return RINGD_GAP;
 }
 
+/* A ring whose limit runs away, as only a damaged one does, keeps a reader looking; not beyond its deadline. */
+static bool looked_long_enough(const struct ringd_reader *r, int *rounds)
+{
+    return ++*rounds % ROUNDS_MAX == 0 && wake_now() >= r->deadline;
+}
+
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
 {
+    int rounds = 0;
+
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
         return -ECHILD;
     if (__builtin_expect(reader->gap_pending, 0))
@@ -598,6 +610,8 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
         result = after_look(reader, record, look);
         if (result != RINGD_OK)
             return result;
+        if (looked_long_enough(reader, &rounds))
+            return RINGD_WOULD_BLOCK;
     }
 }
 
@@ -627,6 +641,8 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
 {
+    int rounds = 0;
+
     *count = 0;
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
@@ -654,5 +670,7 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
         *count = result == RINGD_GAP;
         if (result != RINGD_OK)
             return result;
+        if (looked_long_enough(reader, &rounds))
+            return RINGD_WOULD_BLOCK;
     }
 }

@@ -250,7 +250,8 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         if (view.word & w->bit)
             return -EBADMSG;
         before = ring_needs_before(w, ticket);
-        room = (int64_t)(view.limit - view.position - before);
+        /* Limit and needs are input, and a grant is whole units: anything less would change other bits of W. */
+        room = (int64_t)((view.limit - view.position - before) & RINGD_POSITION_MASK);
         if (room < (int64_t)want) {
             result = ring_raise(w, &view, before + want, shortage);
             if (result < 0)
@@ -314,7 +315,7 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
             return result;
         value = wake_announce(&w->ring.waits->space); /* S1 */
         result = ring_try(w, min, want, ticket, grant, shortage);
-        if (result != RINGD_FULL || w->suspicious)
+        if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
         ring_count(&w->slot->waited, 1);
         result = wake_sleep(&w->ring.waits->space, value, deadline);

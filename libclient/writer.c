@@ -187,10 +187,10 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
 
         result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
         if (w->ring.suspicious)
-            reported = writer_report_cursor(w, deadline);
+            reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
         else
             break;
-        if (reported < 0)
+        if (result == RINGD_FULL && reported < 0)
             result = reported;
         if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
             break;
