@@ -3,9 +3,10 @@
  * The next record is there when the stamp for exactly its position is there; that one look at its own line is all that
  * reading costs while there is something to read. What has been lost shows in the writers' sequence numbers.
  *
- *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays. Publishing is a
- *              locked store and is done in batches: when enough has been released, when there is nothing more to read,
- *              before it sleeps, and when a writer waits for space.
+ *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays. A release is a plain
+ *              store; with a locked one it is repeated when there is nothing more to read, and so before it sleeps. (A
+ *              writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
+ *              ring_wait_in_turn.)
  *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
  *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
  *
@@ -110,7 +111,6 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->max_record = max_record;
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
-    r->publish_step = r->ring.size / 16;
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
@@ -214,8 +214,15 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
 
 /* ---- giving back ----------------------------------------------------------------------------------------------- */
 
-/* Lets writers have what a lossless reader has released: the store and the look at `space` are its half of wake.h. Of
- * others it only shows how far they are. */
+/* Wakes writers that wait for space, if any do. */
+static void offer_space(struct ringd_reader *r)
+{
+    if (atomic_load_explicit(&r->ring.waits->space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
+        wake_all(&r->ring.waits->space);
+}
+
+/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about to
+ * sleep for space has missed what was released. */
 static void publish(struct ringd_reader *r)
 {
     r->published = r->released;
@@ -224,12 +231,7 @@ static void publish(struct ringd_reader *r)
         return;
     }
     atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
-    wake_all(&r->ring.waits->space);                                                /* P2 */
-}
-
-static bool space_is_waited_for(const struct ringd_reader *r)
-{
-    return atomic_load_explicit(&r->ring.waits->space, memory_order_relaxed) & WAKE_SLEEPING;
+    offer_space(r);
 }
 
 static bool was_evicted(const struct ringd_reader *r)
@@ -246,9 +248,10 @@ int ringd_release(struct ringd_reader *reader)
         return -ECHILD;
     reader->released = reader->position;
     reader->copies_used = 0;
-    if (reader->released - reader->published >= reader->publish_step ||
-        (reader->released != reader->published && space_is_waited_for(reader)))
-        publish(reader);
+    if (reader->mode != RINGD_READ_OBSERVE)
+        atomic_store_explicit(&reader->cursor->position, reader->released, memory_order_release); /* P1 */
+    if (reader->mode == RINGD_READ_LOSSLESS)
+        offer_space(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
         reader->mode = RINGD_READ_LOSSY;
         return RINGD_EVICTED;

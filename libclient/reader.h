@@ -19,8 +19,7 @@ struct ringd_reader {
     uint32_t slot;
     uint64_t position; /* of the next record: all below has been given out */
     uint64_t released; /* all below has been given back */
-    uint64_t published;
-    uint64_t publish_step;
+    uint64_t published; /* all below has been given back with a locked store */
     uint64_t opened; /* everything below is final: what the last writer out has opened, as of some look */
     struct ring ring;
     struct reader_writer writers[RINGD_WRITERS_PER_LANE];

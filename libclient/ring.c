@@ -16,6 +16,9 @@
 /* Looks before a writer that waits for space goes to sleep. */
 #define RING_SPINS 256
 
+/* How soon a writer that has gone to sleep for space looks once more. */
+#define RING_SECOND_LOOK_NS 1000000
+
 /* A ticket later than every other. */
 #define RING_NO_TICKET UINT64_MAX
 
@@ -300,28 +303,44 @@ static void ring_queue_leave(struct ring_writer *w)
     wake_all(&w->ring.waits->space);
 }
 
+/* Looks a few times; RINGD_FULL if there is still no room. */
+static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
+                     enum ring_shortage *shortage)
+{
+    int result = RINGD_FULL;
+
+    for (int spin = 0; spin < RING_SPINS && result == RINGD_FULL; spin++) {
+        relax();
+        result = ring_try(w, min, want, ticket, grant, shortage);
+    }
+    return result;
+}
+
+/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
+ * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
+ * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
+ * taken the announcement off, is not. */
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
                              struct ring_grant *grant, enum ring_shortage *shortage)
 {
-    for (;;) {
-        uint32_t value;
-        int result = RINGD_FULL;
+    uint32_t announced = 0;
 
-        for (int spin = 0; spin < RING_SPINS && result == RINGD_FULL; spin++) {
-            relax();
-            result = ring_try(w, min, want, ticket, grant, shortage);
-        }
+    for (;;) {
+        int result = ring_spin(w, min, want, ticket, grant, shortage);
+        uint32_t value;
+        int64_t until;
+
         if (result != RINGD_FULL)
             return result;
         value = wake_announce(&w->ring.waits->space); /* S1 */
         result = ring_try(w, min, want, ticket, grant, shortage);
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
+        until = value == announced ? deadline : wake_now() + RING_SECOND_LOOK_NS;
+        announced = value;
         ring_count(&w->slot->waited, 1);
-        result = wake_sleep(&w->ring.waits->space, value, deadline);
-        if (result == -ETIMEDOUT)
-            return ring_try(w, min, want, ticket, grant, shortage);
-        if (result < 0)
+        result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
+        if (result < 0 && result != -ETIMEDOUT)
             return result;
     }
 }

@@ -52,7 +52,8 @@
  *   C4 load  waits        seq_cst    S1 RMW announce  seq_cst         writer misses the sleeper (both: lost wake-up)
  *   G1 load  joins, limit seq_cst    J3 RMW joins++   seq_cst         a raise past a cursor it did not see
  *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
- *   G3 load  cursor       seq_cst    P1 store cursor  seq_cst         overwriting what is being read; lost wake-up
+ *   G3 load  cursor       seq_cst    P1 store cursor  release         overwriting what is being read
+ *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
