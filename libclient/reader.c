@@ -431,13 +431,13 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     return LOOK_RECORD;
 }
 
-/* The first look in a row that shows something else than padding. */
-static inline enum look look_on(struct ringd_reader *r, struct ringd_record *record, bool opened)
+/* The first look in a row that shows something else than padding. `bulk`: what has been opened below is of use. */
+static inline enum look look_on(struct ringd_reader *r, struct ringd_record *record, bool bulk)
 {
     enum look look;
 
     do
-        look = look_at(r, record, opened);
+        look = bulk && (int64_t)(r->opened - r->position) > 0 ? look_at(r, record, true) : look_at(r, record, false);
     while (__builtin_expect(look == LOOK_PADDING, 0));
     return look;
 }
@@ -632,9 +632,7 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
     enum look look = LOOK_NOTHING;
 
     while (*count < max) {
-        bool opened = (int64_t)(r->opened - r->position) > 0;
-
-        look = opened ? look_on(r, &records[*count], true) : look_on(r, &records[*count], false);
+        look = look_on(r, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
         ++*count;

@@ -157,8 +157,8 @@ void support_begin(void)
     support_seed();
 }
 
-/* Daemons of failed tests are on their way out, told by the death of who started them; what they have not removed by the
- * second look is removed here. */
+/* Daemons of failed tests are on their way out, told by the death of who started them; what they have not removed by
+ * the second look is removed here. */
 void support_end(void)
 {
     pause_ms(20);

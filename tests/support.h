@@ -25,6 +25,9 @@
 
 #include "ringd.h"
 
+struct segment;
+struct segment_objects;
+
 /* Exit code of a program that cannot run on this machine; it prints `skip NAME: reason` first. */
 #define SUPPORT_SKIPPED 77
 
@@ -118,6 +121,13 @@ void command_free(struct command *command);
 /* ringctl of this build. At most 20 words, ending with NULL. */
 void ringctl(struct command *command, const void *input, size_t input_len, ...) __attribute__((sentinel));
 
+/* The same in the background, with these descriptors; child_wait() tells how it ended. */
+pid_t ringctl_start(int in, int out, int err, ...) __attribute__((sentinel));
+
+/* A file in memory, and what stands in it (with a zero after the last byte; the caller's to free). */
+int memory_file(const void *contents, size_t len);
+char *memory_file_read(int fd, size_t *len);
+
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
 
 struct daemon_process {
@@ -166,6 +176,16 @@ bool find_context(const char *name, uint32_t kind, struct ringd_context_info *co
 
 /* Waits until the daemon knows so many attached contexts of the ring. */
 void wait_for_contexts(const char *name, size_t count);
+
+/* A ring without a daemon: the objects that a daemon would make, and this process' own mapping of them. Helper
+ * processes map the same objects with segment_map(). */
+struct own_ring {
+    struct segment_objects *objects;
+    struct segment *segment;
+};
+
+void own_ring_new(struct own_ring *ring, struct ringd_ring_options options);
+void own_ring_free(struct own_ring *ring);
 
 /* ---- records that describe themselves ---------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ uint64_t process_number(pid_t pid, const char *file_name, const char *key)
 
 /* ---- commands ---------------------------------------------------------------------------------------------------- */
 
-static int memory_file(const void *contents, size_t len)
+int memory_file(const void *contents, size_t len)
 {
     int fd = memfd_create("ringd-check", MFD_CLOEXEC);
 
@@ -143,7 +144,7 @@ static int memory_file(const void *contents, size_t len)
     return fd;
 }
 
-static char *read_memory_file(int fd, size_t *len)
+char *memory_file_read(int fd, size_t *len)
 {
     off_t bytes = lseek(fd, 0, SEEK_END);
     char *text = malloc((size_t)bytes + 1);
@@ -151,7 +152,6 @@ static char *read_memory_file(int fd, size_t *len)
     require(text != NULL && pread(fd, text, (size_t)bytes, 0) == bytes, "errno %d", errno);
     text[bytes] = '\0';
     *len = (size_t)bytes;
-    close(fd);
     return text;
 }
 
@@ -180,8 +180,10 @@ void command_run(struct command *command, const void *input, size_t input_len, c
 
     close(e.in);
     command->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    command->out = read_memory_file(e.out, &command->out_len);
-    command->err = read_memory_file(e.err, &command->err_len);
+    command->out = memory_file_read(e.out, &command->out_len);
+    command->err = memory_file_read(e.err, &command->err_len);
+    close(e.out);
+    close(e.err);
 }
 
 void command_free(struct command *command)
@@ -191,22 +193,41 @@ void command_free(struct command *command)
     *command = (struct command){0};
 }
 
-void ringctl(struct command *command, const void *input, size_t input_len, ...)
+static void ringctl_words(const char *words[WORDS_MAX], char path[static PATH_MAX], va_list arguments)
 {
-    const char *words[WORDS_MAX] = {0};
-    char path[4096];
-    va_list arguments;
     int count = 0;
 
-    snprintf(path, sizeof path, "%s", support_built("ringctl"));
+    snprintf(path, PATH_MAX, "%s", support_built("ringctl"));
     words[count++] = path;
-    va_start(arguments, input_len);
     do
         words[count] = va_arg(arguments, const char *);
     while (words[count++] != NULL && count < WORDS_MAX);
+    require(words[count - 1] == NULL, "too many words");
+}
+
+void ringctl(struct command *command, const void *input, size_t input_len, ...)
+{
+    const char *words[WORDS_MAX];
+    char path[PATH_MAX];
+    va_list arguments;
+
+    va_start(arguments, input_len);
+    ringctl_words(words, path, arguments);
     va_end(arguments);
-    require(words[WORDS_MAX - 1] == NULL, "too many words");
     command_run(command, input, input_len, words);
+}
+
+pid_t ringctl_start(int in, int out, int err, ...)
+{
+    const char *words[WORDS_MAX];
+    char path[PATH_MAX];
+    va_list arguments;
+    struct execution e = {.words = words, .in = in, .out = out, .err = err};
+
+    va_start(arguments, err);
+    ringctl_words(words, path, arguments);
+    va_end(arguments);
+    return child_start(execute, &e);
 }
 
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
@@ -268,8 +289,8 @@ struct daemon_launch {
 
 static void run_daemon(const struct daemon_launch *launch, pid_t parent)
 {
-    const char *words[] = {support_built("ringd"), "--runtime-dir", launch->daemon->folder, "--config", launch->config,
-                           NULL};
+    const char *words[] = {
+        support_built("ringd"), "--runtime-dir", launch->daemon->folder, "--config", launch->config, NULL};
 
     if (launch->config == NULL)
         words[3] = NULL;

@@ -2,9 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../daemon/ring_options.h"
+#include "../daemon/segment_create.h"
 #include "support.h"
 #include "writer.h"
 
@@ -105,6 +109,39 @@ void wait_for_contexts(const char *name, size_t count)
     }
 }
 
+/* The names go at once: nothing is left behind, whatever happens. */
+void own_ring_new(struct own_ring *ring, struct ringd_ring_options options)
+{
+    struct object_name name;
+    struct problem problem;
+    struct ticks ticks;
+    int result;
+
+    if (options.first_position == 0)
+        options.first_position = SUPPORT_WRAP - 1024;
+    ring->objects = calloc(1, sizeof *ring->objects);
+    ring->segment = calloc(1, sizeof *ring->segment);
+    require(ring->objects != NULL && ring->segment != NULL, "no memory");
+    ticks_init(&ticks);
+    segment_objects_init(ring->objects);
+    snprintf(name.text, sizeof name.text, "/ringd-check-%ld", (long)getpid());
+    result = ring_options_check(&options, &problem);
+    if (result == 0)
+        result = segment_create(ring->objects, &name, "own", &options, &ticks, &problem);
+    require(result == 0, "%d (%s)", result, problem.text);
+    segment_objects_unlink(ring->objects);
+    result = segment_map(ring->segment, ring->objects->segment.fd, ring->objects->readers.fd, SEGMENT_WRITER);
+    require(result == 0, "%d", result);
+}
+
+void own_ring_free(struct own_ring *ring)
+{
+    segment_unmap(ring->segment);
+    segment_objects_deinit(ring->objects);
+    free(ring->segment);
+    free(ring->objects);
+}
+
 /* ---- records that describe themselves ---------------------------------------------------------------------------- */
 
 struct record_head {
@@ -151,7 +188,7 @@ void record_make(void *payload, size_t len, uint32_t writer, uint64_t sequence)
 
 void record_verify(const struct ringd_record *record)
 {
-    static _Thread_local unsigned char expected[RECORD_MAX];
+    unsigned char expected[RECORD_MAX]; /* not static: signal handlers check records too */
     struct record_head head;
 
     require(record->len >= RECORD_MIN && record->len <= RECORD_MAX, "length %zu", record->len);
@@ -167,7 +204,7 @@ void record_verify(const struct ringd_record *record)
 
 uint32_t writer_slot(const struct ringd_writer *writer)
 {
-    return writer->origin & ((1u << RINGD_ORIGIN_WRITER_BITS) - 1);
+    return (uint32_t)__builtin_ctzll(writer->ring.bit);
 }
 
 uint64_t writer_sequence(const struct ringd_writer *writer)
@@ -177,7 +214,7 @@ uint64_t writer_sequence(const struct ringd_writer *writer)
 
 int write_record(struct ringd_writer *writer, size_t len)
 {
-    static _Thread_local unsigned char payload[RECORD_MAX];
+    unsigned char payload[RECORD_MAX];
 
     record_make(payload, len, writer_slot(writer), writer_sequence(writer));
     return ringd_write(writer, payload, len);

@@ -14,6 +14,7 @@ void scribbler_init(struct scribbler *scribbler, const struct segment *segment, 
 {
     *scribbler = (struct scribbler){.segment = segment, .random = random};
     ring_init(&scribbler->ring, segment, 0);
+    memcpy(&scribbler->header, segment->control_map, sizeof scribbler->header);
 }
 
 static bool one_in(struct scribbler *s, uint64_t n)
@@ -348,6 +349,22 @@ const char *scribble(struct scribbler *s)
     };
 
     return kinds[random_below(s->random, sizeof kinds / sizeof kinds[0])](s);
+}
+
+/* Everything up to a new position counts as final, nobody is active and nobody waits. */
+void scribble_heal(struct scribbler *s)
+{
+    struct ringd_lane *lane = s->ring.lane;
+    uint64_t position = s->segment->geometry.first_position + s->ring.size * (1 + random_below(s->random, 1000));
+
+    memcpy(s->segment->control_map, &s->header, sizeof s->header);
+    s->segment->readers->ring_id = s->header.ring_id;
+    store32(&s->segment->control->state, RINGD_RING_LIVE);
+    for (uint32_t block = 0; block < RINGD_READERS_MAX / 64; block++)
+        store64(&s->segment->control->lossless[block], 0);
+    store32(&lane->waiters, 0);
+    store64(&lane->limit, position + s->ring.reach);
+    store64(&lane->word, position >> RINGD_UNIT_SHIFT << RINGD_W_POSITION_SHIFT);
 }
 
 /* ---- over and over --------------------------------------------------------------------------------------------- */

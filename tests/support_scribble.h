@@ -22,6 +22,7 @@ struct scribbler {
     const struct segment *segment; /* mapped as a writer */
     struct ring ring;
     struct random_source *random;
+    struct ringd_segment_header header; /* as it was at the beginning */
 };
 
 /* `segment` and `random` outlive it. */
@@ -32,6 +33,10 @@ const char *scribble(struct scribbler *scribbler);
 
 /* One kind of store, `rounds` times; returns its name. */
 const char *scribble_hammer(struct scribbler *scribbler, uint32_t rounds);
+
+/* Makes the ring one that can be attached to and written again, without regard to what is in it: damage that nobody
+ * gets beyond hides what comes after it. */
+void scribble_heal(struct scribbler *scribbler);
 
 /* A number that a check is likely to have forgotten, perhaps one near `around`. */
 uint64_t scribble_nasty(struct scribbler *scribbler, uint64_t around);

@@ -22,12 +22,14 @@
 void step_enter(struct step_gate *gate)
 {
     raise(SIGSTOP);
-    atomic_store(&gate->inside, 1);
+    atomic_store_explicit(&gate->inside, 1, memory_order_release);
 }
 
-void step_leave(struct step_gate *gate)
+/* No locked instruction: they are counted. */
+void step_leave(struct step_gate *gate, int result)
 {
-    atomic_store(&gate->inside, 0);
+    atomic_store_explicit(&gate->result, result, memory_order_release);
+    atomic_store_explicit(&gate->inside, 0, memory_order_release);
 }
 
 struct step_life {
@@ -101,17 +103,31 @@ uint64_t step_many(struct stepper *stepper, uint64_t count)
 {
     uint64_t steps = 0;
 
+    while (steps < count && step_once(stepper))
+        steps++;
+    return steps;
+}
+
+uint64_t step_many_awake(struct stepper *stepper, uint64_t count)
+{
+    uint64_t steps = 0;
+
     while (steps < count && !step_at_sleep(stepper) && step_once(stepper))
         steps++;
     return steps;
 }
 
+/* Until the next signal. */
+static int run_on(const struct stepper *stepper)
+{
+    require(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0, "errno %d", errno);
+    return wait_stop(stepper);
+}
+
 void step_finish(struct stepper *stepper)
 {
-    int signal_number;
+    int signal_number = run_on(stepper);
 
-    require(ptrace(PTRACE_CONT, stepper->pid, NULL, NULL) == 0, "errno %d", errno);
-    signal_number = wait_stop(stepper);
     require(signal_number == SIGSTOP, "signal %d", signal_number);
     require(atomic_load(&stepper->gate->inside) == 0, "it stands inside the operation");
 }
@@ -123,10 +139,23 @@ void step_stop(struct stepper *stepper)
 
 /* ---- looking at the next instruction ----------------------------------------------------------------------------- */
 
-struct next_instruction {
-    unsigned char bytes[16];
-    uint64_t call; /* number of a system call, if it is one */
-};
+#if defined(__x86_64__)
+#define PROGRAM_COUNTER(registers) ((registers).rip)
+#define CALL_NUMBER(registers)     ((registers).rax)
+#define BREAKPOINT                 UINT64_C(0xcc)
+#define BREAKPOINT_MASK            UINT64_C(0xff)
+#define BREAKPOINT_PASSED          1u /* the program counter stands behind it */
+static const unsigned char system_call[] = {0x0f, 0x05};
+#elif defined(__aarch64__)
+#define PROGRAM_COUNTER(registers) ((registers).pc)
+#define CALL_NUMBER(registers)     ((registers).regs[8])
+#define BREAKPOINT                 UINT64_C(0xd4200000)
+#define BREAKPOINT_MASK            UINT64_C(0xffffffff)
+#define BREAKPOINT_PASSED          0u
+static const unsigned char system_call[] = {0x01, 0x00, 0x00, 0xd4};
+#else
+#error "say here what a system call and a breakpoint look like"
+#endif
 
 static void read_code(const struct stepper *stepper, uint64_t address, unsigned char bytes[static 16])
 {
@@ -141,35 +170,61 @@ static void read_code(const struct stepper *stepper, uint64_t address, unsigned 
     }
 }
 
-static struct next_instruction look_at_next(const struct stepper *stepper)
+static struct user_regs_struct read_registers(const struct stepper *stepper)
 {
-    struct next_instruction next = {0};
     struct user_regs_struct registers;
     struct iovec iov = {.iov_base = &registers, .iov_len = sizeof registers};
 
     require(ptrace(PTRACE_GETREGSET, stepper->pid, (void *)NT_PRSTATUS, &iov) == 0, "errno %d", errno);
-#if defined(__x86_64__)
-    read_code(stepper, registers.rip, next.bytes);
-    next.call = registers.rax;
-#elif defined(__aarch64__)
-    read_code(stepper, registers.pc, next.bytes);
-    next.call = registers.regs[8];
-#endif
-    return next;
+    return registers;
 }
 
 bool step_at_sleep(const struct stepper *stepper)
 {
-#if defined(__x86_64__)
-    static const unsigned char call[] = {0x0f, 0x05};
-#elif defined(__aarch64__)
-    static const unsigned char call[] = {0x01, 0x00, 0x00, 0xd4};
-#else
-#error "say here what a system call looks like"
-#endif
-    struct next_instruction next = look_at_next(stepper);
+    struct user_regs_struct registers = read_registers(stepper);
+    unsigned char code[16];
 
-    return next.call == SYS_futex && memcmp(next.bytes, call, sizeof call) == 0;
+    if (CALL_NUMBER(registers) != SYS_futex)
+        return false;
+    read_code(stepper, PROGRAM_COUNTER(registers), code);
+    return memcmp(code, system_call, sizeof system_call) == 0;
+}
+
+static void write_code(const struct stepper *stepper, const void *address, uint64_t word)
+{
+    void *at = (void *)(uintptr_t)address;
+
+    require(ptrace(PTRACE_POKETEXT, stepper->pid, at, (void *)(uintptr_t)word) == 0, "errno %d", errno);
+}
+
+static void set_program_counter(const struct stepper *stepper, uint64_t address)
+{
+    struct user_regs_struct registers = read_registers(stepper);
+    struct iovec iov = {.iov_base = &registers, .iov_len = sizeof registers};
+
+    PROGRAM_COUNTER(registers) = address;
+    require(ptrace(PTRACE_SETREGSET, stepper->pid, (void *)NT_PRSTATUS, &iov) == 0, "errno %d", errno);
+}
+
+/* A breakpoint for once: what stood there is put back when it is reached. */
+bool step_to(struct stepper *stepper, const void *function)
+{
+    unsigned char code[16];
+    int signal_number;
+    uint64_t word;
+
+    read_code(stepper, (uint64_t)(uintptr_t)function, code);
+    memcpy(&word, code, sizeof word);
+    write_code(stepper, function, (word & ~BREAKPOINT_MASK) | BREAKPOINT);
+    signal_number = run_on(stepper);
+    write_code(stepper, function, word);
+    if (signal_number == SIGSTOP)
+        return false;
+    require(signal_number == SIGTRAP, "signal %d", signal_number);
+    require(PROGRAM_COUNTER(read_registers(stepper)) - BREAKPOINT_PASSED == (uint64_t)(uintptr_t)function,
+            "it stands elsewhere");
+    set_program_counter(stepper, (uint64_t)(uintptr_t)function);
+    return true;
 }
 
 #if defined(__x86_64__)
@@ -183,14 +238,15 @@ static bool is_prefix(unsigned char byte)
 /* A lock prefix, or xchg with memory, which is locked without one. */
 bool step_at_locked(const struct stepper *stepper)
 {
-    struct next_instruction next = look_at_next(stepper);
+    unsigned char code[16];
     int i = 0;
 
-    while (i < 14 && is_prefix(next.bytes[i]))
+    read_code(stepper, PROGRAM_COUNTER(read_registers(stepper)), code);
+    while (i < 14 && is_prefix(code[i]))
         i++;
-    if (next.bytes[i] == 0xf0)
+    if (code[i] == 0xf0)
         return true;
-    return (next.bytes[i] == 0x86 || next.bytes[i] == 0x87) && next.bytes[i + 1] < 0xc0;
+    return (code[i] == 0x86 || code[i] == 0x87) && code[i + 1] < 0xc0;
 }
 
 bool step_knows_locked(void)

@@ -10,8 +10,8 @@
  *     static void run(struct step_gate *gate, void *argument)     for (;;) in its test:
  *     {                                                              step_begin(&stepper);       stands before a round
  *         ... open handles ...                                       while (step_once(&stepper)) ...
- *         for (;;) {                                                  or step_finish(&stepper);   lets it run to the end
- *             step_enter(gate);
+ *         for (;;) {                                                  or step_finish(&stepper);   lets it run to the
+ * end step_enter(gate);
  *             ... one operation ...
  *             step_leave(gate);
  *         }
@@ -42,7 +42,7 @@ struct stepper {
 };
 
 void step_enter(struct step_gate *gate);
-void step_leave(struct step_gate *gate);
+void step_leave(struct step_gate *gate, int result);
 
 /* Starts the process; it stands before its first round. False: this machine does not allow it (the reason is in
  * *error, an errno). */
@@ -55,8 +55,14 @@ void step_begin(struct stepper *stepper);
 /* One instruction. False: the operation is over (step_finish is still to be called). */
 bool step_once(struct stepper *stepper);
 
-/* Up to `count` instructions, not into a sleep; returns how many were taken. */
+/* Up to `count` instructions; returns how many were taken. The second one stops before a call that may sleep, which
+ * makes it several times slower. */
 uint64_t step_many(struct stepper *stepper, uint64_t count);
+uint64_t step_many_awake(struct stepper *stepper, uint64_t count);
+
+/* Lets it run until it is about to execute the first instruction of a function (of the same program, not inlined).
+ * False: the operation was over before; it stands before its next round, as after step_finish. */
+bool step_to(struct stepper *stepper, const void *function);
 
 /* Lets the operation run to its end; the process then stands before its next round. */
 void step_finish(struct stepper *stepper);

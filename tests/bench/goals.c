@@ -26,14 +26,16 @@
 #define TEXT_BYTES     (64u << 10)
 #define RESIDENT_BYTES (4u << 20)
 
-__attribute__((format(printf, 3, 4))) static void goal_line(FILE *out, bool reached, const char *format, ...)
+/* `disturbed`: repetitions that had to be kept although they were. */
+__attribute__((format(printf, 4, 5))) static void goal_line(FILE *out, bool reached, unsigned disturbed,
+                                                            const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
     fprintf(out, "  %-11s ", reached ? "reached" : "NOT reached");
     vfprintf(out, format, arguments);
-    fputc('\n', out);
+    fprintf(out, "%s\n", disturbed ? "  *" : "");
     va_end(arguments);
 }
 
@@ -45,8 +47,8 @@ static void writes_report(const struct plan *plan, FILE *out)
         const struct plan_entry *entry = plan_find(plan, "write", sizes_bytes[i], 1, 0);
         double xadds = series_median_ratio(&entry->values[0], &entry->xadd);
 
-        goal_line(out, xadds <= WRITE_XADDS, "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)",
-                  sizes_bytes[i], xadds, WRITE_XADDS);
+        goal_line(out, xadds <= WRITE_XADDS, entry->unsteady,
+                  "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)", sizes_bytes[i], xadds, WRITE_XADDS);
     }
 }
 
@@ -58,8 +60,8 @@ static void latency_report(const struct plan *plan, FILE *out)
         const struct plan_entry *entry = plan_find(plan, "latency_busy", sizes_bytes[i], 1, 1);
         double hops = series_median_ratio(&entry->values[0], &entry->hop);
 
-        goal_line(out, hops <= LATENCY_HOPS, "one way, busy, %u bytes, p50: %.2f hops (at most %.2f)", sizes_bytes[i],
-                  hops, LATENCY_HOPS);
+        goal_line(out, hops <= LATENCY_HOPS, entry->unsteady, "one way, busy, %u bytes, p50: %.2f hops (at most %.2f)",
+                  sizes_bytes[i], hops, LATENCY_HOPS);
     }
 }
 
@@ -69,7 +71,7 @@ static void one_report(const struct plan *plan, const char *name, double hops_mo
     const struct plan_entry *entry = plan_find(plan, name, 64, 1, 1);
     double hops = series_median_ratio(&entry->values[0], &entry->hop), ns = series_median(&entry->values[0]);
 
-    goal_line(out, hops <= hops_most || ns <= ns_most,
+    goal_line(out, hops <= hops_most || ns <= ns_most, entry->unsteady,
               "%s, 64 bytes: %.2f hops, %.1f ns a record (at most %.2f hops or %.0f ns)", name, hops, ns, hops_most,
               ns_most);
 }
@@ -79,7 +81,7 @@ static void one_kib_report(const struct plan *plan, const char *name, FILE *out)
     const struct plan_entry *entry = plan_find(plan, name, 1024, 1, 1);
     double gbs = 1024 / series_median(&entry->values[0]), stream_gbs = series_median(&entry->stream);
 
-    goal_line(out, gbs >= ONE_KIB_GBS || gbs >= ONE_KIB_STREAM * stream_gbs,
+    goal_line(out, gbs >= ONE_KIB_GBS || gbs >= ONE_KIB_STREAM * stream_gbs, entry->unsteady,
               "%s, 1 KiB: %.1f GB/s, %.2f of the stream (at least %.0f GB/s or %.1f)", name, gbs, gbs / stream_gbs,
               ONE_KIB_GBS, ONE_KIB_STREAM);
 }
@@ -93,7 +95,7 @@ static void batch_report(const struct plan *plan, FILE *out)
         const struct plan_entry *single = plan_find(plan, "write", sizes_bytes[i], 1, 0);
         double share = series_median_ratio(&batch->values[0], &single->values[0]);
 
-        goal_line(out, share <= BATCH_SHARE,
+        goal_line(out, share <= BATCH_SHARE, batch->unsteady + single->unsteady,
                   "batch of 16, %u bytes: %.2f of a single write's cost a record (at most %.1f)", sizes_bytes[i], share,
                   BATCH_SHARE);
     }
@@ -108,7 +110,7 @@ static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
         const struct plan_entry *one = plan_find(plan, "one_next", sizes_bytes[i], 1, 1);
         double share = series_median_ratio(&one->values[0], &many->values[0]);
 
-        goal_line(out, share >= MANY_SHARE,
+        goal_line(out, share >= MANY_SHARE, many->unsteady + one->unsteady,
                   "%u writers to one reader, %u bytes: %.2f of the 1 to 1 rate (at least %.1f)", writers,
                   sizes_bytes[i], share, MANY_SHARE);
     }
@@ -121,7 +123,7 @@ static void calls_report(const struct goals_counted *counted, FILE *out)
     if (counted->busy_result)
         fprintf(out, "  not measured system calls on the data path: %s\n", strerror(-counted->busy_result));
     else
-        goal_line(out, busy->calls == 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
+        goal_line(out, busy->calls == 0, 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
                   (unsigned long long)busy->calls, (unsigned long long)busy->records);
     if (!counted->busy_result && busy->calls)
         fprintf(out, "              the first of them was number %ld\n", busy->number);
@@ -135,19 +137,19 @@ static void footprint_report(const struct goals_counted *counted, FILE *out)
     if (counted->text_result)
         fprintf(out, "  not measured text of libringd.so: %s\n", strerror(-counted->text_result));
     else
-        goal_line(out, counted->text_bytes < TEXT_BYTES, "text of libringd.so: %.1f KiB (under %u)",
+        goal_line(out, counted->text_bytes < TEXT_BYTES, 0, "text of libringd.so: %.1f KiB (under %u)",
                   (double)counted->text_bytes / 1024, TEXT_BYTES >> 10);
     if (counted->resident_result)
         fprintf(out, "  not measured resident memory of ringd: %s\n", strerror(-counted->resident_result));
     else
-        goal_line(out, counted->resident_bytes < RESIDENT_BYTES,
+        goal_line(out, counted->resident_bytes < RESIDENT_BYTES, 0,
                   "resident memory of an idle ringd with %u rings, besides them: %.2f MiB (under %u)", FOOTPRINT_RINGS,
                   (double)counted->resident_bytes / (1 << 20), RESIDENT_BYTES >> 20);
 }
 
 void goals_report(const struct plan *plan, const struct goals_counted *counted, FILE *out)
 {
-    fprintf(out, "\nMust reach (medians of this run; informs, decides nothing)\n");
+    fprintf(out, "\nMust reach (medians of this run; informs, decides nothing; *: disturbed)\n");
     writes_report(plan, out);
     latency_report(plan, out);
     one_report(plan, "one_next", ONE_HOPS, ONE_NS, out);

@@ -10,6 +10,7 @@
 #include "limits.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,6 +41,17 @@ static double samples_median(struct crew *crew)
 {
     samples_sort(crew->samples, crew->sample_count);
     return samples_quantile(crew->samples, crew->sample_count, 0.5, 1) / SAMPLES_PER_ONE;
+}
+
+/* Runs a limit's roles, none of which ever sleeps. */
+static int roles_run(struct crew *crew, const struct crew_role *roles, unsigned count, struct limits *limits,
+                     char *failure)
+{
+    int result = crew_run(crew, roles, count, failure);
+
+    for (unsigned i = 0; i < count && !result; i++)
+        limits->share = fmin(limits->share, crew_share(crew, i));
+    return result;
 }
 
 /* ---- hop -------------------------------------------------------------------------------------------------------- */
@@ -86,15 +98,15 @@ static void lines_reset(struct crew *crew)
     atomic_store(&crew->line_back, 0);
 }
 
-int limits_hop(struct crew *crew, const int cpus[2], double *hop_ns, char *failure)
+static int hop_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
     const struct crew_role roles[] = {{cpus[0], hop_ask, NULL}, {cpus[1], hop_answer, NULL}};
     int result;
 
     lines_reset(crew);
-    result = crew_run(crew, roles, 2, failure);
+    result = roles_run(crew, roles, 2, limits, failure);
     if (!result)
-        *hop_ns = samples_median(crew);
+        limits->hop_ns = samples_median(crew);
     return result;
 }
 
@@ -117,13 +129,13 @@ static void xadd_play(struct crew *crew, unsigned self, const void *task)
     crew_done(crew, self);
 }
 
-static int xadd_measure(struct crew *crew, const int cpus[2], double *xadd_ns, char *failure)
+static int xadd_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
     const struct crew_role role = {cpus[0], xadd_play, NULL};
-    int result = crew_run(crew, &role, 1, failure);
+    int result = roles_run(crew, &role, 1, limits, failure);
 
     if (!result)
-        *xadd_ns = samples_median(crew);
+        limits->xadd_ns = samples_median(crew);
     return result;
 }
 
@@ -183,7 +195,7 @@ static void stream_check(struct crew *crew, unsigned self, const void *task)
     crew_done(crew, self);
 }
 
-static int stream_measure(struct crew *crew, const int cpus[2], double *stream_gbs, char *failure)
+static int stream_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
     const struct crew_role roles[] = {{cpus[0], stream_fill, NULL}, {cpus[1], stream_check, NULL}};
     int result;
@@ -191,20 +203,28 @@ static int stream_measure(struct crew *crew, const int cpus[2], double *stream_g
     lines_reset(crew);
     for (uint64_t block = 0; block < BLOCKS; block++)
         atomic_store(block_flag(crew, block), 0);
-    result = crew_run(crew, roles, 2, failure);
+    result = roles_run(crew, roles, 2, limits, failure);
     if (!result)
-        *stream_gbs = samples_median(crew);
+        limits->stream_gbs = samples_median(crew);
     return result;
+}
+
+int limits_hop(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
+{
+    limits->share = 1;
+    return hop_measure(crew, cpus, limits, failure);
 }
 
 int limits_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
-    int result = xadd_measure(crew, cpus, &limits->xadd_ns, failure);
+    int result;
 
+    limits->share = 1;
+    result = xadd_measure(crew, cpus, limits, failure);
     if (!result)
-        result = stream_measure(crew, cpus, &limits->stream_gbs, failure);
+        result = stream_measure(crew, cpus, limits, failure);
     if (!result)
-        result = limits_hop(crew, cpus, &limits->hop_ns, failure);
+        result = hop_measure(crew, cpus, limits, failure);
     return result;
 }
 

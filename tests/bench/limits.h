@@ -18,6 +18,7 @@
 #include "crew.h"
 
 struct limits {
+    double share; /* crew_share() of the processes that measured these, the smallest: well below 1 they are no limits */
     double hop_ns;
     double xadd_ns;
     double stream_gbs; /* 10^9 bytes per second */
@@ -28,8 +29,9 @@ struct limits_copy {
     double large_gbs;  /* 64 MiB */
 };
 
-/* All three take `cpus` from crew_processors() and answer as crew_run(). */
-int limits_hop(struct crew *crew, const int cpus[2], double *hop_ns, char *failure);
+/* All three take `cpus` from crew_processors() and answer as crew_run(). limits_hop measures nothing but share and
+ * hop_ns. */
+int limits_hop(struct crew *crew, const int cpus[2], struct limits *limits, char *failure);
 int limits_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure);
 int limits_copy_measure(struct crew *crew, const int cpus[2], struct limits_copy *copy, char *failure);
 

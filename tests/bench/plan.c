@@ -6,8 +6,11 @@
 #include "plan.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "clock.h"
 
 #define RUN_NS            100e6 /* of a full run of a case */
 #define CALIBRATE_RECORDS 40000.0
@@ -99,8 +102,7 @@ const struct plan_entry *plan_find(const struct plan *plan, const char *name, ui
 struct repetition {
     struct case_figures figures;
     struct histogram histogram;
-    struct limits limits; /* before */
-    double hop_after_ns;
+    struct limits before, after; /* after: the hop alone */
 };
 
 static void failure_name(const struct bench_case *bench_case, char *failure)
@@ -115,7 +117,7 @@ static void failure_name(const struct bench_case *bench_case, char *failure)
 static int repetition_run(const struct bench_case *bench_case, struct crew *crew, const int cpus[2],
                           struct repetition *repetition, char *failure)
 {
-    int result = limits_measure(crew, cpus, &repetition->limits, failure);
+    int result = limits_measure(crew, cpus, &repetition->before, failure);
 
     repetition->histogram.count = 0;
     if (!result)
@@ -123,7 +125,7 @@ static int repetition_run(const struct bench_case *bench_case, struct crew *crew
     if (!result && case_is_latency(bench_case))
         histogram_init(&repetition->histogram, crew->samples, crew->sample_count, case_sample_ns);
     if (!result)
-        result = limits_hop(crew, cpus, &repetition->hop_after_ns, failure);
+        result = limits_hop(crew, cpus, &repetition->after, failure);
     if (result)
         failure_name(bench_case, failure);
     return result;
@@ -131,20 +133,30 @@ static int repetition_run(const struct bench_case *bench_case, struct crew *crew
 
 static bool repetition_steady(const struct repetition *repetition)
 {
-    double before_ns = repetition->limits.hop_ns, after_ns = repetition->hop_after_ns;
+    const struct limits *before = &repetition->before, *after = &repetition->after;
+    double share = fmin(repetition->figures.share, fmin(before->share, after->share));
 
-    return after_ns <= before_ns * PLAN_HOP_DRIFT && before_ns <= after_ns * PLAN_HOP_DRIFT &&
-           repetition->figures.share >= PLAN_SHARE;
+    return share >= PLAN_SHARE && after->hop_ns <= before->hop_ns * PLAN_HOP_DRIFT &&
+           before->hop_ns <= after->hop_ns * PLAN_HOP_DRIFT;
 }
 
-static void repetition_keep(struct plan_entry *entry, const struct repetition *repetition)
+/* Of a disturbed one the smaller hop counts: disturbance makes it larger and would flatter what is divided by it. */
+static double repetition_hop_ns(const struct repetition *repetition, bool steady)
+{
+    double before_ns = repetition->before.hop_ns, after_ns = repetition->after.hop_ns;
+
+    return steady ? (before_ns + after_ns) / 2 : fmin(before_ns, after_ns);
+}
+
+static void repetition_keep(struct plan_entry *entry, const struct repetition *repetition, bool steady)
 {
     for (unsigned i = 0; i < CASE_FIGURES; i++)
         series_add(&entry->values[i], repetition->figures.values[i]);
-    series_add(&entry->hop, (repetition->limits.hop_ns + repetition->hop_after_ns) / 2);
-    series_add(&entry->xadd, repetition->limits.xadd_ns);
-    series_add(&entry->stream, repetition->limits.stream_gbs);
+    series_add(&entry->hop, repetition_hop_ns(repetition, steady));
+    series_add(&entry->xadd, repetition->before.xadd_ns);
+    series_add(&entry->stream, repetition->before.stream_gbs);
     entry->slept = repetition->figures.slept;
+    entry->unsteady += !steady;
     if (repetition->histogram.count)
         histogram_merge(&entry->histogram, &repetition->histogram);
 }
@@ -158,6 +170,8 @@ static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew
     bool steady = false;
 
     for (unsigned tries = 0; !steady && tries < PLAN_TRIES; tries++) {
+        if (tries > 0 && clock_now_ns() > plan->retry_until_ns)
+            break;
         int result = repetition_run(&entry->bench_case, crew, cpus, &repetition, failure);
 
         if (result)
@@ -165,8 +179,7 @@ static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew
         plan->dropped += tries > 0; /* the one before this */
         steady = repetition_steady(&repetition);
     }
-    entry->unsteady += !steady;
-    repetition_keep(entry, &repetition);
+    repetition_keep(entry, &repetition, steady);
     return 0;
 }
 
@@ -192,6 +205,7 @@ int plan_round(struct plan *plan, struct crew *crew, const int cpus[2], char *fa
 {
     int result = machine_measure(plan, crew, cpus, failure);
 
+    plan->retry_until_ns = clock_now_ns() + PLAN_RETRY_S * INT64_C(1000000000);
     for (unsigned i = 0; i < plan->count && !result; i++)
         result = entry_repeat(plan, &plan->entries[i], crew, cpus, failure);
     return result;

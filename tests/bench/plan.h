@@ -7,7 +7,8 @@
  * Each repetition has the machine's own limits beside it: xadd, stream and hop right before, hop right after. It is
  * dropped and done again when the hop after is not what it was before (by more than PLAN_HOP_DRIFT), or when a process
  * that never sleeps had its processor for less than PLAN_SHARE of the time: somebody else used it. That is done
- * PLAN_TRIES times at most; what the last of them gave is kept and marked, as it would be a lie to leave the case out.
+ * PLAN_TRIES times at most, and not at all any more when a round has taken PLAN_RETRY_S; what the last try gave is kept
+ * and marked, as it would be a lie to leave the case out.
  *
  * Called by bench.c; read by report.c.
  */
@@ -24,6 +25,7 @@
 #define PLAN_ENTRIES   80u
 #define PLAN_HOP_DRIFT 1.2
 #define PLAN_SHARE     0.95
+#define PLAN_RETRY_S   60u
 #define PLAN_TRIES     5u
 
 /* Series have one value for each round, in the order of the rounds. */
@@ -39,7 +41,8 @@ struct plan_entry {
 struct plan {
     struct plan_entry entries[PLAN_ENTRIES];
     unsigned count;
-    unsigned dropped; /* repetitions */
+    unsigned dropped;       /* repetitions */
+    int64_t retry_until_ns; /* of this round */
 
     struct series hop, xadd, stream, cached_copy, large_copy; /* the machine's limits, once a round */
 };

@@ -4,26 +4,30 @@
  * step before it. The labels in the comments (W0 to W5, F1, F2, G2, G3, C1, C3, N1, N2, V1, P1) are those of the table
  * at the head of libclient/ring.h, the names of the inlines those of its functions. Positions and lengths are in units.
  *
- *   Writer    ring_reserve_fast, ring_try, ring_raise, ring_take, the stores of a record, ring_finish
+ *   Writer    ring_has_room, ring_try, ring_raise, ring_take, the stores of a record, ring_finish
  *   Raiser    a writer that is short and whose deadline has passed: raises the limit and goes away without a grant
- *   Lossless  ring_next of a lossless reader, by stamp or by the opening; publishes its cursor in batches of any size
- *   Lossy     ring_next of a lossy reader or observer: copies, validates, counts what it lost
+ *   Lossless  ringd_next and ringd_release of a lossless reader
+ *   Lossy     ringd_next of a lossy reader or observer: copies, validates, counts what it lost
  *
  * Waiting blocks until what is waited for is there (how that comes about is the matter of wait.pml), so that whoever is
  * stuck shows as an invalid end state. No lossless reader: the ring overwrites, or runs free.
  *
- * Sizes:    -DWRITERS -DRECORDS (grants of each writer) -DSIZE -DMAX_GRANT=1|2 -DHEAD (head room) -DRAISES
- *           -DLOSSLESS=0|1 -DLOSSY=0|1 -DSECTIONS (marks; 0: the limit always goes all the way)
+ * Sizes:    -DWRITERS=2|3 -DRECORDS (grants of the first writer) -DOTHERS (of each other) -DSIZE -DMAX_GRANT=1|2 -DHEAD
+ *           (head room) -DRAISES (of a raiser) -DLOSSLESS=0|1 -DLOSSY=0|1 -DSECTIONS (marks; 0: the limit always goes
+ *           all the way)
  * Grants:   with MAX_GRANT 2 a grant is one record of 1 or 2 units, or aborted, or shrunk to one record and padding, or
  *           a batch of two records.
  * Rules left out, one at a time: -DBUG_HEAD=units, BUG_FRONTIER, BUG_BEGIN_TWICE, BUG_STAMP_FIRST,
- *           BUG_OUT_FIRST, BUG_STAMP_ORDER, BUG_VALIDATE, BUG_MARK
+ *           BUG_OUT_FIRST, BUG_STAMP_ORDER, BUG_VALIDATE, BUG_MARK, BUG_KEEP_PADDING
  */
 #ifndef WRITERS
 #define WRITERS 2
 #endif
 #ifndef RECORDS
 #define RECORDS 3
+#endif
+#ifndef OTHERS
+#define OTHERS RECORDS
 #endif
 #ifndef MAX_GRANT
 #define MAX_GRANT 1
@@ -57,7 +61,7 @@
 #define BIT(writer) (1 << (writer))
 #define SECTION(place) ((place) / (SIZE / SECTIONS))
 
-/* ---- shared memory ------------------------------------------------------------------------------------------------ */
+/* ---- shared memory ----------------------------------------------------------------------------------------------- */
 
 byte position, writing; /* the word W: one load or one locked instruction touches both */
 byte limit = REACH;
@@ -82,7 +86,7 @@ header data[SIZE];
 byte body[SIZE];
 #define TAG(writer, sequence) ((writer) * 16 + (sequence) + 1)
 
-/* ---- ghosts: what the model knows and nobody in it looks at ------------------------------------------------------- */
+/* ---- ghosts: what the model knows and nobody in it looks at ------------------------------------------------------ */
 
 byte place[WRITERS];         /* the grant under way: exact from the addition on */
 byte committed[WRITERS];     /* records */
@@ -109,7 +113,7 @@ hidden byte ghost;
 #define ROOM_IN_REACH(units) \
     (position + units <= limit || (FRONTIER_PASSES(position + units) && CURSOR_PASSES(position + units)))
 
-/* ---- raising the limit -------------------------------------------------------------------------------------------- */
+/* ---- raising the limit ------------------------------------------------------------------------------------------- */
 
 #define LOWEST(set) ((set) & 1 -> 0 : ((set) & 2 -> 1 : 2))
 
@@ -201,7 +205,7 @@ inline ring_raise(needed_end)
     }
 }
 
-/* ---- a writer ----------------------------------------------------------------------------------------------------- */
+/* ---- a writer ---------------------------------------------------------------------------------------------------- */
 
 inline check_ground(start, units)
 {
@@ -219,7 +223,7 @@ inline check_ground(start, units)
 /* The check, then the look that a raise can start from. `seen` is the position seen. */
 inline ring_reserve(units)
 {
-    seen = position;                           /* ring_reserve_fast */
+    seen = position;                           /* ring_has_room */
     if
     :: seen + units <= limit -> goto take      /* W0 */
     :: else
@@ -374,7 +378,8 @@ inline ring_finish()
                 ghost = ghost + data[UNIT(ghost)].units
             :: else -> break
             od;
-            assert(opened_is_final && ghost == position)
+            opened_is_final = opened_is_final && ghost == position;
+            assert(opened_is_final)
         :: else
         fi
     }
@@ -386,7 +391,7 @@ proctype Writer(byte me)
     bit batch, abort;
 
     do
-    :: made < RECORDS ->
+    :: made < (me == 0 -> RECORDS : OTHERS) ->
         if
         :: granted = 1; used = 1
 #if MAX_GRANT == 2
@@ -429,40 +434,46 @@ proctype Raiser()
     od
 }
 
-/* ---- readers ------------------------------------------------------------------------------------------------------ */
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
 
-/* Reads in place, at its cursor, and gives back at once (N1, P1). That stands for batches too: a record that is read
- * now and given back later is, for everybody else, one that is read later. Reading by the opening needs no step of its
- * own: ring_finish checks that all of what it opens is there. */
+/* Reads in place and gives back at once (N1, P1). That stands for batches too: a record that is read now and given back
+ * later is, for everybody else, one that is read later. Padding is given back as it is passed over: nobody will be
+ * given it to release. Reading by the opening needs no step of its own: ring_finish checks that all of what it opens is
+ * there, and what is there this process reads. */
 proctype Lossless()
 {
+    byte at;
     byte expected[WRITERS];
 
     do
     :: atomic {
-            data[UNIT(cursor)].stamp == cursor + 1 ->
+            data[UNIT(at)].stamp == at + 1 ->
             d_step {
                 if
-                :: !data[UNIT(cursor)].padding ->
-                    record_is_next = (data[UNIT(cursor)].sequence == expected[data[UNIT(cursor)].writer]);
+                :: !data[UNIT(at)].padding ->
+                    record_is_next = (data[UNIT(at)].sequence == expected[data[UNIT(at)].writer]);
                     assert(record_is_next);
-                    ghost = TAG(data[UNIT(cursor)].writer, data[UNIT(cursor)].sequence);
-                    record_is_whole = (body[UNIT(cursor)] == ghost);
+                    ghost = TAG(data[UNIT(at)].writer, data[UNIT(at)].sequence);
+                    record_is_whole = (body[UNIT(at)] == ghost);
                     if
-                    :: data[UNIT(cursor)].units == 2 ->
-                        record_is_whole = record_is_whole && body[UNIT(cursor + 1)] == ghost
+                    :: data[UNIT(at)].units == 2 -> record_is_whole = record_is_whole && body[UNIT(at + 1)] == ghost
                     :: else
                     fi;
                     assert(record_is_whole);
-                    batch_is_whole = (!data[UNIT(cursor)].batch || data[UNIT(cursor + 1)].stamp == cursor + 2);
+                    batch_is_whole = (!data[UNIT(at)].batch || data[UNIT(at + 1)].stamp == at + 2);
                     assert(batch_is_whole);
-                    expected[data[UNIT(cursor)].writer]++
-                :: else
-                fi;
-                cursor = cursor + data[UNIT(cursor)].units
+                    expected[data[UNIT(at)].writer]++;
+                    at = at + data[UNIT(at)].units;
+                    cursor = at
+                :: else ->
+                    at = at + data[UNIT(at)].units;
+#ifndef BUG_KEEP_PADDING
+                    cursor = at
+#endif
+                fi
             }
         }
-    :: atomic { ALL_DONE && cursor == position -> break }
+    :: atomic { ALL_DONE && at == position -> break }
     od;
     atomic {
         ghost = 0;
@@ -476,26 +487,31 @@ proctype Lossless()
     }
 }
 
+inline forget_copy()
+{
+    copy.units = 0;
+    copy.padding = 0;
+    copy.writer = 0;
+    copy.sequence = 0
+}
+
 /* Copies first, header and then payload unit by unit, and validates afterwards (V1): the copy is good if its place is
  * still at or above the floor, or P is not more than one ring ahead. Lapped, it resumes at the floor. */
 proctype Lossy()
 {
-    byte at, opened, i;
+    byte at, i;
     header copy;
     bit torn;
     byte expected[WRITERS], delivered[WRITERS], lost[WRITERS];
 
 look:
     if
-    :: atomic { at < opened -> skip }; goto take_copy                                /* no stamp to wait for */
-    :: atomic { at >= opened && data[UNIT(at)].stamp == at + 1 -> skip }; goto take_copy /* N1 */
-    :: atomic { at >= opened && writing == 0 && position > at -> opened = position }; goto take_copy /* N2 */
+    :: atomic { data[UNIT(at)].stamp == at + 1 -> skip }; goto keep_copy             /* N1 */
     :: atomic { at < FLOOR(limit) && data[UNIT(at)].stamp != at + 1 -> skip }; goto lapped
-    :: atomic { ALL_DONE && at == position -> skip }; goto finish
+    :: atomic { ALL_DONE && at == position -> skip }; goto count
     fi;
-take_copy:
+keep_copy:
     atomic {
-        copy.stamp = data[UNIT(at)].stamp; /* ghost: with the opening nobody looks at it */
         copy.units = data[UNIT(at)].units;
         copy.padding = data[UNIT(at)].padding;
         copy.writer = data[UNIT(at)].writer;
@@ -510,17 +526,17 @@ take_copy:
     :: else -> i = 0; break
     od;
 #ifndef BUG_VALIDATE
-    if
-    :: at >= FLOOR(limit) -> skip
+    if /* reader_intact */
+    :: at >= FLOOR(limit)
     :: else ->
         if
-        :: position <= at + SIZE -> skip
+        :: position <= at + SIZE
         :: else -> goto lapped
         fi
     fi;
 #endif
     atomic {
-        record_is_whole = (!torn && copy.stamp == at + 1);
+        record_is_whole = !torn && copy.units > 0;
         assert(record_is_whole);
         if
         :: !copy.padding ->
@@ -532,18 +548,14 @@ take_copy:
         :: else
         fi;
         at = at + copy.units;
-        copy.stamp = 0; copy.units = 0; copy.padding = 0; copy.writer = 0; copy.sequence = 0
+        forget_copy()
     }
     goto look;
 lapped:
-    atomic {
-        torn = 0;
-        copy.stamp = 0; copy.units = 0; copy.padding = 0; copy.writer = 0; copy.sequence = 0;
-        at = FLOOR(limit)
-    }
+    atomic { at = FLOOR(limit); torn = 0; forget_copy() } /* reader_resume */
     goto look;
-finish:
-    /* what was lost after the last record seen, the slots' own counts tell */
+count:
+    /* what was lost after the last record seen, the slots' own counts tell (silent_writers) */
     atomic {
         i = 0;
         do

@@ -6,22 +6,24 @@
  * steps do no harm to the data is the matter of ring.pml. The limit goes no further than the one who raises it needs
  * (a mark may be as near as that), so that nobody can live on the room that somebody else has made.
  *
- * An eventcount's word is compared by its sleeper with the value it got when it announced; it differs as soon as
- * somebody has woken since. So the model keeps, in place of the count, who has announced since the last wake (`armed`),
- * bit 0 (`called`: it stays set when the announcer goes away), and who is inside the system call (`asleep`). Checking
- * the word and falling asleep is one step of the kernel; moving the count on and waking are two steps of the waker.
+ * An eventcount is kept as what it is for: who has announced and not been woken since (`space_armed`, `data_armed`). To
+ * announce is to enter it, to wake is to empty it, to sleep is to wait until one is not in it any more. That the word
+ * with its count, and the system call, do just this is shown by wake.pml.
  *
- *   Writer    ring_reserve_fast, ring_reserve_slow, ring_wait_in_turn, ring_take, ring_finish
- *   Reader    ring_next and ringd_release of a lossless reader, with batches of -DSTEP units between publications
+ *   Writer    ring_has_room, ring_reserve_slow, ring_wait_in_turn, ring_take, ring_finish
+ *   Reader    ringd_next and ringd_release of a lossless reader; the ring is full of unread records when it begins
  *
  * Checked: nobody sleeps for good (a lost wake-up is an invalid end state); of those who wait, nobody takes the room of
  * one with an earlier ticket (`turn_is_kept`), but for writers whose look had begun before that one's ticket was drawn:
  * each of them may still go once, and is accounted for (`late`).
  *
- * Sizes:    -DWRITERS -DRECORDS -DMAX_GRANT=1|2 -DREACH (units) -DSTEP; -DIMPATIENT: the last writer may reach its
- *           deadline; -DHOLDS: writer 0 keeps its first grant until nobody else can do anything, and by then nobody may
- *           sleep who could have room.
- * Rules left out: -DBUG_ANNOUNCE_LATE, BUG_NEWCOMER, BUG_LEAVE_QUIETLY, BUG_FINISH_QUIETLY, BUG_FINISH_LOOKS_FIRST,
+ * Between two stores of somebody else (the addition and the exact place, the bit and the ticket) a look finds less room
+ * than there is, and nobody will wake for the second store. Who has met that (`soon`) only naps.
+ *
+ * Sizes:    -DWRITERS -DRECORDS -DMAX_GRANT=1|2 -DREACH (units); -DREADER=0: none, 1: one that sleeps, 2: a busy one; -DIMPATIENT: the last writer may reach its deadline; -DHOLDS:
+ *           writer 0 keeps its first grant until nobody else can do anything, and by then nobody may sleep who could
+ *           have room (`nobody_sleeps_in_vain`).
+ * Rules left out: -DBUG_ANNOUNCE_LATE, BUG_NEWCOMER, BUG_BEYOND, BUG_LEAVE_QUIETLY, BUG_FINISH_QUIETLY,
  *           BUG_KEEP_CURSOR, BUG_TICKET_FIRST, BUG_LOOK_FIRST, BUG_NO_NAP
  */
 #ifndef WRITERS
@@ -36,102 +38,64 @@
 #ifndef REACH
 #define REACH 1
 #endif
-#ifndef STEP
-#define STEP 2
+#ifndef READER
+#define READER 1
+#endif
+#if READER
+#define FULL REACH /* units that are there, unread, when the writers begin */
+#else
+#define FULL 0
 #endif
 
 #define BIT(writer) (1 << (writer))
 
-/* ---- shared memory ------------------------------------------------------------------------------------------------ */
+/* ---- shared memory ----------------------------------------------------------------------------------------------- */
 
-byte position, writing; /* W */
+byte position = FULL, writing; /* W */
 byte limit = REACH;
 byte begin[WRITERS], exact; /* slot.begin; `exact`: bit per writer */
 byte cursor;
-int stamped;            /* bit p: the record at p has its stamp, and so does what belongs to it */
+int stamped = (1 << FULL) - 1; /* bit p: the record at p has its stamp */
+byte units_at[FULL + WRITERS * RECORDS * MAX_GRANT + 1] = 1; /* its length */
 
 byte waiters, next_ticket = 1;
 byte ticket[WRITERS];   /* 0: in the queue, no ticket drawn yet; counts as earlier than every other */
 byte need[WRITERS];
 
-bit space_called, data_called;
-byte space_armed, space_asleep; /* bit per writer */
-bit data_armed, data_asleep;    /* the reader */
+byte space_armed;       /* bit per writer */
+bit data_armed;         /* the reader */
+bit on_its_way;         /* the reader's plain store has not arrived yet */
 
-/* ---- ghosts ------------------------------------------------------------------------------------------------------- */
+/* ---- ghosts ------------------------------------------------------------------------------------------------------ */
 
 byte finished;
-byte looking;              /* bit per writer: between the first load of a look and the addition or the end of it */
+byte looking;              /* bit per writer: from the first load of a look to its end, or to the addition */
 byte overlooked[WRITERS];  /* [b]: those whose ticket was drawn while b was looking */
+byte turn[WRITERS];        /* [a]: its ticket from the draw to the addition, or until it gives up; 0: none */
 byte late[WRITERS];        /* [a]: units that such have taken since a's ticket was drawn */
 hidden byte turn_is_kept, nobody_sleeps_in_vain, sum;
 hidden byte i, j;
 
-/* ---- eventcounts: wake.c ------------------------------------------------------------------------------------------ */
+/* ---- finding room ------------------------------------------------------------------------------------------------ */
 
-inline wake_announce_space()
-{
-    d_step { space_called = 1; space_armed = space_armed | BIT(me) }
-}
-
-/* Falls asleep if nobody has woken since the announcement; goes on when woken, or at once if it is only to nap. */
-inline wake_sleep_space(nap)
-{
-    if
-    :: atomic { space_armed & BIT(me) ->
-            space_armed = space_armed & ~BIT(me);
-            space_asleep = space_asleep | BIT(me)
-        }
-        if
-        :: !(space_asleep & BIT(me))
-        :: nap -> space_asleep = space_asleep & ~BIT(me)
-        fi
-    :: !(space_armed & BIT(me))
-    fi
-}
-
-inline wake_all_space()
-{
-    if
-    :: atomic { space_called -> space_called = 0; space_armed = 0 }
-        space_asleep = 0
-    :: !space_called
-    fi
-}
-
-inline wake_all_data()
-{
-    if
-    :: atomic { data_called -> data_called = 0; data_armed = 0 }
-        data_asleep = 0
-    :: !data_called
-    fi
-}
-
-/* ---- finding room ------------------------------------------------------------------------------------------------- */
-
-#define MY_TICKET (ticket[me] -> ticket[me] : 255)
-#define EARLIER(x) (ticket[x] < mine)
+#define NO_TICKET 255
 
 /* What those who wait with an earlier ticket need. `soon`: one of them has yet to draw its ticket. */
 inline ring_needs_before()
 {
-    d_step {
-        before = 0;
-        i = 0;
-        do
-        :: i < WRITERS ->
-            if
-            :: i != me && (waiters & BIT(i)) && ticket[i] < mine ->
-                before = before + need[i];
-                soon = soon || ticket[i] == 0
-            :: else
-            fi;
-            i++
-        :: else -> break
-        od;
-        i = 0
-    }
+    i = 0;
+    do
+    :: i < WRITERS ->
+        if
+        :: i != me && (waiters & BIT(i)) && ticket[i] < mine ->
+            before = before + need[i];
+            soon = soon || ticket[i] == 0
+        :: else
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0
 }
 
 /* ring_look and ring_frontier. `soon`: somebody active has yet to say where exactly it is. */
@@ -157,31 +121,45 @@ inline ring_look()
     }
 }
 
+/* A look of ring_try begins with the needs, so that whoever has gone from the queue by then is in the position. */
 inline look_begins()
 {
-    d_step { looking = looking | BIT(me); overlooked[me] = 0; soon = 0 }
+    looking = looking | BIT(me);
+    overlooked[me] = 0;
+    soon = 0;
+    before = 0;
+#ifndef BUG_LOOK_FIRST
+    ring_needs_before()
+#endif
 }
 
 inline look_ends()
 {
-    d_step { looking = looking & ~BIT(me); overlooked[me] = 0; seen = 0; seen_limit = 0; bound = 0; before = 0 }
+    looking = looking & ~BIT(me);
+    overlooked[me] = 0;
+    seen = 0;
+    seen_limit = 0;
+    bound = 0;
+    before = 0;
+    mine = 0
 }
 
-/* ring_try: finds room once. `found` says whether there is. */
-inline ring_try(its_ticket)
+/* ring_try, its first look begun: finds room once. `found` says whether there is. */
+inline ring_try()
 {
-    mine = its_ticket;
     do
-    :: true ->
-#ifndef BUG_LOOK_FIRST
-        atomic { look_begins(); ring_needs_before() }
-        ring_look();
+#if !defined(BUG_NEWCOMER) && !defined(BUG_BEYOND)
+    :: atomic { mine == NO_TICKET && before > 0 -> found = 0; look_ends(); break } /* who has no turn stays behind */
+    :: !(mine == NO_TICKET && before > 0) ->
 #else
-        atomic { look_begins(); ring_look() }
-        ring_needs_before();
+    :: true ->
+#endif
+        ring_look();
+#ifdef BUG_LOOK_FIRST
+        d_step { ring_needs_before() }
 #endif
 #ifdef BUG_NEWCOMER
-        before = (mine == 255 -> 0 : before);
+        before = (mine == NO_TICKET -> 0 : before);
 #endif
         if
         :: seen + before + units <= seen_limit -> found = 1; break
@@ -189,25 +167,30 @@ inline ring_try(its_ticket)
         fi;
         /* ring_raise: to what is needed, or as far as it goes */
         atomic {
+#if READER
             bound = (cursor < bound -> cursor : bound); /* G3 */
+#endif
             bound = (seen + before + units < bound + REACH -> seen + before + units : bound + REACH);
             if
             :: bound <= seen_limit -> found = 0; look_ends(); break /* it stands */
             :: bound > seen_limit && limit == seen_limit -> limit = bound /* G2 */
             :: else /* somebody else has raised it */
             fi;
-            bound = 0
+            bound = 0;
+            seen = 0;
+            seen_limit = 0;
+            look_begins()
         }
-    od;
-    mine = 0
+    od
 }
 
-/* ---- the queue ---------------------------------------------------------------------------------------------------- */
+/* ---- the queue --------------------------------------------------------------------------------------------------- */
 
 inline draw_ticket(drawn)
 {
     d_step { /* T1 */
         drawn = next_ticket;
+        turn[me] = next_ticket;
         next_ticket++;
         i = 0;
         do
@@ -224,8 +207,7 @@ inline draw_ticket(drawn)
 inline ring_queue_enter()
 {
 #ifndef BUG_TICKET_FIRST
-    need[me] = units;
-    waiters = waiters | BIT(me);  /* Q1 */
+    d_step { soon = 0; need[me] = units; waiters = waiters | BIT(me) } /* Q1 */
     draw_ticket(mine);
     ticket[me] = mine;
 #else
@@ -242,14 +224,17 @@ inline ring_queue_leave()
     d_step {
         waiters = waiters & ~BIT(me);
         need[me] = 0;
-        ticket[me] = 0
-    }
+        ticket[me] = 0;
+        forget_turn();
 #ifndef BUG_LEAVE_QUIETLY
-    wake_all_space()
+        space_armed = 0
+#else
+        space_armed = space_armed & ~BIT(me)
 #endif
+    }
 }
 
-/* ---- a writer ----------------------------------------------------------------------------------------------------- */
+/* ---- a writer ---------------------------------------------------------------------------------------------------- */
 
 /* Who waits with an earlier ticket must still have its room after this addition of mine. */
 inline check_turns()
@@ -258,8 +243,7 @@ inline check_turns()
     do
     :: j < WRITERS ->
         if
-        :: j != me && (waiters & BIT(j)) && ticket[j] && !(writing & BIT(j)) &&
-           (!(waiters & BIT(me)) || ticket[me] == 0 || ticket[j] < ticket[me]) ->
+        :: j != me && turn[j] && (!turn[me] || turn[j] < turn[me]) ->
             if
             :: overlooked[me] & BIT(j) -> late[j] = late[j] + units
             :: else ->
@@ -267,11 +251,7 @@ inline check_turns()
                 i = 0;
                 do
                 :: i < WRITERS ->
-                    if
-                    :: (waiters & BIT(i)) && ticket[i] && ticket[i] <= ticket[j] && !(writing & BIT(i)) ->
-                        sum = sum + need[i]
-                    :: else
-                    fi;
+                    sum = sum + (turn[i] && turn[i] <= turn[j] -> need[i] : 0);
                     i++
                 :: else -> break
                 od;
@@ -282,6 +262,18 @@ inline check_turns()
         fi;
         j++
     :: else -> break
+    od
+}
+
+/* It waits no more. */
+inline forget_turn()
+{
+    turn[me] = 0;
+    late[me] = 0;
+    j = 0;
+    do
+    :: j < WRITERS -> overlooked[j] = overlooked[j] & ~BIT(me); j++
+    :: else -> break
     od;
     i = 0;
     j = 0
@@ -289,71 +281,77 @@ inline check_turns()
 
 inline ring_take()
 {
-    d_step { begin[me] = seen; exact = exact & ~BIT(me) } /* W2 */
-    d_step {                                              /* W3 */
+    d_step { /* W2, which nobody looks at before W3, the addition */
         check_turns();
+        forget_turn();
+        begin[me] = seen;
+        exact = exact & ~BIT(me);
         place = position;
         position = position + units;
         writing = writing | BIT(me);
-        late[me] = 0;
-        j = 0;
-        do
-        :: j < WRITERS -> overlooked[j] = overlooked[j] & ~BIT(me); j++
-        :: else -> break
-        od;
-        j = 0;
-        looking = looking & ~BIT(me);
-        overlooked[me] = 0;
-        seen = 0; seen_limit = 0; bound = 0; before = 0; soon = 0
+        look_ends();
+        soon = 0;
+        space_armed = space_armed & ~BIT(me)
     }
     d_step { begin[me] = place; exact = exact | BIT(me) } /* W5 */
 }
 
-/* ring_wait_in_turn: announce, look again, sleep. */
+/* ring_wait_in_turn: announce, look again, sleep. The first sleep after an announcement is only a nap: a reader's release
+ * may have been on its way when its look missed the announcement and ours missed the release; a moment later it has
+ * arrived. */
 inline ring_wait_in_turn()
 {
     do
     :: true ->
+        atomic {
+            fresh = !(space_armed & BIT(me));
+#ifndef BUG_ANNOUNCE_LATE
+            space_armed = space_armed | BIT(me); /* S1 */
+#endif
+            mine = ticket[me];
+            look_begins()
+        }
+        ring_try();
 #ifdef BUG_ANNOUNCE_LATE
-        ring_try(ticket[me]);
+        space_armed = space_armed | BIT(me);
+#endif
         if
         :: found -> break
         :: else
         fi;
-        wake_announce_space();
-#else
-        wake_announce_space();
-        ring_try(ticket[me]);
-        if
-        :: found -> space_armed = space_armed & ~BIT(me); break /* its value is forgotten, bit 0 stays */
-        :: else
-        fi;
-#endif
 #ifdef IMPATIENT
         if
-        :: me == WRITERS - 1 -> space_armed = space_armed & ~BIT(me); break /* -ETIMEDOUT */
+        :: me == WRITERS - 1 -> break /* -ETIMEDOUT */
         :: true
         fi;
 #endif
 #ifdef BUG_NO_NAP
         soon = 0;
 #endif
-        wake_sleep_space(soon);
+#ifdef BUG_NO_SECOND_LOOK
+        fresh = 0;
+#endif
+        if /* wake_sleep */
+        :: !(space_armed & BIT(me))
+        :: soon || (fresh && !on_its_way)
+        fi;
         soon = 0
-    od
+    od;
+    fresh = 0
 }
 
-/* ring_reserve_fast, then ring_reserve_slow. */
+/* ring_has_room, then ring_reserve_slow: who finds somebody waiting goes to the end of the queue. */
 inline ring_reserve()
 {
-    atomic { look_begins(); seen = position }
+    d_step { mine = NO_TICKET; look_begins(); before = 0; seen = position }
     if
 #ifdef BUG_NEWCOMER
     :: seen + units <= limit -> found = 1
 #else
     :: waiters == 0 && seen + units <= limit -> found = 1 /* W0 */
 #endif
-    :: else -> look_ends(); ring_try(255)
+    :: else -> d_step { look_ends(); mine = NO_TICKET; look_begins() }
+        ring_try()
     fi;
     if
     :: found -> ring_take()
@@ -370,43 +368,25 @@ inline ring_reserve()
 
 inline ring_finish()
 {
-    d_step { stamped = stamped | (1 << place); units_at[place] = units } /* C1 */
-#ifdef BUG_FINISH_LOOKS_FIRST
-    d_step { soon = data_called; found = space_called };
-    writing = writing & ~BIT(me);
-    if
-    :: soon -> wake_all_data()
-    :: else
-    fi;
-    if
-    :: found -> wake_all_space()
-    :: else
-    fi;
-    soon = 0;
-#else
-    writing = writing & ~BIT(me);                                        /* C3 */
-    wake_all_data();                                                     /* C4, ring_wake */
+    d_step { /* C1, C3, C4, ring_wake */
+        stamped = stamped | (1 << place);
+        units_at[place] = units;
+        writing = writing & ~BIT(me);
+        data_armed = 0;
 #ifndef BUG_FINISH_QUIETLY
-    wake_all_space();
+        space_armed = 0;
 #endif
-#endif
-    d_step { place = 0; units = 0; found = 0 }
+        begin[me] = 0;
+        exact = exact & ~BIT(me);
+        place = 0;
+        units = 0;
+        found = 0
+    }
 }
 
-byte units_at[WRITERS * RECORDS * MAX_GRANT + 1]; /* header.length */
-
-#define LOWER(a, b) ((a) < (b) -> (a) : (b))
-#define FRONTIER_OF(x, otherwise) (writing & BIT(x) -> LOWER(begin[x], otherwise) : (otherwise))
-#if WRITERS == 2
-#define FRONTIER FRONTIER_OF(0, FRONTIER_OF(1, position))
-#else
-#define FRONTIER FRONTIER_OF(0, FRONTIER_OF(1, FRONTIER_OF(2, position)))
-#endif
-
-/* A user that keeps its grant for as long as it likes. */
-inline keep_grant()
+/* Nobody else can do anything: does anybody sleep who could have room? `place` is that of a grant that is kept. */
+inline check_sleepers(place)
 {
-    timeout;
     d_step {
         j = 0;
         do
@@ -415,16 +395,13 @@ inline keep_grant()
             i = 0;
             do
             :: i < WRITERS ->
-                if
-                :: (waiters & BIT(i)) && ticket[i] <= ticket[j] -> sum = sum + need[i]
-                :: else
-                fi;
+                sum = sum + ((waiters & BIT(i)) && ticket[i] <= ticket[j] -> need[i] : 0);
                 i++
             :: else -> break
             od;
-            nobody_sleeps_in_vain = !(space_asleep & BIT(j)) ||
-                                    position + sum > limit && position + sum > place + REACH ||
-                                    position + sum > limit && position + sum > cursor + REACH;
+            sum = position + sum;
+            nobody_sleeps_in_vain = !(space_armed & BIT(j)) ||
+                                    (sum > limit && (sum > place + REACH || (READER && sum > cursor + REACH)));
             assert(nobody_sleeps_in_vain);
             j++
         :: else -> break
@@ -437,7 +414,7 @@ inline keep_grant()
 proctype Writer(byte me)
 {
     byte made, units, place, seen, seen_limit, bound, before, mine;
-    bit found, soon;
+    bit found, soon, fresh;
 
     do
     :: made < RECORDS ->
@@ -452,7 +429,7 @@ proctype Writer(byte me)
         :: found ->
 #ifdef HOLDS
             if
-            :: me == 0 && made == 0 -> keep_grant()
+            :: me == 0 && made == 0 -> timeout; check_sleepers(place)
             :: else
             fi;
 #endif
@@ -462,54 +439,80 @@ proctype Writer(byte me)
         made++
     :: else -> break
     od;
-    made = 0;
-    finished++;
-    wake_all_data() /* when all are gone the daemon removes the ring and wakes who sleeps */
+    atomic { made = 0; finished++ }
 }
 
-/* ---- the reader --------------------------------------------------------------------------------------------------- */
+/* ---- the reader -------------------------------------------------------------------------------------------------- */
 
-inline publish()
+/* ringd_release: a plain store (P1), then a look at who waits for space (P2), which the store may arrive after. */
+inline ringd_release()
 {
-    cursor = at;     /* P1 */
-    wake_all_space() /* P2 */
+    atomic { called = (space_armed != 0); on_its_way = 1 }
+    atomic {
+        on_its_way = 0;
+        cursor = at;
+        space_armed = (called -> 0 : space_armed);
+        called = 0
+    }
 }
 
+#if READER == 2
+/* Looks all the time, sleeps never, gives back every record at once. */
 proctype Reader()
 {
-    byte at;
+    do
+    :: atomic {
+            stamped & (1 << cursor) -> /* N1 */
+            cursor = cursor + units_at[cursor];
+            space_armed = 0            /* P1, P2 */
+        }
+    :: finished == WRITERS && cursor == position -> break
+    od
+}
+#else
+proctype Reader()
+{
+    byte at, published;
+    bit called;
 
     do
     :: atomic { stamped & (1 << at) -> at = at + units_at[at] } /* N1 */
         if
-        :: at - cursor >= STEP || space_called -> publish()     /* ringd_release */
-        :: else
+        :: ringd_release();
+#ifdef PAUSES
+            timeout; /* its user is busy with something else, for ever as far as others can tell */
+            check_sleepers(position)
+#endif
+        :: true /* with a later one */
         fi
-    :: else -> /* nothing to read */
+    :: else -> /* nothing to read: wait_for_data, when its user has released everything */
+        if
+        :: cursor != at -> ringd_release()
+        :: else
+        fi;
 #ifndef BUG_KEEP_CURSOR
         if
-        :: cursor != at -> publish()
+        :: published != at -> d_step { published = at; space_armed = 0 } /* publish: P1 and P2 in one */
         :: else
         fi;
 #endif
 #ifndef BUG_ANNOUNCE_LATE
-        d_step { data_called = 1; data_armed = 1 } /* S1 */
+        data_armed = 1;                            /* S1 */
 #endif
         if
         :: stamped & (1 << at) -> data_armed = 0   /* S2 */
-        :: !(stamped & (1 << at)) && finished == WRITERS && at == position -> break
         :: else ->
 #ifdef BUG_ANNOUNCE_LATE
-            d_step { data_called = 1; data_armed = 1 }
+            data_armed = 1;
 #endif
             if
-            :: atomic { data_armed -> data_armed = 0; data_asleep = 1 }
-                !data_asleep
-            :: !data_armed
+            :: !data_armed                         /* wake_sleep */
+            :: finished == WRITERS && at == position && cursor == at -> break /* ghost: it may sleep for good */
             fi
         fi
     od
 }
+#endif
 
 init
 {
@@ -520,6 +523,8 @@ init
         :: n < WRITERS -> run Writer(n); n++
         :: else -> break
         od;
+#if READER
         run Reader()
+#endif
     }
 }

@@ -1,0 +1,486 @@
+/* check_daemon.c - rings and contexts as the daemon manages them, and life without it: stopped, killed, started again;
+ * removal; two daemons beside each other; what it says of who is attached.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support_check.h"
+
+#define RING "daemon"
+
+static const struct ringd_ring_options small = {.size = 8192, .max_record = 128};
+
+static void drain(struct tracker *tracker, struct ringd_reader *reader)
+{
+    ck_assert_int_eq(tracker_drain(tracker, reader), RINGD_WOULD_BLOCK);
+}
+
+/* ---- without it -------------------------------------------------------------------------------------------------- */
+
+/* Writers and readers of all kinds in one process, some laps. */
+struct company {
+    struct ringd_writer *writers[2];
+    struct ringd_reader *readers[3];
+    struct tracker trackers[3];
+};
+
+static void company_open(struct company *company)
+{
+    *company = (struct company){0};
+    make_ring(RING, small);
+    for (int i = 0; i < 2; i++)
+        company->writers[i] = open_writer(RING);
+    for (uint32_t i = 0; i < 3; i++)
+        company->readers[i] = open_reader(RING, i, RINGD_START_NOW);
+}
+
+static void company_works(struct company *company)
+{
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 2; i++)
+            require(write_record(company->writers[i], RECORD_MIN + (size_t)round % 90) == RINGD_OK, "round %d", round);
+        for (int i = 0; i < 3; i++)
+            require(tracker_drain(&company->trackers[i], company->readers[i]) == RINGD_WOULD_BLOCK, "round %d", round);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_eq(tracker_lost(&company->trackers[i]), 0);
+        ck_assert_uint_eq(company->trackers[i].next[0], writer_sequence(company->writers[0]));
+    }
+}
+
+START_TEST(work_goes_on_while_the_daemon_is_stopped)
+{
+    struct company company;
+
+    company_open(&company);
+    child_stop(server.pid);
+    company_works(&company);
+    child_continue(server.pid);
+    company_works(&company);
+    ck_assert_uint_eq(ring_info(RING).committed, 4000);
+}
+END_TEST
+
+/* Its successor does not know the ring any more and says so to those attached: to writers by -ESHUTDOWN, to readers by
+ * the end after the last record. Nothing is left behind. */
+START_TEST(work_goes_on_while_the_daemon_is_killed)
+{
+    struct company company;
+    struct ringd *ring;
+
+    company_open(&company);
+    daemon_kill(&server);
+    company_works(&company);
+    ck_assert_int_eq(ringd_open(&ring, RING), -ECONNREFUSED);
+    ck_assert_ptr_nonnull(strstr(ringd_error(), server.socket));
+    ck_assert_ptr_nonnull(strstr(ringd_error(), "RINGD_SOCKET"));
+
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(write_record(company.writers[i], 40), RINGD_OK);
+    ck_assert_uint_gt(daemon_objects(&server), 0);
+    daemon_restart(&server, NULL);
+    ck_assert_uint_eq(daemon_objects(&server), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(write_record(company.writers[i], 40), -ESHUTDOWN);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(tracker_drain(&company.trackers[i], company.readers[i]), RINGD_END);
+        ck_assert_uint_eq(tracker_delivered(&company.trackers[i]), 2002);
+    }
+    make_ring(RING, small); /* the name is free */
+    for (int i = 0; i < 2; i++)
+        ringd_writer_close(company.writers[i]);
+    for (int i = 0; i < 3; i++)
+        ringd_reader_close(company.readers[i]);
+    ck_assert_int_eq(write_record(open_writer(RING), 40), RINGD_OK);
+}
+END_TEST
+
+/* A call that needs a daemon that is stopped ends, and says what is the matter. */
+START_TEST(a_stopped_daemon_is_reported)
+{
+    struct ringd *ring;
+
+    make_ring(RING, small);
+    child_stop(server.pid);
+    ck_assert_int_eq(ringd_open(&ring, RING), -ETIMEDOUT);
+    ck_assert_ptr_null(ring);
+    ck_assert_ptr_nonnull(strstr(ringd_error(), "stopped"));
+    child_continue(server.pid);
+    ck_assert_int_eq(ringd_open(&ring, RING), 0);
+    ringd_close(ring);
+}
+END_TEST
+
+/* When it stops in order, it ends its rings. */
+START_TEST(a_daemon_that_ends_ends_its_rings)
+{
+    struct company company;
+
+    company_open(&company);
+    company_works(&company);
+    ck_assert_int_eq(write_record(company.writers[0], 40), RINGD_OK);
+    daemon_stop(&server); /* requires that nothing is left in shared memory */
+    ck_assert_int_eq(write_record(company.writers[1], 40), -ESHUTDOWN);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(tracker_drain(&company.trackers[i], company.readers[i]), RINGD_END);
+        ck_assert_uint_eq(tracker_delivered(&company.trackers[i]), 2001);
+    }
+}
+END_TEST
+
+/* ---- removal ----------------------------------------------------------------------------------------------------- */
+
+START_TEST(a_removed_ring_is_drained_to_the_last_record)
+{
+    struct company company;
+    struct ringd_record record;
+
+    company_open(&company);
+    for (int i = 0; i < 10; i++)
+        ck_assert_int_eq(write_record(company.writers[i % 2], 40), RINGD_OK);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    ck_assert_int_eq(write_record(company.writers[0], 40), -ESHUTDOWN);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(tracker_drain(&company.trackers[i], company.readers[i]), RINGD_END);
+        ck_assert_uint_eq(tracker_delivered(&company.trackers[i]), 10);
+        ck_assert_int_eq(ringd_next(company.readers[i], &record), RINGD_END); /* and so it stays */
+    }
+}
+END_TEST
+
+/* A grant that was open then may be finished; readers wait for it. */
+START_TEST(a_grant_open_at_the_removal_is_finished)
+{
+    struct company company;
+    size_t granted;
+    void *data;
+
+    company_open(&company);
+    ck_assert_int_eq(ringd_reserve(company.writers[0], 40, 40, &data, &granted), RINGD_OK);
+    record_make(data, 40, writer_slot(company.writers[0]), 0);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    for (int i = 0; i < 3; i++)
+        drain(&company.trackers[i], company.readers[i]); /* not the end yet */
+    ck_assert_int_eq(ringd_commit(company.writers[0], 40), RINGD_OK);
+    ck_assert_int_eq(ringd_reserve(company.writers[0], 40, 40, &data, &granted), -ESHUTDOWN);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(tracker_drain(&company.trackers[i], company.readers[i]), RINGD_END);
+        ck_assert_uint_eq(tracker_delivered(&company.trackers[i]), 1);
+    }
+}
+END_TEST
+
+START_TEST(a_new_ring_of_the_same_name_is_another)
+{
+    struct company company;
+    struct tracker tracker = {0};
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+
+    company_open(&company);
+    ck_assert_int_eq(write_record(company.writers[0], 40), RINGD_OK);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    ck_assert_int_eq(ringd_remove(RING), -ENOENT);
+    make_ring(RING, small);
+    w = open_writer(RING);
+    reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    drain(&tracker, reader);
+    ck_assert_uint_eq(tracker_delivered(&tracker), 0);
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_int_eq(write_record(w, 40), RINGD_OK);
+        drain(&tracker, reader);
+    }
+    ck_assert_int_eq(tracker_drain(&company.trackers[0], company.readers[0]), RINGD_END);
+    ck_assert_uint_eq(tracker_delivered(&company.trackers[0]), 1);
+    ck_assert_uint_eq(ring_info(RING).committed, 1000);
+}
+END_TEST
+
+/* A handle that was opened before, with no context yet, finds nothing to attach to. */
+START_TEST(attaching_to_a_removed_ring)
+{
+    struct ringd_writer *w;
+    struct ringd_reader *reader;
+    struct ringd *ring;
+
+    make_ring(RING, small);
+    ck_assert_int_eq(ringd_open(&ring, RING), 0);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    ck_assert_int_eq(ringd_writer_open(&w, ring, NULL), -ENOENT);
+    ck_assert_int_eq(ringd_reader_open(&reader, ring, NULL), -ENOENT);
+    ck_assert_ptr_null(w);
+    ck_assert_ptr_null(reader);
+    ringd_close(ring);
+}
+END_TEST
+
+/* ---- two beside each other --------------------------------------------------------------------------------------- */
+
+START_TEST(two_daemons_with_rings_of_one_name)
+{
+    struct tracker first_tracker = {0}, second_tracker = {0};
+    struct ringd_reader *first_reader, *second_reader;
+    struct ringd_writer *first, *second;
+    struct daemon_process other;
+
+    make_ring(RING, small);
+    first = open_writer(RING);
+    first_reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    daemon_start(&other, NULL); /* from now on RINGD_SOCKET is its */
+    make_ring(RING, small);
+    second = open_writer(RING);
+    second_reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    for (int i = 0; i < 300; i++) {
+        ck_assert_int_eq(write_record(first, 40), RINGD_OK);
+        drain(&first_tracker, first_reader);
+        if (i % 3 == 0)
+            ck_assert_int_eq(write_record(second, 50), RINGD_OK);
+        drain(&second_tracker, second_reader);
+    }
+    ck_assert_uint_eq(tracker_delivered(&first_tracker), 300);
+    ck_assert_uint_eq(tracker_delivered(&second_tracker), 100);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    ck_assert_int_eq(write_record(second, 50), -ESHUTDOWN);
+    ck_assert_int_eq(write_record(first, 50), RINGD_OK);
+    daemon_stop(&other);
+    ck_assert_int_eq(write_record(first, 50), RINGD_OK);
+    ck_assert_uint_gt(daemon_objects(&server), 0);
+    setenv("RINGD_SOCKET", server.socket, 1);
+    ck_assert_uint_eq(ring_info(RING).committed, 302);
+}
+END_TEST
+
+START_TEST(a_second_daemon_in_the_same_folder_refuses)
+{
+    char path[4200];
+    const char *const words[] = {path, "--runtime-dir", server.folder, NULL};
+    struct command command;
+    char pid[32];
+
+    make_ring(RING, small);
+    snprintf(path, sizeof path, "%s", support_built("ringd"));
+    snprintf(pid, sizeof pid, "%ld", (long)server.pid);
+    command_run(&command, "", 0, words);
+    ck_assert_int_ne(command.code, 0);
+    ck_assert_ptr_nonnull(strstr(command.err, server.folder));
+    ck_assert_ptr_nonnull(strstr(command.err, pid));
+    ck_assert_ptr_nonnull(strstr(command.err, "--runtime-dir"));
+    command_free(&command);
+    ck_assert_int_eq(write_record(open_writer(RING), 40), RINGD_OK); /* and the first is not disturbed */
+}
+END_TEST
+
+/* ---- what it says ------------------------------------------------------------------------------------------------ */
+
+START_TEST(status_says_who_is_attached_and_how_far)
+{
+    static struct ringd_context_info contexts[16];
+    struct ringd_record record;
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+    struct ringd_info info;
+    size_t count, granted;
+    void *data;
+
+    make_ring(RING, (struct ringd_ring_options){.size = 65536, .max_record = 1000, .mode = 0642});
+    w = open_writer(RING);
+    reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
+    open_reader(RING, RINGD_READ_OBSERVE, RINGD_START_NOW);
+    ck_assert_int_eq(ringd_write(w, "abcd", 4), RINGD_OK);
+    ck_assert_int_eq(ringd_write(w, "ef", 2), RINGD_OK);
+    ck_assert_int_eq(ringd_next(reader, &record), RINGD_OK);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+    ck_assert_int_eq(ringd_reserve(w, 10, 10, &data, &granted), RINGD_OK);
+
+    ck_assert_int_eq(ringd_status(RING, &info, contexts, 16, &count), 0);
+    ck_assert_str_eq(info.name, RING);
+    ck_assert_uint_eq(info.size, 65536);
+    ck_assert_uint_eq(info.max_record, 1000);
+    ck_assert_uint_eq(info.policy, RINGD_LOSSLESS);
+    ck_assert_uint_eq(info.mode, 0642);
+    ck_assert_uint_eq(info.owner_uid, getuid());
+    ck_assert_uint_eq(info.owner_gid, getgid());
+    ck_assert_uint_eq(info.state, 1);
+    ck_assert_uint_eq(info.daemon_pid, (uint32_t)server.pid);
+    ck_assert_uint_eq(info.writers, 1);
+    ck_assert_uint_eq(info.lossless_readers, 1);
+    ck_assert_uint_eq(info.lossy_readers, 1);
+    ck_assert_uint_eq(info.observers, 1);
+    ck_assert_uint_eq(info.committed, 2);
+    ck_assert_uint_eq(info.bytes, 6);
+    ck_assert_uint_eq(info.offered, 3);
+    ck_assert_uint_eq(info.position - info.oldest, 2 * 64 + 64);
+    ck_assert_uint_gt(info.limit, info.position);
+
+    ck_assert_uint_eq(count, 4);
+    for (size_t i = 0; i < count; i++) {
+        const struct ringd_context_info *c = &contexts[i];
+
+        ck_assert_uint_eq(c->pid, (uint32_t)getpid());
+        ck_assert_uint_eq(c->uid, getuid());
+        ck_assert_str_eq(c->command, "check_daemon");
+        ck_assert_uint_eq(c->state, c->kind == RINGD_CONTEXT_WRITER ? RINGD_CONTEXT_IN_RECORD : RINGD_CONTEXT_IDLE);
+        ck_assert(c->kind != RINGD_CONTEXT_LOSSLESS || c->delivered == 1);
+        ck_assert(c->kind != RINGD_CONTEXT_LOSSLESS || c->cursor <= info.position);
+    }
+}
+END_TEST
+
+START_TEST(all_rings_are_listed)
+{
+    static struct ringd_info infos[100];
+    size_t count;
+    char name[16];
+
+    ck_assert_int_eq(ringd_list(infos, 100, &count), 0);
+    ck_assert_uint_eq(count, 0);
+    for (int i = 0; i < 80; i++) {
+        snprintf(name, sizeof name, "ring-%02d", i);
+        make_ring(name, (struct ringd_ring_options){.size = 4096});
+    }
+    ck_assert_int_eq(ringd_list(infos, 100, &count), 0); /* more than one reply has room for */
+    ck_assert_uint_eq(count, 80);
+    for (int i = 0; i < 80; i++) {
+        int found = 0;
+
+        snprintf(name, sizeof name, "ring-%02d", i);
+        for (int j = 0; j < 80; j++)
+            found += strcmp(infos[j].name, name) == 0;
+        ck_assert_int_eq(found, 1);
+    }
+    ck_assert_int_eq(ringd_list(infos, 7, &count), 0);
+    ck_assert_uint_eq(count, 80);
+    ck_assert_int_eq(ringd_list(NULL, 0, &count), 0);
+    ck_assert_uint_eq(count, 80);
+}
+END_TEST
+
+START_TEST(many_contexts_are_listed)
+{
+    static struct ringd_context_info contexts[400];
+    uint32_t seen[256] = {0};
+    size_t count;
+
+    make_ring(RING, small);
+    for (int i = 0; i < 200; i++)
+        open_reader(RING, (uint32_t)i % 3, RINGD_START_NOW);
+    ck_assert_int_eq(ringd_status(RING, NULL, contexts, 400, &count), 0);
+    ck_assert_uint_eq(count, 200);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(seen[contexts[i].slot]++, 0);
+}
+END_TEST
+
+/* What writers that have left did stays in the ring's sums. */
+START_TEST(sums_outlive_their_writers)
+{
+    uint64_t committed = 0, aborted = 0, refused = 0;
+    struct ringd_info info;
+    char big[200] = {0};
+
+    make_ring(RING, small);
+    for (int i = 0; i < 60; i++) {
+        struct ringd_writer *w = open_writer(RING);
+        size_t granted;
+        void *data;
+
+        for (int n = 0; n < i; n++, committed++)
+            ck_assert_int_eq(ringd_write(w, "abc", 3), RINGD_OK);
+        ck_assert_int_eq(ringd_reserve(w, 1, 1, &data, &granted), RINGD_OK);
+        ck_assert_int_eq(ringd_abort(w), RINGD_OK);
+        aborted++;
+        ck_assert_int_eq(ringd_write(w, big, sizeof big), -EMSGSIZE);
+        refused++;
+        ringd_writer_close(w);
+    }
+    wait_for_contexts(RING, 0);
+    info = ring_info(RING);
+    ck_assert_uint_eq(info.committed, committed);
+    ck_assert_uint_eq(info.bytes, 3 * committed);
+    ck_assert_uint_eq(info.aborted, aborted);
+    ck_assert_uint_eq(info.refused, refused);
+    ck_assert_uint_eq(info.offered, committed + aborted + refused);
+}
+END_TEST
+
+/* Rings from the configuration file are there when it is ready; a bad file is an error that names place and remedy. */
+START_TEST(rings_from_the_configuration)
+{
+    struct daemon_process other;
+    struct ringd_info info;
+
+    daemon_start(&other, "[ring first]\nsize = 64K\npolicy = drop\ntime = monotonic\nmax_record = 512\n"
+                         "[ring second]\nsize=4096\nhold=yes\n");
+    info = ring_info("first");
+    ck_assert_uint_eq(info.size, 65536);
+    ck_assert_uint_eq(info.policy, RINGD_DROP);
+    ck_assert_uint_eq(info.time, RINGD_TIME_MONOTONIC);
+    ck_assert_uint_eq(info.max_record, 512);
+    ck_assert_uint_eq(ring_info("second").hold, 1);
+    daemon_stop(&other);
+}
+END_TEST
+
+START_TEST(a_bad_configuration_is_refused_with_its_line)
+{
+    static const struct {
+        const char *text, *say;
+    } bad[] = {
+        {"[ring a]\nsize = 5000\n", "8192"},
+        {"[ring a]\nsize = 4096\npolicy = maybe\n", "overwrite"},
+        {"[ring a]\nsize = 4096\ncolour = red\n", "colour"},
+        {"[ring a/b]\nsize = 4096\n", "a/b"},
+        {"[nonsense]\nx = 1\n", "nonsense"},
+        {"[ring a]\nmode = 9\n", "mode"},
+    };
+    char path[4200], folder[200], config[200];
+    const char *const words[] = {path, "--runtime-dir", folder, "--config", config, NULL};
+    struct command command;
+
+    snprintf(path, sizeof path, "%s", support_built("ringd"));
+    snprintf(folder, sizeof folder, "%s/bad", support_folder());
+    snprintf(config, sizeof config, "%s/bad.conf", support_folder());
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        FILE *file = fopen(config, "we");
+
+        ck_assert(file != NULL && fputs(bad[i].text, file) >= 0 && fclose(file) == 0);
+        command_run(&command, "", 0, words);
+        ck_assert_msg(command.code == 2, "exit code %d for %s", command.code, bad[i].text);
+        ck_assert_msg(strstr(command.err, "bad.conf") != NULL, "the file is not named: %s", command.err);
+        ck_assert_msg(strstr(command.err, bad[i].say) != NULL, "%s is not in: %s", bad[i].say, command.err);
+        command_free(&command);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("daemon");
+    TCase *tests = add_case(suite, "daemon");
+
+    tcase_add_test(tests, work_goes_on_while_the_daemon_is_stopped);
+    tcase_add_test(tests, work_goes_on_while_the_daemon_is_killed);
+    tcase_add_test(tests, a_stopped_daemon_is_reported);
+    tcase_add_test(tests, a_daemon_that_ends_ends_its_rings);
+    tcase_add_test(tests, a_removed_ring_is_drained_to_the_last_record);
+    tcase_add_test(tests, a_grant_open_at_the_removal_is_finished);
+    tcase_add_test(tests, a_new_ring_of_the_same_name_is_another);
+    tcase_add_test(tests, attaching_to_a_removed_ring);
+    tcase_add_test(tests, two_daemons_with_rings_of_one_name);
+    tcase_add_test(tests, a_second_daemon_in_the_same_folder_refuses);
+    tcase_add_test(tests, status_says_who_is_attached_and_how_far);
+    tcase_add_test(tests, all_rings_are_listed);
+    tcase_add_test(tests, many_contexts_are_listed);
+    tcase_add_test(tests, sums_outlive_their_writers);
+    tcase_add_test(tests, rings_from_the_configuration);
+    tcase_add_test(tests, a_bad_configuration_is_refused_with_its_line);
+    return run_suite(suite);
+}

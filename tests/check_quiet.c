@@ -1,0 +1,393 @@
+/* check_quiet.c - R17: no system call on the data path while nobody sleeps, and no processor time while nothing
+ * happens.
+ *
+ * The first is checked by the kernel: a process that has installed a seccomp filter is killed at its first system call
+ * but the one that ends it. Behind the filter it does everything the data path has: single records, pieces, batches,
+ * grants, bulk reading, gaps, full and empty rings. The second is checked by the kernel's accounts: who sleeps has not
+ * been on a processor for a while when neither its processor time nor its count of context switches has changed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support_check.h"
+
+#define RING "quiet"
+
+/* ---- behind the filter ------------------------------------------------------------------------------------------- */
+
+/* From here on this process may only end. */
+static void forbid_system_calls(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+
+    require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "errno %d", errno);
+    require(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "errno %d", errno);
+}
+
+/* Whatever went wrong would have to be told by a system call; the number of the line is what can be told. */
+static void end_quietly(int line)
+{
+    syscall(SYS_exit_group, line == 0 ? 0 : 100 + line % 100);
+}
+
+#define quietly_require(condition)                                                                                     \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            end_quietly(__LINE__);                                                                                     \
+    } while (0)
+
+/* How it ended, in words that say where to look. */
+static void ck_quiet(pid_t pid)
+{
+    int status = child_wait(pid);
+
+    ck_assert_msg(!(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS), "a system call was made");
+    ck_assert_msg(WIFEXITED(status), "status 0x%x", (unsigned)status);
+    ck_assert_msg(WEXITSTATUS(status) == 0, "the condition in line ..%02d does not hold", WEXITSTATUS(status) - 100);
+}
+
+/* A kernel that knows filters looks at the pointer; one that does not, does not. */
+static bool can_forbid(void)
+{
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) != 0 && errno == EFAULT;
+}
+
+static void do_nothing(void *argument)
+{
+    (void)argument;
+    forbid_system_calls();
+    end_quietly(0);
+}
+
+static void read_clock(void *argument)
+{
+    (void)argument;
+    forbid_system_calls();
+    now_ns();
+    end_quietly(0);
+}
+
+static void call_something(void *argument)
+{
+    (void)argument;
+    forbid_system_calls();
+    getppid();
+    end_quietly(0);
+}
+
+/* Whether a test can run here: seccomp is there, and (for a ring with a clock) reading the clock is not a call. */
+static bool quiet_possible(const char *name, bool clock)
+{
+    if (!can_forbid()) {
+        support_skip(name, "this kernel has no seccomp filters");
+        return false;
+    }
+    if (clock && child_wait(child_start(read_clock, NULL)) != 0) {
+        support_skip(name, "reading CLOCK_MONOTONIC is a system call on this machine");
+        return false;
+    }
+    return true;
+}
+
+/* ---- no system call ---------------------------------------------------------------------------------------------- */
+
+struct everything {
+    struct ringd_writer *w, *v;
+    struct ringd_reader *readers[4];
+};
+
+static void write_each_way(struct ringd_writer *w)
+{
+    struct iovec pieces[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    size_t granted;
+    void *data;
+
+    quietly_require(ringd_write(w, "0123456789", 10) == RINGD_OK);
+    quietly_require(ringd_writev(w, pieces, 3) == RINGD_OK);
+    quietly_require(ringd_write_batch(w, pieces, 3) == RINGD_OK);
+    quietly_require(ringd_reserve(w, 1, 100, &data, &granted) == RINGD_OK);
+    quietly_require(ringd_commit(w, 50) == RINGD_OK);
+    quietly_require(ringd_reserve(w, 10, 10, &data, &granted) == RINGD_OK);
+    quietly_require(ringd_abort(w) == RINGD_OK);
+    quietly_require(ringd_write(w, "", 5000) == -EMSGSIZE);
+}
+
+static void read_all(struct ringd_reader *reader, bool many)
+{
+    struct ringd_record records[16];
+    size_t count;
+    int result;
+
+    do {
+        result = many ? ringd_next_many(reader, records, 16, &count) : ringd_next(reader, records);
+        quietly_require(ringd_release(reader) == RINGD_OK);
+    } while (result == RINGD_OK || result == RINGD_GAP);
+    quietly_require(result == RINGD_WOULD_BLOCK);
+}
+
+static void use_everything(const struct everything *all)
+{
+    struct ringd_writer_counters counters;
+
+    for (int round = 0; round < 3000; round++) {
+        write_each_way(all->w);
+        write_each_way(all->v);
+        for (int i = 0; i < 4; i++) {
+            if (i < 2 || round % 97 == 0) /* the others are overtaken in between */
+                read_all(all->readers[i], round % 2 == 0);
+        }
+    }
+    quietly_require(ringd_writer_count(all->w, &counters) == RINGD_OK);
+    quietly_require(counters.committed == 3000 * 6);
+}
+
+static void open_everything(struct everything *all)
+{
+    static const uint32_t modes[] = {RINGD_READ_LOSSLESS, RINGD_READ_LOSSLESS, RINGD_READ_LOSSY, RINGD_READ_OBSERVE};
+
+    all->w = open_writer(RING);
+    all->v = open_writer_until(RING, RINGD_FOREVER); /* may wait, and never has to */
+    for (int i = 0; i < 4; i++)
+        all->readers[i] = open_reader(RING, modes[i], RINGD_START_NOW);
+}
+
+static void use_everything_quietly(void *argument)
+{
+    struct everything all;
+
+    (void)argument;
+    open_everything(&all);
+    forbid_system_calls();
+    use_everything(&all);
+    end_quietly(0);
+}
+
+START_TEST(rule_17_the_filter_works)
+{
+    int status;
+
+    if (!quiet_possible("rule_17_the_filter_works", false))
+        return;
+    ck_quiet(child_start(do_nothing, NULL));
+    status = child_wait(child_start(call_something, NULL));
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+END_TEST
+
+START_TEST(rule_17_no_system_call_on_the_data_path)
+{
+    static const char *const names[] = {"rule_17_time_none", "rule_17_time_monotonic", "rule_17_time_tsc"};
+
+    if (!quiet_possible(names[_i], _i == RINGD_TIME_MONOTONIC))
+        return;
+    make_ring(RING, (struct ringd_ring_options){.size = 65536, .time = (uint32_t)_i});
+    ck_quiet(child_start(use_everything_quietly, NULL));
+}
+END_TEST
+
+static void fill_quietly(void *argument)
+{
+    struct ringd_writer *w = open_writer(RING);
+    int *expected = argument;
+
+    forbid_system_calls();
+    while (ringd_write(w, "abc", 3) == RINGD_OK)
+        ;
+    for (int i = 0; i < 1000; i++)
+        quietly_require(ringd_write(w, "abc", 3) == *expected);
+    end_quietly(0);
+}
+
+/* "Full" and "dropped" are answers, not waits. */
+START_TEST(rule_17_no_system_call_on_a_full_ring)
+{
+    int expected = _i == RINGD_DROP ? RINGD_DROPPED : RINGD_FULL;
+
+    if (!quiet_possible("rule_17_full_ring", false))
+        return;
+    make_ring(RING, (struct ringd_ring_options){.size = 65536, .policy = (uint32_t)_i});
+    open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    ck_quiet(child_start(fill_quietly, &expected));
+}
+END_TEST
+
+/* ---- two processes at work --------------------------------------------------------------------------------------- */
+
+#define BUSY_RECORDS 200000
+
+struct busy {
+    _Atomic uint32_t ready;
+};
+
+static void write_busily(void *argument)
+{
+    struct ringd_writer *w = open_writer(RING);
+    struct busy *busy = argument;
+    uint64_t number = 0;
+
+    atomic_fetch_add(&busy->ready, 1);
+    forbid_system_calls();
+    while (atomic_load(&busy->ready) < 2)
+        ;
+    while (number < BUSY_RECORDS) {
+        int result = ringd_write(w, &number, sizeof number);
+
+        quietly_require(result == RINGD_OK || result == RINGD_FULL);
+        number += result == RINGD_OK;
+    }
+    end_quietly(0);
+}
+
+static void read_busily(void *argument)
+{
+    struct ringd_reader *reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    struct busy *busy = argument;
+    struct ringd_record record;
+    uint64_t number = 0;
+
+    atomic_fetch_add(&busy->ready, 1);
+    forbid_system_calls();
+    while (number < BUSY_RECORDS) {
+        int result = ringd_next(reader, &record);
+
+        quietly_require(result == RINGD_OK || result == RINGD_WOULD_BLOCK);
+        if (result != RINGD_OK)
+            continue;
+        quietly_require(record.len == sizeof number && memcmp(record.data, &number, sizeof number) == 0);
+        quietly_require(ringd_release(reader) == RINGD_OK);
+        number++;
+    }
+    end_quietly(0);
+}
+
+START_TEST(rule_17_no_system_call_between_busy_processes)
+{
+    struct busy *busy = shared_new(sizeof *busy);
+    pid_t reader, writer;
+
+    if (!quiet_possible("rule_17_between_busy_processes", false))
+        return;
+    make_ring(RING, (struct ringd_ring_options){.size = 65536});
+    reader = child_start(read_busily, busy);
+    writer = child_start(write_busily, busy);
+    ck_quiet(writer);
+    ck_quiet(reader);
+}
+END_TEST
+
+/* ---- no processor time ------------------------------------------------------------------------------------------- */
+
+struct idler {
+    uint32_t mode;
+    _Atomic uint32_t ready;
+};
+
+static void idle_in_next(void *argument)
+{
+    struct idler *idler = argument;
+    struct ringd_reader *reader = open_reader_until(RING, idler->mode, RINGD_START_NOW, RINGD_FOREVER);
+    struct ringd_record record;
+
+    support_guard(0);
+    atomic_store(&idler->ready, 1);
+    ringd_next(reader, &record);
+}
+
+static void idle_in_write(void *argument)
+{
+    struct ringd_writer *w = open_writer_until("full", RINGD_FOREVER);
+    struct idler *idler = argument;
+
+    support_guard(0);
+    atomic_store(&idler->ready, 1);
+    while (ringd_write(w, "abc", 3) == RINGD_OK)
+        ;
+}
+
+static void idle_attached(void *argument)
+{
+    struct idler *idler = argument;
+
+    open_writer(RING);
+    open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
+    atomic_store(&idler->ready, 1);
+    for (;;)
+        pause();
+}
+
+/* Every time it was on a processor counts in one of the two. */
+static uint64_t switches_of(pid_t pid)
+{
+    return process_number(pid, "status", "voluntary_ctxt_switches") +
+           process_number(pid, "status", "nonvoluntary_ctxt_switches");
+}
+
+/* Everything is still when two looks in a row show the same; from then on it has to stay so. */
+static void wait_until_still(const pid_t *pids, int count, uint64_t *switches)
+{
+    for (bool still = false; !still;) {
+        still = true;
+        pause_ms(50);
+        for (int i = 0; i < count; i++) {
+            uint64_t now = switches_of(pids[i]);
+
+            still = still && now == switches[i];
+            switches[i] = now;
+        }
+    }
+}
+
+START_TEST(rule_17_no_processor_time_while_nothing_happens)
+{
+    void (*const run[])(void *) = {idle_in_next, idle_in_next, idle_in_next, idle_in_write, idle_attached};
+    struct idler *idlers = shared_new(5 * sizeof *idlers);
+    uint64_t switches[6] = {0};
+    pid_t pids[6];
+
+    make_ring(RING, (struct ringd_ring_options){.size = 65536});
+    make_ring("full", (struct ringd_ring_options){.size = 65536});
+    open_reader("full", RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    for (int i = 0; i < 5; i++) {
+        idlers[i].mode = (uint32_t)i % 3;
+        pids[i] = child_start(run[i], &idlers[i]);
+        while (atomic_load(&idlers[i].ready) == 0)
+            pause_ms(1);
+    }
+    pids[5] = server.pid;
+    wait_until_still(pids, 6, switches);
+    pause_ms(1000);
+    for (int i = 0; i < 6; i++)
+        ck_assert_msg(switches_of(pids[i]) == switches[i], "process %d of 6 was on a processor %lu times", i + 1,
+                      (unsigned long)(switches_of(pids[i]) - switches[i]));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("quiet");
+    TCase *tests = add_case(suite, "quiet");
+
+    tcase_add_test(tests, rule_17_the_filter_works);
+    tcase_add_loop_test(tests, rule_17_no_system_call_on_the_data_path, RINGD_TIME_NONE, RINGD_TIME_TSC + 1);
+    tcase_add_loop_test(tests, rule_17_no_system_call_on_a_full_ring, RINGD_LOSSLESS, RINGD_DROP + 1);
+    tcase_add_test(tests, rule_17_no_system_call_between_busy_processes);
+    tcase_add_test(tests, rule_17_no_processor_time_while_nothing_happens);
+    return run_suite(suite);
+}

@@ -1,0 +1,218 @@
+#!/bin/bash
+# run.sh - checks the models of the ring with Spin.
+#
+#   tests/model/run.sh [quick|soak]     quick (default): under a minute, below 2 GB; soak: also the deep ones, up to
+#                                       8 GB and half an hour
+#
+# Builds each configuration in a folder of its own below $BUILD/model (BUILD: build) and prints one line for it: what it
+# is, states, seconds, whether the search was exhaustive or what ended it, and the verdict. A rule left out (-DBUG_...)
+# must make the model fail, and by the check that is named in the list below: a model that cannot fail proves nothing.
+# In quick mode every search must be exhaustive.
+#
+# Exit: 0 all as expected, 1 something is not, 2 usage, 77 skipped because Spin or a compiler is missing.
+# Environment: BUILD; JOBS (searches at once, default 2); SEARCH_SECONDS (bound of one search).
+set -u
+
+# name | model | expected | definitions. Expected: holds, or the check that fails: the name of an assertion, or `stuck`
+# (an invalid end state: somebody waits for good).
+quick_list='
+eventcount, 2 wakers, 2 sleepers                    | wake | holds | -DWAKERS=2 -DSLEEPERS=2
+eventcount, 2 wakers, 3 sleepers, one with deadline | wake | holds | -DSLEEPERS=3 -DDEADLINES
+  announced after the look                          | wake | stuck | -DBUG_ANNOUNCE_LATE
+  waker looks before it publishes                   | wake | stuck | -DBUG_LOOKS_FIRST
+  a wake does not move the count                    | wake | stuck | -DBUG_NO_COUNT
+  announcement taken back                           | wake | stuck | -DBUG_TAKE_BACK
+  one sleeper woken of several                      | wake | stuck | -DBUG_WAKE_ONE
+ring, lossless reader, 2 writers x 3                | ring | holds | -DRECORDS=3
+ring, lossless, grants of every kind                | ring | holds | -DMAX_GRANT=2 -DRECORDS=2 -DOTHERS=1
+ring, lossless and lossy reader                     | ring | holds | -DLOSSY=1 -DRECORDS=2 -DSIZE=3
+ring, overwriting, lossy reader, 2 x 2              | ring | holds | -DLOSSLESS=0 -DLOSSY=1 -DRECORDS=2 -DSIZE=3
+ring, overwriting, a raiser, 3 and 2                | ring | holds | -DLOSSLESS=0 -DRAISES=1 -DRECORDS=3 -DOTHERS=2
+ring, overwriting, 3 writers                        | ring | holds | -DLOSSLESS=0 -DWRITERS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=3
+ring, overwriting, marks, every kind                | ring | holds | -DLOSSLESS=0 -DMAX_GRANT=2 -DRECORDS=2 -DOTHERS=1 -DSECTIONS=2
+ring, overwriting, marks, 2 x 4                     | ring | holds | -DLOSSLESS=0 -DSIZE=6 -DSECTIONS=2 -DRECORDS=4
+  no head room                                      | ring | opened_is_final | -DBUG_HEAD=0
+  head room for one writer less, of 3               | ring | opened_is_final | -DLOSSLESS=0 -DWRITERS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=3 -DBUG_HEAD=1
+  frontier without the position of the snapshot     | ring | floor_is_final | -DBUG_FRONTIER -DLOSSLESS=0 -DRAISES=1 -DOTHERS=1
+  begin loaded twice                                | ring | floor_is_final | -DBUG_BEGIN_TWICE -DLOSSLESS=0 -DRAISES=1 -DOTHERS=1
+  a mark believed without a look at the bound       | ring | floor_is_final | -DBUG_MARK -DLOSSLESS=0 -DMAX_GRANT=2 -DSECTIONS=2 -DRECORDS=2
+  stamp before data                                 | ring | record_is_whole | -DBUG_STAMP_FIRST
+  out before the stamp                              | ring | opened_is_final | -DBUG_OUT_FIRST
+  first stamp of a batch first                      | ring | batch_is_whole | -DBUG_STAMP_ORDER -DMAX_GRANT=2 -DRECORDS=1
+  lossy copy not validated                          | ring | record_is_whole | -DBUG_VALIDATE -DLOSSLESS=0 -DLOSSY=1 -DRECORDS=2 -DSIZE=3
+  padding not given back                            | ring | stuck | -DBUG_KEEP_PADDING -DMAX_GRANT=2 -DRECORDS=2
+join, 2 writers, 1 join                             | join | holds | -DRECORDS=2 -DREADS=1 -DROUNDS=1
+join, 1 writer, 3 joins in one slot                 | join | holds | -DWRITERS=1 -DRECORDS=4 -DSIZE=2 -DROUNDS=3
+join, 1 writer, 2 readers                           | join | holds | -DWRITERS=1 -DRECORDS=2 -DSIZE=2 -DREADERS=2 -DROUNDS=1 -DREADS=1
+join, the ring holds for readers                    | join | holds | -DHOLD -DROUNDS=1 -DRECORDS=2
+  no join count                                     | join | floor_is_unread | -DBUG_NO_COUNT -DRECORDS=2 -DREADS=1
+  swap from values read after the scan              | join | floor_is_unread | -DBUG_SWAP_LATE -DRECORDS=2 -DREADS=1
+  cursors before the snapshot                       | join | floor_is_unread | -DBUG_CURSORS_FIRST -DRECORDS=2 -DREADS=1
+  start below the floor the count found             | join | ground_is_free | -DBUG_START_EARLY -DRECORDS=2 -DREADS=1 -DSTART_OLDEST
+  now read before the reader can be seen            | join | floor_is_unread | -DBUG_NOW_EARLY -DRECORDS=2 -DREADS=1
+  a join wakes nobody                               | join | stuck | -DBUG_JOIN_QUIETLY -DHOLD -DROUNDS=1 -DRECORDS=2
+  a leave wakes nobody                              | join | stuck | -DBUG_LEAVE_QUIETLY -DRECORDS=2 -DREADS=1
+  accused without a second look at the cursor       | join | nobody_is_accused | -DBUG_ACCUSE -DRECORDS=2 -DREADS=1
+wait, 2 writers x 2, sleeping reader                | wait | holds | -DWRITERS=2 -DRECORDS=2
+wait, 3 writers, busy reader                        | wait | holds | -DREADER=2
+wait, 2 writers, one with deadline                  | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DIMPATIENT
+wait, 2 writers x 2, one keeps its grant            | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2 -DHOLDS
+wait, 3 writers, no reader                          | wait | holds | -DREADER=0 -DHOLDS
+  announced after the look                          | wait | stuck | -DBUG_ANNOUNCE_LATE -DWRITERS=2 -DRECORDS=2
+  newcomer does not see those who wait              | wait | turn_is_kept | -DBUG_NEWCOMER -DREADER=2
+  newcomers beyond the needs, without a ticket      | wait | turn_is_kept | -DBUG_BEYOND -DREADER=2 -DREACH=2
+  ticket before the bit                             | wait | turn_is_kept | -DBUG_TICKET_FIRST -DREADER=2
+  position before the needs                         | wait | turn_is_kept | -DBUG_LOOK_FIRST -DREADER=2 -DREACH=2
+  leaving the queue wakes nobody                    | wait | stuck | -DBUG_LEAVE_QUIETLY -DREADER=2 -DIMPATIENT
+  finishing wakes no writer                         | wait | stuck | -DBUG_FINISH_QUIETLY -DREADER=0
+  reader sleeps with its cursor unpublished         | wait | stuck | -DBUG_KEEP_CURSOR -DWRITERS=2 -DRECORDS=2
+  sleeping on a place that is not exact yet         | wait | nobody_sleeps_in_vain | -DBUG_NO_NAP -DHOLDS -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2
+  sleeping on a ticket that is not drawn yet        | wait | stuck | -DBUG_NO_NAP -DREADER=2
+'
+soak_list='
+eventcount, 3 wakers, 3 sleepers                    | wake | holds | -DWAKERS=3 -DSLEEPERS=3 -DDEADLINES
+ring, lossless, 2 x 2 of every kind                 | ring | holds | -DMAX_GRANT=2 -DRECORDS=2
+ring, lossless, 3 writers x 2                       | ring | holds | -DWRITERS=3 -DRECORDS=2
+ring, lossless, a raiser, 2 x 3                     | ring | holds | -DRAISES=1
+ring, lossless and lossy, 2 x 3                     | ring | holds | -DLOSSY=1 -DRECORDS=3
+ring, overwriting, lossy, 2 x 4, two laps           | ring | holds | -DLOSSLESS=0 -DLOSSY=1 -DRECORDS=4
+ring, overwriting, lossy, every kind, 2 x 2         | ring | holds | -DLOSSLESS=0 -DLOSSY=1 -DMAX_GRANT=2 -DRECORDS=2
+ring, overwriting, lossy, marks, 2 x 4              | ring | holds | -DLOSSLESS=0 -DLOSSY=1 -DSIZE=6 -DSECTIONS=2 -DRECORDS=4
+ring, overwriting, 3 writers x 3                    | ring | holds | -DLOSSLESS=0 -DWRITERS=3 -DRECORDS=3
+ring, overwriting, marks, 2 x 3 of every kind       | ring | holds | -DLOSSLESS=0 -DMAX_GRANT=2 -DRECORDS=3 -DSECTIONS=2
+join, 2 writers x 3, 2 joins                        | join | holds | -DROUNDS=2
+join, 2 writers x 2, 2 readers                      | join | holds | -DRECORDS=2 -DREADS=1 -DROUNDS=1 -DREADERS=2
+join, 1 writer x 6, 2 readers x 2                   | join | holds | -DWRITERS=1 -DRECORDS=6 -DREADERS=2 -DROUNDS=2
+wait, 3 writers, sleeping reader                    | wait | holds | -DREADER=1
+wait, 3 writers, room for 2                         | wait | holds | -DREADER=2 -DREACH=2
+wait, 3 writers, needs of 1 or 2                    | wait | holds | -DREADER=2 -DREACH=2 -DMAX_GRANT=2
+wait, 3 writers, one keeps its grant, one leaves    | wait | holds | -DREADER=2 -DREACH=2 -DHOLDS -DIMPATIENT
+wait, 3 writers x 2                                 | wait | holds | -DREADER=2 -DRECORDS=2
+'
+
+here=$(cd "$(dirname "$0")" && pwd)
+mode=${1:-quick}
+work=${BUILD:-$here/../../build}/model
+jobs=${JOBS:-2}
+
+case $mode in
+quick)
+    list=$quick_list seconds=${SEARCH_SECONDS:-50} megabytes=900 hash=20 flags='-Og'
+    ;;
+soak)
+    list=$quick_list$soak_list seconds=${SEARCH_SECONDS:-180} megabytes=3900 hash=26 flags='-O2 -DCOLLAPSE'
+    ;;
+*)
+    echo "usage: run.sh [quick|soak]" >&2
+    exit 2
+    ;;
+esac
+
+for tool in spin gcc; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "model: skipped: $tool is not installed (apt-get install $tool)"
+        exit 77
+    fi
+done
+mkdir -p "$work" && work=$(cd "$work" && pwd) || exit 1
+
+# trim TEXT: without the spaces around it
+trim() {
+    local text=$1
+    text=${text#"${text%%[! ]*}"}
+    echo "${text%"${text##*[! ]}"}"
+}
+
+# search FOLDER MODEL EXPECTED DEFINITION...: builds and runs one configuration; its output is FOLDER/out. What must fail
+# does so soon: for that the fastest build is the one that is built fastest.
+search() {
+    local folder=$1 model=$2 compile=$flags
+    [ "$3" = holds ] || compile=-O0
+    shift 3
+    mkdir -p "$folder" && cd "$folder" || return
+    rm -f ./*.trail
+    spin -a "$@" "$here/$model.pml" >out 2>&1 || return
+    # shellcheck disable=SC2086 # several flags
+    gcc $compile -w -DSAFETY -DMEMLIM="$megabytes" -o pan pan.c >>out 2>&1 || return
+    timeout -s INT "$seconds" ./pan -m10000 -w"$hash" >out 2>&1
+}
+
+# extent OUT: whether the search went all the way, or what ended it
+extent() {
+    if grep -q 'reached -DMEMLIM\|out of memory' "$1"; then
+        echo 'not exhausted (memory bound)'
+    elif grep -q 'max search depth too small' "$1"; then
+        echo 'not exhausted (depth bound)'
+    elif grep -q 'Search not completed' "$1"; then
+        echo 'not exhausted (time bound)'
+    else
+        echo exhaustive
+    fi
+}
+
+# failure OUT: the check that failed
+failure() {
+    if grep -q 'invalid end state (at' "$1"; then
+        echo stuck
+    else
+        sed -n 's/^pan:[0-9]*: assertion violated (*\([a-z_]*\).*/\1/p' "$1" | head -n 1
+    fi
+}
+
+# verdict OUT EXPECTED NAME: the line; non-zero if it is not as expected
+verdict() {
+    local out=$1 expected=$2 name=$3 states seconds errors found reach result=0 text
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$out")
+    seconds=$(sed -n 's/^pan: elapsed time \([0-9.e+-]*\) seconds/\1/p' "$out")
+    errors=$(sed -n 's/.*errors: \([0-9]*\).*/\1/p' "$out")
+    found=$(failure "$out")
+    reach=$(extent "$out")
+    if [ -z "$errors" ]; then
+        reach='did not run' text="FAILED: see $out" result=1
+    elif [ "$expected" != holds ]; then
+        if [ "$errors" -gt 0 ] && [ "$found" = "$expected" ]; then
+            reach='stopped at an error' text="fails as it must ($found)"
+        else
+            text="FAILED: expected $expected, found ${found:-no error}" result=1
+        fi
+    elif [ "$errors" -gt 0 ]; then
+        reach='stopped at an error' text="FAILED: $found; the way there: ${out%/out}" result=1
+    elif [ "$mode" = quick ] && [ "$reach" != exhaustive ]; then
+        text='FAILED: must be exhaustive here' result=1
+    else
+        text=ok
+    fi
+    printf '%-52s %10s states %7s s  %-28s %s\n' "$name" "${states:--}" "${seconds:--}" "$reach" "$text"
+    return $result
+}
+
+# Some at once; each line is printed in the order of the list.
+names=() models=() expectations=() definitions=()
+while IFS='|' read -r name model expected defs; do
+    [ -z "$(trim "$name")" ] && continue
+    case $name in
+    '  '*) names+=("  $(trim "$name")") ;;
+    *) names+=("$(trim "$name")") ;;
+    esac
+    models+=("$(trim "$model")")
+    expectations+=("$(trim "$expected")")
+    definitions+=("$(trim "$defs")")
+done <<<"$list"
+
+pids=() started=0 ok=0 failed=0
+for ((i = 0; i < ${#names[@]}; i++)); do
+    while ((started < ${#names[@]} && started < i + jobs)); do
+        read -ra defs <<<"${definitions[started]}"
+        search "$work/$started" "${models[started]}" "${expectations[started]}" "${defs[@]}" &
+        pids[started]=$!
+        started=$((started + 1))
+    done
+    wait "${pids[i]}"
+    if verdict "$work/$i/out" "${expectations[i]}" "${names[i]}"; then
+        ok=$((ok + 1))
+    else
+        failed=$((failed + 1))
+    fi
+done
+echo "model: $ok configurations ok, $failed failed"
+[ "$failed" -eq 0 ]
