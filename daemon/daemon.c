@@ -28,11 +28,12 @@ static void on_stop(struct ev_loop *loop, ev_signal *signal, int events)
 static void on_turn(struct ev_loop *loop, ev_prepare *turn, int events)
 {
     struct daemon *daemon = turn->data;
+    const void *fault;
 
     (void)loop;
     (void)events;
-    if (fault_seen())
-        registry_remove_damaged(&daemon->registry);
+    if (fault_seen(&fault))
+        registry_remove_damaged(&daemon->registry, fault);
     notify_status(&daemon->notify, daemon->registry.ring_count, daemon->registry.context_count,
                   daemon->listener.peer_count);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t faults;
+static void *volatile fault_address; /* of the last one */
 static uintptr_t page_bytes;
 
 static bool replace_page(void *address)
@@ -20,13 +21,19 @@ static bool replace_page(void *address)
            MAP_FAILED;
 }
 
+static void note_fault(void *address)
+{
+    fault_address = address;
+    faults = 1;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     int saved_errno = errno;
 
     (void)context;
     if (info->si_code == BUS_ADRERR && replace_page(info->si_addr))
-        faults = 1;
+        note_fault(info->si_addr);
     else
         signal(number, SIG_DFL); /* the access is repeated, and ends the process */
     errno = saved_errno;
@@ -40,10 +47,11 @@ int fault_install(void)
     return sigaction(SIGBUS, &action, NULL) == 0 ? 0 : -errno;
 }
 
-bool fault_seen(void)
+bool fault_seen(const void **address)
 {
     bool seen = faults != 0;
 
+    *address = fault_address;
     faults = 0;
     return seen;
 }

@@ -19,7 +19,7 @@
 /* For the whole process; before anything shared is mapped. 0 or a negative errno. */
 int fault_install(void);
 
-/* Whether there was one since the last call. */
-bool fault_seen(void);
+/* Whether there was one since the last call, and where the last one was. */
+bool fault_seen(const void **address);
 
 #endif

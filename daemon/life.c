@@ -10,19 +10,24 @@
 #define LIFE_BYTES 4096
 
 /* The whole file, whatever its length. */
-static struct flock whole_file(void)
+static struct flock whole_file(short type)
 {
-    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
 }
 
-static int fill_and_lock(int fd)
+/* What the client gets can only be read: a read lock is all that this needs. */
+static int open_and_lock(const struct object_name *name)
 {
-    struct flock lock = whole_file();
-    int result = posix_fallocate(fd, 0, LIFE_BYTES);
+    struct flock lock = whole_file(F_RDLCK);
+    int fd = shm_open(name->text, O_RDONLY | O_CLOEXEC, 0), result;
 
-    if (result != 0)
-        return -result;
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
+    if (fd < 0)
+        return -errno;
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+        return fd;
+    result = -errno;
+    close(fd);
+    return result;
 }
 
 int life_create(const struct object_name *name)
@@ -32,23 +37,24 @@ int life_create(const struct object_name *name)
 
     if (fd < 0)
         return -errno;
-    result = fill_and_lock(fd);
-    if (result < 0) {
-        close(fd);
+    result = -posix_fallocate(fd, 0, LIFE_BYTES);
+    close(fd);
+    if (result == 0)
+        result = open_and_lock(name);
+    if (result < 0)
         life_unlink(name);
-        return result;
-    }
-    return fd;
+    return result;
 }
 
 int life_look(const struct object_name *name)
 {
-    struct flock lock = whole_file();
-    int fd = shm_open(name->text, O_RDWR | O_CLOEXEC, 0);
+    struct flock lock = whole_file(F_WRLCK);
+    /* Who has a lease on it must not make the daemon wait; he lives. */
+    int fd = shm_open(name->text, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
     int result;
 
     if (fd < 0)
-        return -errno;
+        return errno == EWOULDBLOCK ? LIFE_HELD : -errno;
     result = fcntl(fd, F_OFD_GETLK, &lock) == 0 ? 0 : -errno;
     close(fd);
     if (result < 0)

@@ -64,6 +64,21 @@ static void refuse(const struct listener *listener, int fd)
     close(fd);
 }
 
+/* Of all that are connected and have not attached, the one that has been here longest: others ask and go. */
+static bool drop_silent(struct listener *listener)
+{
+    struct peer *peer;
+
+    TAILQ_FOREACH(peer, &listener->peers, link)
+    {
+        if (peer->context == NULL) {
+            peer_free(peer);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
     struct listener *listener = io->data;
@@ -78,7 +93,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     listener->short_told = false;
-    if (listener->peer_count >= listener->max_clients) {
+    if (listener->peer_count >= listener->max_clients && !drop_silent(listener)) {
         refuse(listener, fd);
         return;
     }

@@ -99,13 +99,14 @@ void registry_settle(struct registry *registry, struct shared_ring *ring)
         free_ring(registry, ring);
 }
 
-void registry_remove_damaged(struct registry *registry)
+void registry_remove_damaged(struct registry *registry, const void *fault)
 {
     struct shared_ring *ring = TAILQ_FIRST(&registry->rings), *next;
 
     for (; ring != NULL; ring = next) {
         next = TAILQ_NEXT(ring, link);
-        if (ring->removed || !segment_objects_damaged(&ring->objects))
+        /* It may be as long as it was again by now, but where the fault was we have a page of our own. */
+        if (ring->removed || (!segment_objects_damaged(&ring->objects) && !segment_contains(&ring->segment, fault)))
             continue;
         log_error("ring %s: somebody with a writable descriptor has shortened its shared memory; nobody can use it "
                   "any more",

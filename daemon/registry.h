@@ -48,7 +48,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring);
 /* Frees the ring if it was removed and nobody is attached any more. */
 void registry_settle(struct registry *registry, struct shared_ring *ring);
 
-/* Removes rings whose shared memory somebody has shortened. */
-void registry_remove_damaged(struct registry *registry);
+/* Removes rings whose shared memory somebody has shortened: those that are short now, and the one mapped at `fault`. */
+void registry_remove_damaged(struct registry *registry, const void *fault);
 
 #endif

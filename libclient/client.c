@@ -105,8 +105,10 @@ static int ask(const struct ringd_request *request, struct proto_reply *reply)
     int fd, result;
 
     error_text[0] = '\0';
-    fd = proto_connect(path);
-    result = fd < 0 ? fd : proto_exchange(fd, request, reply);
+    fd = proto_socket();
+    result = fd < 0 ? fd : proto_connect(fd, path);
+    if (result == 0)
+        result = proto_exchange(fd, request, reply);
     if (fd >= 0)
         close(fd);
     return explain(result, &reply->head, path);
@@ -232,7 +234,8 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     for (struct attachment *a = attachments; a != NULL; a = a->next)
-        close(a->socket_fd);
+        if (a->socket_fd >= 0)
+            close(a->socket_fd);
     attachments = NULL;
     pthread_mutex_unlock(&attach_mutex);
 }
@@ -281,6 +284,31 @@ static int receive_and_map(struct attachment *a, uint32_t kind, struct proto_rep
     return result;
 }
 
+/* From its first moment to its last a connection is in the list, for a child to close. */
+static int open_connection(struct attachment *a)
+{
+    pthread_mutex_lock(&attach_mutex);
+    a->socket_fd = proto_socket();
+    a->next = attachments;
+    attachments = a;
+    pthread_mutex_unlock(&attach_mutex);
+    return a->socket_fd < 0 ? a->socket_fd : 0;
+}
+
+static void close_connection(struct attachment *a)
+{
+    pthread_mutex_lock(&attach_mutex);
+    for (struct attachment **link = &attachments; *link != NULL; link = &(*link)->next) {
+        if (*link == a) {
+            *link = a->next;
+            break;
+        }
+    }
+    if (a->socket_fd >= 0)
+        close(a->socket_fd);
+    pthread_mutex_unlock(&attach_mutex);
+}
+
 static int check_place(const struct attachment *a, uint32_t kind)
 {
     uint32_t slots = kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count
@@ -302,17 +330,16 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     request.kind = kind;
     request.start = start;
     request.position = position;
-    a->socket_fd = proto_connect(ring->socket_path);
-    result = a->socket_fd < 0 ? a->socket_fd : proto_send(a->socket_fd, &request);
+    result = open_connection(a);
+    if (result == 0)
+        result = proto_connect(a->socket_fd, ring->socket_path);
+    if (result == 0)
+        result = proto_send(a->socket_fd, &request);
     if (result == 0)
         result = proto_wait(a->socket_fd, PROTO_TIMEOUT_MS);
     if (result == 0) {
         pthread_mutex_lock(&attach_mutex);
         result = receive_and_map(a, kind, &reply);
-        if (result == 0) {
-            a->next = attachments;
-            attachments = a;
-        }
         pthread_mutex_unlock(&attach_mutex);
     }
     result = explain(result, &reply.head, ring->socket_path);
@@ -348,19 +375,10 @@ void attachment_free(struct attachment *attachment)
 {
     if (attachment == NULL)
         return;
-    pthread_mutex_lock(&attach_mutex);
-    for (struct attachment **link = &attachments; *link != NULL; link = &(*link)->next) {
-        if (*link == attachment) {
-            *link = attachment->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&attach_mutex);
     segment_unmap(&attachment->segment);
     if (attachment->life != NULL)
         munmap(attachment->life, LIFE_BYTES);
-    if (attachment->socket_fd >= 0)
-        close(attachment->socket_fd);
+    close_connection(attachment);
     free(attachment);
 }
 

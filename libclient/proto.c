@@ -20,27 +20,28 @@ const char *proto_socket_path(void)
     return path != NULL && path[0] != '\0' ? path : RINGD_SOCKET_DEFAULT;
 }
 
-int proto_connect(const char *path)
+int proto_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int proto_connect(int socket_fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval timeout = {.tv_sec = PROTO_TIMEOUT_MS / 1000};
-    int fd, error;
 
     if (strlen(path) >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path) + 1);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
     /* Bounds connect and send: a daemon that does not accept must not hold us. */
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    error = errno;
-    close(fd);
-    if (error == EAGAIN)
+    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    if (connect(socket_fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return 0;
+    if (errno == EAGAIN)
         return -ETIMEDOUT;
-    return error == ENOENT ? -ECONNREFUSED : -error;
+    return errno == ENOENT ? -ECONNREFUSED : -errno;
 }
 
 void proto_request_init(struct ringd_request *request, uint16_t type, const char *ring)

@@ -28,8 +28,11 @@ struct proto_reply {
 /* Where the daemon listens: $RINGD_SOCKET or the default. Lives as long as the environment. */
 const char *proto_socket_path(void);
 
-/* A connected socket (close-on-exec), or -ECONNREFUSED (nobody listens there), -EACCES, -ENAMETOOLONG, ... */
-int proto_connect(const char *path);
+/* A socket for it (close-on-exec), or a negative errno. */
+int proto_socket(void);
+
+/* Connects it. 0, -ECONNREFUSED (nobody listens there), -EACCES, -ENAMETOOLONG, -ETIMEDOUT. */
+int proto_connect(int socket_fd, const char *path);
 
 void proto_request_init(struct ringd_request *request, uint16_t type, const char *ring);
 

@@ -35,6 +35,9 @@
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
 
+/* Padding that is passed over in one look. */
+#define PADDING_MAX 64
+
 /* Looks in a row, each with a reason to look again, before the clock is asked. */
 #define ROUNDS_MAX 64
 
@@ -431,15 +434,18 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     return LOOK_RECORD;
 }
 
-/* The first look in a row that shows something else than padding. `bulk`: what has been opened below is of use. */
+/* The first look in a row that shows something else than padding, or nothing after many of that: it may be without end.
+ * `bulk`: what has been opened below is of use. */
 static inline enum look look_on(struct ringd_reader *r, struct ringd_record *record, bool bulk)
 {
-    enum look look;
+    for (int i = 0; i < PADDING_MAX; i++) {
+        bool opened = bulk && (int64_t)(r->opened - r->position) > 0;
+        enum look look = opened ? look_at(r, record, true) : look_at(r, record, false);
 
-    do
-        look = bulk && (int64_t)(r->opened - r->position) > 0 ? look_at(r, record, true) : look_at(r, record, false);
-    while (__builtin_expect(look == LOOK_PADDING, 0));
-    return look;
+        if (__builtin_expect(look != LOOK_PADDING, 1))
+            return look;
+    }
+    return LOOK_NOTHING;
 }
 
 /* ---- nothing to read ------------------------------------------------------------------------------------------- */

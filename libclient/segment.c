@@ -235,6 +235,18 @@ void segment_unmap(struct segment *segment)
     *segment = (struct segment){0};
 }
 
+static bool map_contains(const void *map, size_t bytes, const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)map < bytes;
+}
+
+bool segment_contains(const struct segment *segment, const void *address)
+{
+    return map_contains(segment->control_map, segment->control_map_bytes, address) ||
+           map_contains(segment->readers_map, segment->readers_map_bytes, address) ||
+           map_contains(segment->data_map, segment->data_map_bytes, address);
+}
+
 struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane)
 {
     return (struct ringd_lane *)(void *)(segment->lanes + (size_t)lane * segment->geometry.lane_bytes);

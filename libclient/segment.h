@@ -83,6 +83,9 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
 /* An empty (zeroed) segment is allowed. */
 void segment_unmap(struct segment *segment);
 
+/* Whether the address lies in one of the mappings. */
+bool segment_contains(const struct segment *segment, const void *address);
+
 struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane);
 unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane);
 struct ringd_cursor *segment_cursor(const struct segment *segment, uint32_t lane, uint32_t reader);

@@ -200,6 +200,7 @@ END_TEST
 START_TEST(a_ring_larger_than_its_objects_is_refused)
 {
     struct ringd_segment_header header = good_header();
+    struct geometry geometry;
 
     header.data_bytes *= 2;
     header.segment_bytes += header.data_bytes / 2;
@@ -210,6 +211,13 @@ START_TEST(a_ring_larger_than_its_objects_is_refused)
     header.segment_bytes = header.data_offset + 2 * header.data_bytes;
     header.readers_bytes = segment_readers_bytes(2);
     require(validate(&header) == -EBADMSG, "a second lane was taken");
+    header = good_header();
+    require(segment_validate(&header, victim.objects.segment.bytes - 1, victim.objects.readers.bytes, &geometry) ==
+                -EBADMSG,
+            "a segment that is one byte short was taken");
+    require(segment_validate(&header, victim.objects.segment.bytes, victim.objects.readers.bytes - 1, &geometry) ==
+                -EBADMSG,
+            "readers that are one byte short were taken");
 }
 END_TEST
 
@@ -619,8 +627,8 @@ static void read_once_and_again(struct step_gate *gate, void *argument)
 /* Many more than any call needs that looks a bounded number of times. */
 #define STEPS_MAX 400000
 
-/* Lets one call of a reader's run, and after every few instructions calls `strike` with the reader's position. */
-static void require_it_comes_back(const char *test, uint32_t mode, void (*strike)(uint64_t position))
+/* Lets one call of a reader's run, and after each `interval` instructions calls `strike` with the reader's position. */
+static void require_it_comes_back(const char *test, uint32_t mode, unsigned interval, void (*strike)(uint64_t position))
 {
     struct stepper stepper;
     uint64_t steps = 0;
@@ -632,7 +640,7 @@ static void require_it_comes_back(const char *test, uint32_t mode, void (*strike
     }
     step_begin(&stepper);
     while (steps < STEPS_MAX && step_once(&stepper))
-        if (++steps % 25 == 0)
+        if (++steps % interval == 0)
             strike((uint64_t)ptrace(PTRACE_PEEKDATA, stepper.pid, atomic_load(&stepper.gate->number), NULL));
     require(steps < STEPS_MAX, "still at it after %d instructions", STEPS_MAX);
     step_stop(&stepper);
@@ -646,7 +654,20 @@ static void move_limit(uint64_t position)
 
 START_TEST(a_reader_comes_back_while_the_limit_runs_away)
 {
-    require_it_comes_back("a_reader_comes_back_while_the_limit_runs_away", modes[_i], move_limit);
+    require_it_comes_back("a_reader_comes_back_while_the_limit_runs_away", modes[_i], 25, move_limit);
+}
+END_TEST
+
+static void throw_limit(uint64_t position)
+{
+    (void)position;
+    atomic_fetch_add(&lane()->limit, RING_LIMIT_JUMP + RINGD_UNIT);
+}
+
+/* So often that it never is the same before and after W is loaded. */
+START_TEST(a_reader_comes_back_while_the_limit_jumps)
+{
+    require_it_comes_back("a_reader_comes_back_while_the_limit_jumps", modes[_i], 2, throw_limit);
 }
 END_TEST
 
@@ -667,7 +688,7 @@ static void lay_padding(uint64_t position)
 START_TEST(a_reader_comes_back_from_a_trail_of_padding)
 {
     lay_padding(small.first_position);
-    require_it_comes_back("a_reader_comes_back_from_a_trail_of_padding", modes[_i], lay_padding);
+    require_it_comes_back("a_reader_comes_back_from_a_trail_of_padding", modes[_i], 25, lay_padding);
 }
 END_TEST
 
@@ -700,6 +721,7 @@ int main(void)
     tcase_add_test(contents, a_negative_deadline_does_not_wait);
     tcase_add_loop_test(changing, deadlines_hold_while_the_wake_words_change, 0, 3);
     tcase_add_loop_test(changing, a_reader_comes_back_while_the_limit_runs_away, 0, 3);
+    tcase_add_loop_test(changing, a_reader_comes_back_while_the_limit_jumps, 0, 3);
     tcase_add_loop_test(changing, a_reader_comes_back_from_a_trail_of_padding, 0, 3);
     return run_suite(suite);
 }

@@ -565,7 +565,7 @@ static int open_silent(int *connections, int max)
 {
     int count = 0;
 
-    while (count < max && (connections[count] = proto_connect(proto_socket_path())) >= 0)
+    while (count < max && (connections[count] = raw_try_connect()) >= 0)
         count++;
     return count;
 }

@@ -271,25 +271,6 @@ START_TEST(it_serves_when_nobody_listens)
 }
 END_TEST
 
-/* The manager is slow to read. What clients do must not fill its queue and make the daemon wait for it. */
-START_TEST(a_manager_that_does_not_read_stops_nobody)
-{
-    struct ringd_info infos[1];
-    size_t count;
-
-    start_ringd();
-    while (service.ready == 0)
-        take_message();
-    for (int i = 0; i < 2000; i++)
-        require(ringd_list(infos, 1, &count) == 0, "after %d connections: %s", i, ringd_error());
-    for (int i = 0; i < 500; i++) {
-        make_ring("events", (struct ringd_ring_options){.size = 4096});
-        require(ringd_remove("events") == 0, "after %d rings: %s", i, ringd_error());
-    }
-    stop_ringd();
-}
-END_TEST
-
 /* ---- the socket it is given -------------------------------------------------------------------------------------- */
 
 /* `type`: "--seqpacket" or NULL for a stream. */
@@ -429,7 +410,6 @@ int main(void)
     tcase_add_test(notices, without_a_watchdog_nobody_feeds_it);
     tcase_add_test(notices, a_watchdog_of_another_process_is_left_alone);
     tcase_add_test(notices, it_serves_when_nobody_listens);
-    tcase_add_test(notices, a_manager_that_does_not_read_stops_nobody);
     tcase_add_test(sockets, it_takes_over_the_managers_socket);
     tcase_add_test(sockets, the_connection_that_starts_it_is_served);
     tcase_add_test(sockets, a_socket_of_another_kind_is_refused);

@@ -321,7 +321,8 @@ static void call_reopen_reader(struct stage *stage)
 
     begin_call("ringd_reader_open");
     close_a_reader(stage, slot);
-    open_a_reader(stage, slot, (uint32_t)pick(stage, 3), position);
+    /* In peace not at a position: whether a record begins there cannot always be known when a reader starts. */
+    open_a_reader(stage, slot, (uint32_t)pick(stage, stage->healthy ? 2 : 3), position);
 }
 
 static void call_daemons_questions(struct stage *stage)

@@ -12,9 +12,18 @@
 
 #define DESCRIPTORS_MAX 253 /* the most that one packet can carry */
 
+int raw_try_connect(void)
+{
+    int fd = proto_socket(), result = fd < 0 ? fd : proto_connect(fd, proto_socket_path());
+
+    if (result < 0 && fd >= 0)
+        close(fd);
+    return result < 0 ? result : fd;
+}
+
 int raw_connect(void)
 {
-    int fd = proto_connect(proto_socket_path());
+    int fd = raw_try_connect();
 
     require(fd >= 0, "connect: %d (%s)", fd, strerror(-fd));
     return fd;

@@ -15,6 +15,9 @@
 /* A new connection to the daemon that RINGD_SOCKET names. */
 int raw_connect(void);
 
+/* The same, or a negative errno. */
+int raw_try_connect(void);
+
 /* Sends one packet, with descriptors. False: the daemon has hung up. */
 bool raw_send(int fd, const void *bytes, size_t len);
 bool raw_send_descriptors(int fd, const void *bytes, size_t len, const int *descriptors, size_t count);

@@ -53,7 +53,8 @@ join, the ring holds for readers                    | join | holds | -DHOLD -DRO
   a join wakes nobody                               | join | stuck | -DBUG_JOIN_QUIETLY -DHOLD -DROUNDS=1 -DRECORDS=2
   a leave wakes nobody                              | join | stuck | -DBUG_LEAVE_QUIETLY -DRECORDS=2 -DREADS=1
   accused without a second look at the cursor       | join | nobody_is_accused | -DBUG_ACCUSE -DRECORDS=2 -DREADS=1
-wait, 2 writers x 2, sleeping reader                | wait | holds | -DWRITERS=2 -DRECORDS=2
+wait, 2 writers, sleeping reader                    | wait | holds | -DWRITERS=2
+wait, 2 writers, the reader stops reading           | wait | holds | -DWRITERS=2 -DPAUSES
 wait, 3 writers, busy reader                        | wait | holds | -DREADER=2
 wait, 2 writers, one with deadline                  | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DIMPATIENT
 wait, 2 writers x 2, one keeps its grant            | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2 -DHOLDS
@@ -65,7 +66,8 @@ wait, 3 writers, no reader                          | wait | holds | -DREADER=0 
   position before the needs                         | wait | turn_is_kept | -DBUG_LOOK_FIRST -DREADER=2 -DREACH=2
   leaving the queue wakes nobody                    | wait | stuck | -DBUG_LEAVE_QUIETLY -DREADER=2 -DIMPATIENT
   finishing wakes no writer                         | wait | stuck | -DBUG_FINISH_QUIETLY -DREADER=0
-  reader sleeps with its cursor unpublished         | wait | stuck | -DBUG_KEEP_CURSOR -DWRITERS=2 -DRECORDS=2
+  reader sleeps on what it has not given back       | wait | stuck | -DBUG_KEEP_CURSOR -DWRITERS=2 -DRECORDS=2
+  no second look after a release on its way         | wait | nobody_sleeps_in_vain | -DBUG_NO_SECOND_LOOK -DPAUSES -DWRITERS=2
   sleeping on a place that is not exact yet         | wait | nobody_sleeps_in_vain | -DBUG_NO_NAP -DHOLDS -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2
   sleeping on a ticket that is not drawn yet        | wait | stuck | -DBUG_NO_NAP -DREADER=2
 '
@@ -83,6 +85,8 @@ ring, overwriting, marks, 2 x 3 of every kind       | ring | holds | -DLOSSLESS=
 join, 2 writers x 3, 2 joins                        | join | holds | -DROUNDS=2
 join, 2 writers x 2, 2 readers                      | join | holds | -DRECORDS=2 -DREADS=1 -DROUNDS=1 -DREADERS=2
 join, 1 writer x 6, 2 readers x 2                   | join | holds | -DWRITERS=1 -DRECORDS=6 -DREADERS=2 -DROUNDS=2
+wait, 2 writers x 2, sleeping reader                | wait | holds | -DWRITERS=2 -DRECORDS=2
+wait, 2 writers x 2, the reader stops reading       | wait | holds | -DWRITERS=2 -DRECORDS=2 -DPAUSES
 wait, 3 writers, sleeping reader                    | wait | holds | -DREADER=1
 wait, 3 writers, room for 2                         | wait | holds | -DREADER=2 -DREACH=2
 wait, 3 writers, needs of 1 or 2                    | wait | holds | -DREADER=2 -DREACH=2 -DMAX_GRANT=2
@@ -97,7 +101,7 @@ jobs=${JOBS:-2}
 
 case $mode in
 quick)
-    list=$quick_list seconds=${SEARCH_SECONDS:-50} megabytes=900 hash=20 flags='-Og'
+    list=$quick_list seconds=${SEARCH_SECONDS:-250} megabytes=900 hash=20 flags='-Og'
     ;;
 soak)
     list=$quick_list$soak_list seconds=${SEARCH_SECONDS:-180} megabytes=3900 hash=26 flags='-O2 -DCOLLAPSE'

@@ -20,11 +20,12 @@
  * Between two stores of somebody else (the addition and the exact place, the bit and the ticket) a look finds less room
  * than there is, and nobody will wake for the second store. Who has met that (`soon`) only naps.
  *
- * Sizes:    -DWRITERS -DRECORDS -DMAX_GRANT=1|2 -DREACH (units); -DREADER=0: none, 1: one that sleeps, 2: a busy one; -DIMPATIENT: the last writer may reach its deadline; -DHOLDS:
- *           writer 0 keeps its first grant until nobody else can do anything, and by then nobody may sleep who could
+ * Sizes:    -DWRITERS -DRECORDS -DMAX_GRANT=1|2 -DREACH (units); -DREADER=0: none, 1: one that sleeps, 2: a busy one;
+ *           -DIMPATIENT: the last writer may reach its deadline. -DHOLDS: writer 0 keeps its first grant until nobody
+ *           else can do anything; -DPAUSES: the reader stops reading until then. By then nobody may sleep who could
  *           have room (`nobody_sleeps_in_vain`).
  * Rules left out: -DBUG_ANNOUNCE_LATE, BUG_NEWCOMER, BUG_BEYOND, BUG_LEAVE_QUIETLY, BUG_FINISH_QUIETLY,
- *           BUG_KEEP_CURSOR, BUG_TICKET_FIRST, BUG_LOOK_FIRST, BUG_NO_NAP
+ *           BUG_KEEP_CURSOR, BUG_TICKET_FIRST, BUG_LOOK_FIRST, BUG_NO_NAP, BUG_NO_SECOND_LOOK
  */
 #ifndef WRITERS
 #define WRITERS 3
@@ -296,9 +297,9 @@ inline ring_take()
     d_step { begin[me] = place; exact = exact | BIT(me) } /* W5 */
 }
 
-/* ring_wait_in_turn: announce, look again, sleep. The first sleep after an announcement is only a nap: a reader's release
- * may have been on its way when its look missed the announcement and ours missed the release; a moment later it has
- * arrived. */
+/* ring_wait_in_turn: announce, look again, sleep. The first sleep after an announcement is only a nap: a reader's
+ * release may have been on its way when its look missed the announcement and ours missed the release. That it has
+ * arrived when a nap is over is taken as given. */
 inline ring_wait_in_turn()
 {
     do
@@ -328,12 +329,12 @@ inline ring_wait_in_turn()
 #ifdef BUG_NO_NAP
         soon = 0;
 #endif
-#ifdef BUG_NO_SECOND_LOOK
-        fresh = 0;
+#if defined(BUG_NO_SECOND_LOOK) || READER != 1
+        fresh = 0; /* the other readers' stores arrive at once */
 #endif
         if /* wake_sleep */
         :: !(space_armed & BIT(me))
-        :: soon || (fresh && !on_its_way)
+        :: (soon || fresh) && !on_its_way /* only a nap */
         fi;
         soon = 0
     od;
@@ -486,11 +487,11 @@ proctype Reader()
         :: true /* with a later one */
         fi
     :: else -> /* nothing to read: wait_for_data, when its user has released everything */
+#ifndef BUG_KEEP_CURSOR
         if
         :: cursor != at -> ringd_release()
         :: else
         fi;
-#ifndef BUG_KEEP_CURSOR
         if
         :: published != at -> d_step { published = at; space_armed = 0 } /* publish: P1 and P2 in one */
         :: else
