@@ -13,8 +13,8 @@
 /* Loops over shared words that honest contexts leave after a few rounds. */
 #define RING_ROUNDS_MAX 4096
 
-/* Looks before a writer that waits for space goes to sleep. */
-#define RING_SPINS 256
+/* Most looks before a writer that waits for space goes to sleep. */
+#define RING_SPINS_MAX 256
 
 /* How soon a writer that has gone to sleep for space looks once more. */
 #define RING_SECOND_LOOK_NS 1000000
@@ -48,6 +48,7 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
     ring_init(&writer->ring, segment, lane);
     writer->slot = &writer->ring.lane->writers[bit_number];
     writer->bit = UINT64_C(1) << bit_number;
+    writer->spins = RING_SPINS_MAX;
     writer->next_mark = ring_oldest(&writer->ring);
     ring_see_limit(writer, atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire));
 }
@@ -322,16 +323,21 @@ static void ring_queue_leave(struct ring_writer *w)
     wake_all(&w->ring.waits->space);
 }
 
-/* Looks a few times; RINGD_FULL if there is still no room. */
+/* Looks a few times; RINGD_FULL if there is still no room. It looks less often each time that was in vain: whoever could
+ * make room may need this very processor. */
 static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
                      enum ring_shortage *shortage)
 {
     int result = RINGD_FULL;
 
-    for (int spin = 0; spin < RING_SPINS && result == RINGD_FULL; spin++) {
+    for (uint32_t spin = 0; spin < w->spins && result == RINGD_FULL; spin++) {
         relax();
         result = ring_try(w, min, want, ticket, grant, shortage);
     }
+    if (result == RINGD_FULL)
+        w->spins = w->spins / 2 + 1;
+    else
+        w->spins = w->spins * 2 < RING_SPINS_MAX ? w->spins * 2 + 1 : RING_SPINS_MAX;
     return result;
 }
 

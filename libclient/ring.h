@@ -104,6 +104,7 @@ struct ring_writer {
     uint64_t floor;      /* of it */
     uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
     uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
+    uint32_t spins;      /* looks for space before it sleeps */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
 };
 
