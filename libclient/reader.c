@@ -367,6 +367,8 @@ static enum look look_at_padding(struct ringd_reader *r, const struct ringd_reco
         return LOOK_LAPPED;
     if (bytes > r->ring.max_grant)
         return LOOK_DAMAGED;
+    if (r->released == r->position)
+        r->released += bytes; /* nobody is shown it, and nobody can release it */
     r->position += bytes;
     return LOOK_PADDING;
 }

@@ -50,7 +50,7 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
     writer->bit = UINT64_C(1) << bit_number;
     writer->spins = RING_SPINS_MAX;
     writer->next_mark = ring_oldest(&writer->ring);
-    ring_see_limit(writer, atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire));
+    ring_see_limit(writer, atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire) & RINGD_POSITION_MASK);
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
@@ -102,14 +102,17 @@ bool ring_record_at(const struct ring *ring, uint64_t position)
 
 /* The position belongs in it although somebody is active: by now a slot may speak of its owner's next reservation. A
  * `begin` below the floor is right too: its owner slept between check and addition; it holds the limit where it is. */
-static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view)
+static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view, bool *unsettled)
 {
     uint64_t frontier = view->position;
 
     for (uint64_t active = view->word & RINGD_W_ACTIVE; active != 0; active &= active - 1) {
         const struct ringd_writer_slot *slot = &ring->lane->writers[__builtin_ctzll(active)];
-        uint64_t begin = atomic_load_explicit(&slot->begin, memory_order_acquire) & RINGD_POSITION_MASK; /* F2 */
+        uint64_t begin = atomic_load_explicit(&slot->begin, memory_order_acquire); /* F2 */
 
+        /* Between W3 and W5: it is going to say something higher, and wakes nobody for that. */
+        *unsettled |= !(begin & RINGD_BEGIN_EXACT);
+        begin &= RINGD_POSITION_MASK;
         if ((int64_t)(begin - frontier) < 0)
             frontier = begin;
     }
@@ -117,7 +120,7 @@ static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *v
 }
 
 /* The lowest cursor of the lossless readers, if below `frontier`, else `frontier`. *attached: there is such a reader.
- * -EBADMSG: a cursor is below the floor or not at a record. */
+ * -EBADMSG: a cursor is below the floor or not at a record; -EAGAIN: it was, and has moved. */
 static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t frontier, uint64_t *lowest,
                               bool *attached)
 {
@@ -134,7 +137,8 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
             if ((int64_t)(cursor - frontier) >= 0)
                 continue;
             if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))
-                return -EBADMSG;
+                return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor ? -EBADMSG
+                                                                                                            : -EAGAIN;
             if ((int64_t)(cursor - *lowest) < 0)
                 *lowest = cursor;
         }
@@ -214,10 +218,13 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
                       enum ring_shortage *shortage)
 {
     struct ring *ring = &w->ring;
-    uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view), bound = frontier, target;
+    uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view, &w->unsettled), bound = frontier, target;
     bool attached = false;
+    int cursors = ring->keeps ? ring_lowest_cursor(ring, floor, frontier, &bound, &attached) : 0;
 
-    if (ring->keeps && ring_lowest_cursor(ring, floor, frontier, &bound, &attached) < 0) {
+    if (cursors == -EAGAIN)
+        return RING_RAISED;
+    if (cursors < 0) {
         struct ring_view again;
         int result = ring_look(ring, &again);
 
@@ -240,8 +247,8 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
 
 /* ---- finding room ---------------------------------------------------------------------------------------------- */
 
-/* What those who wait with an earlier ticket need. Needs are input. */
-static uint64_t ring_needs_before(const struct ring_writer *w, uint64_t ticket)
+/* What those who wait with an earlier ticket need; 0 is a ticket that is being drawn, and may be. Needs are input. */
+static uint64_t ring_needs_before(struct ring_writer *w, uint64_t ticket)
 {
     uint64_t waiters = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) & RINGD_W_ACTIVE & ~w->bit;
     uint64_t sum = 0;
@@ -249,8 +256,10 @@ static uint64_t ring_needs_before(const struct ring_writer *w, uint64_t ticket)
     for (; waiters != 0; waiters &= waiters - 1) {
         const struct ringd_writer_slot *slot = &w->ring.lane->writers[__builtin_ctzll(waiters)];
         uint64_t need = atomic_load_explicit(&slot->need, memory_order_relaxed);
+        uint64_t drawn = atomic_load_explicit(&slot->ticket, memory_order_acquire);
 
-        if (atomic_load_explicit(&slot->ticket, memory_order_relaxed) < ticket)
+        w->unsettled |= drawn == 0;
+        if (drawn < ticket)
             sum += need < w->ring.max_grant ? need : w->ring.max_grant;
     }
     return sum;
@@ -262,9 +271,14 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
 {
     for (int round = 0; round < RING_ROUNDS_MAX; round++) {
         struct ring_view view;
-        int result = ring_look(&w->ring, &view);
         uint64_t before;
         int64_t room;
+        int result;
+
+        /* First: who takes its room and leaves after that shows in W. */
+        w->unsettled = false;
+        before = ring_needs_before(w, ticket);
+        result = ring_look(&w->ring, &view);
 
         if (result < 0)
             return result;
@@ -272,7 +286,6 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
             return -ESHUTDOWN;
         if (view.word & w->bit)
             return -EBADMSG;
-        before = ring_needs_before(w, ticket);
         /* Limit and needs are input, and a grant is whole units: anything less would change other bits of W. */
         room = (int64_t)((view.limit - view.position - before) & RINGD_POSITION_MASK);
         if (room < (int64_t)want) {
@@ -305,14 +318,17 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
 
 /* ---- waiting for it -------------------------------------------------------------------------------------------- */
 
+/* The bit comes before the ticket is drawn: nobody with a later one can look without seeing that somebody is there. */
 static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
 {
     struct ringd_lane *lane = w->ring.lane;
-    uint64_t ticket = atomic_fetch_add_explicit(&lane->next_ticket, 1, memory_order_relaxed); /* T1 */
+    uint64_t ticket;
 
     atomic_store_explicit(&w->slot->need, (uint32_t)need, memory_order_relaxed);
-    atomic_store_explicit(&w->slot->ticket, ticket, memory_order_relaxed);
+    atomic_store_explicit(&w->slot->ticket, 0, memory_order_relaxed);
     atomic_fetch_or_explicit(&lane->waiters, (uint32_t)w->bit, memory_order_seq_cst); /* Q1 */
+    ticket = 1 + atomic_fetch_add_explicit(&lane->next_ticket, 1, memory_order_seq_cst); /* T1 */
+    atomic_store_explicit(&w->slot->ticket, ticket, memory_order_release);
     return ticket;
 }
 
@@ -361,11 +377,12 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         result = ring_try(w, min, want, ticket, grant, shortage);
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
-        until = value == announced ? deadline : wake_now() + RING_SECOND_LOOK_NS;
-        announced = value;
+        until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
         ring_count(&w->slot->waited, 1);
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
-        if (result < 0 && result != -ETIMEDOUT)
+        if (result == -ETIMEDOUT)
+            announced = value;
+        else if (result < 0)
             return result;
     }
 }
@@ -373,13 +390,18 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
 int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage)
 {
+    bool alone = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) == 0;
+    int result = alone ? ring_try(w, min, want, RING_NO_TICKET, grant, shortage) : RINGD_FULL;
     uint64_t ticket;
-    int result = ring_try(w, min, want, RING_NO_TICKET, grant, shortage);
 
-    if (result != RINGD_FULL || deadline == RINGD_NO_WAIT)
+    if (result != RINGD_FULL || (alone && deadline == RINGD_NO_WAIT))
         return result;
+    /* Behind those who wait, also for one look only: two newcomers could each leave room enough, but not both. */
     ticket = ring_queue_enter(w, min);
-    result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
+    if (deadline == RINGD_NO_WAIT)
+        result = ring_try(w, min, want, ticket, grant, shortage);
+    else
+        result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
     ring_queue_leave(w);
     return result;
 }
@@ -396,6 +418,7 @@ int ring_finish_slow(struct ringd_waits *waits, bool was_set)
 int ring_check_start(const struct ring *ring, uint64_t position)
 {
     struct ring_view view;
+    bool unsettled = false;
 
     if (position % RINGD_UNIT != 0)
         return -EINVAL;
@@ -404,7 +427,7 @@ int ring_check_start(const struct ring *ring, uint64_t position)
     if ((int64_t)(position - ring_floor(ring, view.limit)) < 0 || (int64_t)(position - view.position) > 0)
         return -ERANGE;
     /* Between frontier and P there is nothing to check it against yet. */
-    if ((int64_t)(position - ring_frontier(ring, &view)) >= 0 || ring_record_at(ring, position))
+    if ((int64_t)(position - ring_frontier(ring, &view, &unsettled)) >= 0 || ring_record_at(ring, position))
         return 0;
     return (int64_t)(position - ring_oldest(ring)) < 0 ? -ERANGE : -EINVAL;
 }
@@ -447,11 +470,14 @@ int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t posit
             *cursor = floor;
         result = 0;
     }
-    if (result < 0)
+    if (result < 0) {
         ring_leave(ring, reader);
-    else
-        ring_publish_for(ring, reader, *cursor);
-    return result;
+        return result;
+    }
+    /* A ring that holds runs on with the first reader, and what was published before may have been lower. */
+    ring_publish_for(ring, reader, *cursor);
+    wake_all(&ring->waits->space);
+    return 0;
 }
 
 void ring_leave(struct ring *ring, uint32_t reader)
@@ -464,11 +490,12 @@ void ring_leave(struct ring *ring, uint32_t reader)
 int ring_check_cursor(const struct ring *ring, uint32_t reader)
 {
     struct ring_view before, after;
+    bool unsettled = false;
     uint64_t cursor = atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst);
 
     if (ring_look(ring, &before) < 0)
         return 0;
-    if ((int64_t)(cursor - ring_frontier(ring, &before)) >= 0)
+    if ((int64_t)(cursor - ring_frontier(ring, &before, &unsettled)) >= 0)
         return 0;
     if ((int64_t)(cursor - ring_floor(ring, before.limit)) >= 0 && ring_record_at(ring, cursor))
         return 0;

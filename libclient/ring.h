@@ -59,7 +59,7 @@
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
- *   T1 RMW   next_ticket  relaxed    -                                (a number, nothing else)
+ *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
  *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
@@ -105,6 +105,7 @@ struct ring_writer {
     uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
     uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
     uint32_t spins;      /* looks for space before it sleeps */
+    bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
 };
 

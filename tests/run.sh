@@ -3,82 +3,136 @@
 #
 # A test program is a Check program ($BUILD/tests/check_*), a stress or fuzz program in its short form, a shell test
 # (tests/test_*.sh), the README's examples or the models. Each prints a line in Check's form ("%: Checks: N, Failures: F,
-# Errors: E"), "model: N configurations ok, M failed", or nothing, then it counts as one test by its exit status. What
-# cannot run on this machine says "skip NAME: reason", or ends with 77 and the reason as its last line.
+# Errors: E") or "model: N configurations ok, M failed", or nothing: then it is one test, and its exit status says how it
+# went. What cannot run on this machine says "skip NAME: reason", or ends with 77 and the reason as its last line.
 #
-# The output of a failed program is shown in full, of the others one line. The last line of all is
-# "N tests run, M failed, K skipped".
+# Two programs run at a time, the longest ones first. Each gets a line when it has ended, and if it failed its output in
+# full. The last line of all is "N tests run, M failed, K skipped"; exit status 1 when M > 0.
+#
+# Everything temporary is made below one folder, which goes at the end, also on ^C. Programs that are still running then
+# are told to end and waited for; shared memory that a killed daemon left is found by the ids that the programs note in
+# that folder (tests/support.c).
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-export BUILD
-logs=$(mktemp -d)
-jobs=()
+work=$(mktemp -d /tmp/ringd-test-XXXXXX) || exit 1
+logs=$work/logs
+mkdir "$logs" || exit 1
+export BUILD TMPDIR=$work
+
 run=0 failed=0 skipped=0
 
 finish() {
-    for pid in "${jobs[@]}"; do kill "$pid" 2>/dev/null; done
-    rm -rf "$logs"
+    local running file
+    trap '' INT TERM HUP
+    mapfile -t running < <(jobs -rp)
+    [ ${#running[@]} -eq 0 ] || kill "${running[@]}" 2>/dev/null
+    wait
+    for file in "$work"/*/id-*; do
+        [ -e "$file" ] && rm -f "/dev/shm/ringd-${file##*/id-}"-*
+    done
+    rm -rf "$work"
 }
 trap finish EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 
-# The programs of this build only: what is left from sources that are gone is not run.
-programs() {
+# Of this build only: what is left from sources that are gone is not run.
+built() {
     local source
-    for source in tests/check_*.c; do [ -e "$source" ] && echo "$BUILD/tests/$(basename "$source" .c)"; done
-    for source in tests/stress_*.c tests/fuzz_*.c; do [ -e "$source" ] && echo "$BUILD/tests/$(basename "$source" .c)"; done
-    for source in tests/test_*.sh; do [ -e "$source" ] && echo "$source"; done
-    echo tests/examples.sh
+    for source in "$@"; do
+        [ -e "$source" ] && echo "$BUILD/tests/$(basename "$source" .c)"
+    done
+}
+
+programs() {
     echo 'tests/model/run.sh quick'
+    built tests/check_steps.c
+    built tests/fuzz_*.c tests/stress_*.c
+    built tests/check_*.c | grep -v '/check_steps$'
+    ls tests/test_*.sh
+    echo tests/examples.sh
 }
 
-name_of() { basename "${1%% *}" .sh | sed "s/^run$/model/"; }
+name_of() {
+    local name=${1%% *}
+    case $name in
+        tests/model/*) echo model ;;
+        *) basename "$name" .sh ;;
+    esac
+}
 
+# Runs one program; its status is written last. Told to end, it passes that on: `timeout` tells the program's whole
+# process group.
 start() {
+    local name pid status
+    name=$(name_of "$1")
     # shellcheck disable=SC2086 # a program and its argument
-    timeout -k 10 600 $1 >"$logs/$(name_of "$1").log" 2>&1
-    echo $? >"$logs/$(name_of "$1").status"
+    timeout -k 10 900 $1 >"$logs/$name.log" 2>&1 </dev/null &
+    pid=$!
+    trap 'kill "$pid"; wait "$pid"; exit 130' TERM
+    wait "$pid"
+    status=$?
+    echo "$status" >"$logs/$name.part"
+    mv "$logs/$name.part" "$logs/$name.status"
 }
 
-# Sets ran, bad and left out from one program's log and status.
+# sum LOG EXPRESSION: the sum of the numbers that a sed expression finds.
+sum() {
+    sed -n "$2" "$1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# Sets ran, bad and left (out) from a program's log and status.
 count() {
     local log=$logs/$1.log status
-    status=$(cat "$logs/$1.status" 2>/dev/null || echo 1)
-    left=$(grep -c '^skip ' "$log")
-    ran=$(sed -n 's/.*%: Checks: \([0-9]*\), Failures: .*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
-    bad=$(sed -n 's/.*%: Checks: .*Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1 \2/p' "$log" |
-        awk '{ n += $1 + $2 } END { print n + 0 }')
-    if grep -q '^model: ' "$log"; then
-        ran=$(sed -n 's/^model: \([0-9]*\) configurations ok, \([0-9]*\) failed/\1 \2/p' "$log" | awk '{ print $1 + $2 }')
-        bad=$(sed -n 's/^model: .* ok, \([0-9]*\) failed/\1/p' "$log")
-    elif [ "$status" -eq 77 ]; then
-        ran=0 bad=0 left=1
+    status=$(cat "$logs/$1.status")
+    ran=$(sum "$log" 's/.*%: Checks: \([0-9]*\),.*/\1/p; s/^model: \([0-9]*\) configurations ok,.*/\1/p')
+    bad=$(sum "$log" 's/.*%: Checks: .*Failures: \([0-9]*\),.*/\1/p; s/^model: .* ok, \([0-9]*\) failed.*/\1/p')
+    ran=$((ran + $(sum "$log" 's/^model: .* ok, \([0-9]*\) failed.*/\1/p')))
+    bad=$((bad + $(sum "$log" 's/.*%: Checks: .*Errors: \([0-9]*\).*/\1/p')))
+    if [ "$status" -eq 77 ]; then
         echo "skip $1: $(tail -n 1 "$log")" >>"$log"
+        ran=0 bad=0
     elif [ "$ran" -eq 0 ]; then
         ran=1
     fi
-    [ "$status" -eq 0 ] || [ "$status" -eq 77 ] || [ "$bad" -gt 0 ] || bad=1
+    if [ "$status" -ne 0 ] && [ "$status" -ne 77 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+        echo "(ended with status $status)" >>"$log"
+    fi
+    left=$(grep -c '^skip ' "$log")
 }
 
 report() {
-    local name ran bad left
-    name=$(name_of "$1")
+    local name=$1 ran bad left
     count "$name"
     run=$((run + ran)) failed=$((failed + bad)) skipped=$((skipped + left))
     printf '%-24s %4d run, %d failed, %d skipped\n' "$name" "$ran" "$bad" "$left"
     sed -n 's/^skip /skipped: /p' "$logs/$name.log"
-    [ "$bad" -eq 0 ] || { echo "---- $name"; cat "$logs/$name.log"; echo "----"; }
+    [ "$bad" -eq 0 ] || sed "s/^/$name | /" "$logs/$name.log"
+    mv "$logs/$name.status" "$logs/$name.reported"
+}
+
+# Waits until fewer than so many are running, and reports those that have ended.
+wait_below() {
+    local file
+    while [ "$(jobs -rp | wc -l)" -ge "$1" ]; do wait -n; done
+    for file in "$logs"/*.status; do
+        [ -e "$file" ] && report "$(basename "$file" .status)"
+    done
 }
 
 mapfile -t all < <(programs)
 for program in "${all[@]}"; do
-    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
     start "$program" &
-    jobs+=($!)
+    wait_below 2
 done
-wait
-for program in "${all[@]}"; do report "$program"; done
+while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait_below "$(jobs -rp | wc -l)"; done
+wait_below 1
+for program in "${all[@]}"; do
+    [ -e "$logs/$(name_of "$program").reported" ] && continue
+    echo "$(name_of "$program"): was not run to its end"
+    failed=$((failed + 1))
+done
 echo "$run tests run, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
