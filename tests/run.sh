@@ -16,7 +16,7 @@ set -u
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-work=$(mktemp -d /tmp/ringd-test-XXXXXX) || exit 1
+work=$(mktemp -d /tmp/ringd-test-XXXXXX) && chmod 755 "$work" || exit 1 # others are tried too
 logs=$work/logs
 mkdir "$logs" || exit 1
 export BUILD TMPDIR=$work
