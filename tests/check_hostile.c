@@ -701,7 +701,7 @@ int main(void)
 
     for (size_t i = 0; i < 3; i++) {
         tcase_add_checked_fixture(cases[i], setup, teardown);
-        tcase_set_timeout(cases[i], 40);
+        tcase_set_timeout(cases[i], SUPPORT_GUARD_S);
         suite_add_tcase(suite, cases[i]);
     }
     tcase_add_loop_test(headers, a_wrong_field_is_refused, 0, STRICT_FIELDS);

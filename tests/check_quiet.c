@@ -332,13 +332,6 @@ static void idle_attached(void *argument)
         pause();
 }
 
-/* Every time it was on a processor counts in one of the two. */
-static uint64_t switches_of(pid_t pid)
-{
-    return process_number(pid, "status", "voluntary_ctxt_switches") +
-           process_number(pid, "status", "nonvoluntary_ctxt_switches");
-}
-
 /* Everything is still when two looks in a row show the same; from then on it has to stay so. */
 static void wait_until_still(const pid_t *pids, int count, uint64_t *switches)
 {
@@ -346,7 +339,7 @@ static void wait_until_still(const pid_t *pids, int count, uint64_t *switches)
         still = true;
         pause_ms(50);
         for (int i = 0; i < count; i++) {
-            uint64_t now = switches_of(pids[i]);
+            uint64_t now = process_switches(pids[i]);
 
             still = still && now == switches[i];
             switches[i] = now;
@@ -374,8 +367,8 @@ START_TEST(rule_17_no_processor_time_while_nothing_happens)
     wait_until_still(pids, 6, switches);
     pause_ms(1000);
     for (int i = 0; i < 6; i++)
-        ck_assert_msg(switches_of(pids[i]) == switches[i], "process %d of 6 was on a processor %lu times", i + 1,
-                      (unsigned long)(switches_of(pids[i]) - switches[i]));
+        ck_assert_msg(process_switches(pids[i]) == switches[i], "process %d of 6 was on a processor %lu times", i + 1,
+                      (unsigned long)(process_switches(pids[i]) - switches[i]));
 }
 END_TEST
 

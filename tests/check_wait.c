@@ -389,7 +389,7 @@ START_TEST(removal_wakes_a_reader)
     pid = child_start(read_to_the_end, sleeper);
     while (atomic_load(&sleeper->ready) == 0)
         pause_ms(1);
-    child_wait_asleep(pid);
+    child_wait_still(pid);
     ck_assert_int_eq(ringd_remove(RING), 0);
     child_finish(pid);
     ck_assert_int_eq(sleeper->result, RINGD_END);
@@ -409,7 +409,7 @@ START_TEST(removal_wakes_a_writer)
         pause_ms(1);
     while (!find_context(RING, RINGD_CONTEXT_WRITER, &context) || context.state != RINGD_CONTEXT_WAITING ||
            context.waited == 0);
-    child_wait_asleep(pid);
+    child_wait_still(pid);
     ck_assert_int_eq(ringd_remove(RING), 0);
     child_finish(pid);
     ck_assert_int_eq(sleeper->result, -ESHUTDOWN);

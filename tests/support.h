@@ -99,8 +99,13 @@ void child_kill(pid_t pid);
 void child_stop(pid_t pid);     /* SIGSTOP; returns when it stands */
 void child_continue(pid_t pid); /* SIGCONT */
 
-/* Waits until the process sleeps in the kernel. */
+/* Waits until the process sleeps in the kernel; until it does for good: it has not been on a processor between two
+ * looks. */
 void child_wait_asleep(pid_t pid);
+void child_wait_still(pid_t pid);
+
+/* How often it has been on a processor. */
+uint64_t process_switches(pid_t pid);
 
 /* The n-th number (from 1) of a line `key: n ...` of /proc/PID/FILE, or 0. */
 uint64_t process_number(pid_t pid, const char *file, const char *key);

@@ -107,12 +107,30 @@ static char process_state(pid_t pid)
     return end != NULL && end[1] == ' ' ? end[2] : 'X';
 }
 
+/* Each time counts in one of the two. */
+uint64_t process_switches(pid_t pid)
+{
+    return process_number(pid, "status", "voluntary_ctxt_switches") +
+           process_number(pid, "status", "nonvoluntary_ctxt_switches");
+}
+
 void child_wait_asleep(pid_t pid)
 {
     while (process_state(pid) != 'S') {
         require(process_state(pid) != 'X' && process_state(pid) != 'Z', "process %ld has ended", (long)pid);
         pause_ms(1);
     }
+}
+
+void child_wait_still(pid_t pid)
+{
+    uint64_t before;
+
+    do {
+        child_wait_asleep(pid);
+        before = process_switches(pid);
+        pause_ms(30);
+    } while (process_state(pid) != 'S' || process_switches(pid) != before);
 }
 
 uint64_t process_number(pid_t pid, const char *file_name, const char *key)
