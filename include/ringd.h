@@ -61,6 +61,21 @@ enum ringd_policy {
     RINGD_OVERWRITE = 3, /* flight recorder: the oldest records go; no lossless readers */
 };
 
+/* What is done about a writer that is stopped (SIGSTOP, a debugger) between reserve and commit, so that others cannot
+ * get past it. */
+enum ringd_stopped {
+    RINGD_STOPPED_REPORT = 1, /* ringctl status shows it */
+    RINGD_STOPPED_MOVE = 2,   /* the ring goes on in new memory; its record is appended anew when it wakes, or it is told */
+    RINGD_STOPPED_KILL = 3,   /* it gets SIGKILL */
+};
+
+/* What is done about a lossless reader beyond the ring's limits (slow_bytes, slow_after_ms). */
+enum ringd_slow {
+    RINGD_SLOW_WAIT = 1,  /* nothing: writers wait; there are no limits */
+    RINGD_SLOW_LOSSY = 2, /* it is told (RINGD_EVICTED) and goes on as a lossy reader */
+    RINGD_SLOW_EVICT = 3, /* it is told (RINGD_EVICTED) and has to be opened anew: RINGD_END from then on */
+};
+
 enum ringd_time {
     RINGD_TIME_NONE = 0,
     RINGD_TIME_MONOTONIC = 1, /* nanoseconds of CLOCK_MONOTONIC */
@@ -83,7 +98,12 @@ struct ringd_ring_options {
     uint32_t lanes;          /* 0 or 1 in this version */
     uint32_t mode;           /* rights of owner, group, others as in chmod: 4 read, 2 write, 1 read losslessly; 0: 0740 */
     uint64_t first_position; /* where positions begin, a multiple of 32; for tests of the wrap */
-    uint64_t reserved[6];    /* zero */
+    uint32_t stopped;          /* enum ringd_stopped; 0: RINGD_STOPPED_REPORT */
+    uint32_t stopped_after_ms; /* how long such a writer may be in the way, 1 to 3600000; 0: 1000 */
+    uint32_t slow;             /* enum ringd_slow; 0: RINGD_SLOW_WAIT */
+    uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit */
+    uint64_t slow_bytes;       /* how far it may be behind, 1 to size; 0: no limit */
+    uint64_t reserved[3];      /* zero */
 };
 
 /* What the daemon knows of a ring. Counters are of the moment, read one after the other. */
@@ -103,7 +123,10 @@ struct ringd_info {
     uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled; /* writers, past and present */
     uint32_t writers, lossless_readers, lossy_readers, observers;                        /* attached */
     uint64_t sampled_ns;        /* CLOCK_MONOTONIC, when the counters were read */
-    uint64_t reserved[8];
+    uint64_t lost;              /* records: offered by writers that died with them */
+    uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
+    uint64_t slow_bytes;
+    uint64_t reserved[4];
 };
 
 enum ringd_context_kind {
@@ -120,6 +143,7 @@ enum ringd_context_state {
     RINGD_CONTEXT_WAITING = 3,   /* a writer that waits for space */
     RINGD_CONTEXT_LOST = 4,      /* its connection ended, the kernel has not confirmed its death */
     RINGD_CONTEXT_DEAD = 5,      /* died in mid-record; its grant waits for repair */
+    RINGD_CONTEXT_STOPPED = 6,   /* its process is stopped (SIGSTOP, a debugger) */
 };
 
 struct ringd_context_info {
@@ -135,7 +159,10 @@ struct ringd_context_info {
     uint64_t delivered, delivered_bytes, lost, gaps, slept;
     uint64_t cursor; /* position up to which it has released; 0 for observers, who publish none */
     uint64_t lag;    /* bytes between it and `position` */
-    uint64_t reserved[4];
+    /* both */
+    uint64_t since_ns; /* CLOCK_REALTIME: stopped or lost, since when; 0 otherwise */
+    uint64_t ahead;    /* of one that is stopped in mid-record: bytes that the others can still write */
+    uint64_t reserved[2];
 };
 
 /* Makes a ring. `options` may be NULL. -EEXIST, -EINVAL (ringd_error says which field and what would do), -ENOSPC (the

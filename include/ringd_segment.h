@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define RINGD_MAGIC            UINT64_C(0x31303064676e6972) /* "ringd001", little endian */
-#define RINGD_LAYOUT_VERSION   1u
+#define RINGD_LAYOUT_VERSION   2u
 #define RINGD_UNIT             32u /* bytes; every record begins at a multiple of it, and a header fills one */
 #define RINGD_UNIT_SHIFT       5u
 #define RINGD_WRITERS_PER_LANE 31u
@@ -109,7 +109,12 @@ struct ringd_segment_header {
     uint64_t generation;        /* 120  1 for a ring that was never moved */
     uint64_t created_ns;        /* 128  CLOCK_REALTIME */
     uint64_t ticks_per_second;  /* 136  of the time source; 0 when not known */
-    uint64_t reserved[6];       /* 144 */
+    uint32_t stopped_policy;    /* 144  enum ringd_stopped */
+    uint32_t stopped_after_ms;  /* 148  how long a stopped writer may be in the way; 0 with the policy "report" */
+    uint32_t slow_policy;       /* 152  enum ringd_slow */
+    uint32_t slow_after_ms;     /* 156  how long a lossless reader may keep writers waiting; 0: as long as it likes */
+    uint64_t slow_bytes;        /* 160  how far it may be behind; 0: as far as the ring reaches */
+    uint64_t reserved[3];       /* 168 */
     char name[RINGD_NAME_BYTES]; /* 192 */
 };
 
@@ -147,7 +152,7 @@ struct ringd_control {
 
 /* ---- lane ------------------------------------------------------------------------------------------------------ */
 
-/* Written by the writer that owns the slot, but for `owner` and `first_sequence` (the daemon, on attach).
+/* Written by the writer that owns the slot, but for `owner`, `first_sequence` and `lost` (the daemon).
  * Line 0 is all that an ordinary write touches. */
 struct ringd_writer_slot {
     _Atomic uint64_t begin;    /*   0  position | exact; before the addition a lower bound, then the exact place */
@@ -164,12 +169,13 @@ struct ringd_writer_slot {
     _Atomic uint64_t waited;          /*  80  times it slept for space */
     uint64_t first_sequence;          /*  88  `sequence` when the owner attached */
     struct ringd_owner owner;         /*  96 */
-    uint64_t reserved[2];             /* 112  verdict of a move */
+    _Atomic uint64_t lost;            /* 112  records offered by an owner that died with them; the daemon, at its repair */
+    _Atomic uint64_t verdict;         /* 120  of a move */
 };
 
 /* The counters of writers that have left, so that the sums stay true when a slot gets a new owner. Daemon only. */
 struct ringd_departed {
-    _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited;
+    _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited, lost;
 };
 
 struct ringd_lane {
@@ -188,7 +194,7 @@ struct ringd_lane {
     uint64_t reserved_2[15];
     _Atomic uint64_t marks[RINGD_MARKS]; /*  384  mark i: a record boundary in section i of the data, by lap */
     struct ringd_departed departed;      /*  512 */
-    uint8_t reserved_3[448];             /*  576  journal of a move */
+    uint8_t reserved_3[440];             /*  584  journal of a move */
     struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
     uint8_t reserved_4[128];
 };
@@ -265,6 +271,8 @@ RINGD_AT(ringd_segment_header, policy, 96);
 RINGD_AT(ringd_segment_header, stamp_key, 104);
 RINGD_AT(ringd_segment_header, generation, 120);
 RINGD_AT(ringd_segment_header, ticks_per_second, 136);
+RINGD_AT(ringd_segment_header, stopped_policy, 144);
+RINGD_AT(ringd_segment_header, slow_bytes, 160);
 RINGD_AT(ringd_segment_header, name, 192);
 RINGD_SIZE(ringd_owner, 16);
 RINGD_SIZE(ringd_control, 8192);
@@ -278,6 +286,7 @@ RINGD_AT(ringd_writer_slot, refused, 56);
 RINGD_AT(ringd_writer_slot, dropped_full, 64);
 RINGD_AT(ringd_writer_slot, first_sequence, 88);
 RINGD_AT(ringd_writer_slot, owner, 96);
+RINGD_AT(ringd_writer_slot, lost, 112);
 RINGD_SIZE(ringd_lane, 5120);
 RINGD_AT(ringd_lane, limit, 128);
 RINGD_AT(ringd_lane, limit_and_joins, 128);

@@ -112,7 +112,7 @@ START_TEST(options_of_a_ring)
         {{.mode = 01000}, "mode"},
         {{.first_position = 31}, "first_position"},
         {{.first_position = UINT64_C(1) << 62}, "first_position"},
-        {{.reserved = {0, 0, 0, 0, 0, 1}}, "reserved"},
+        {{.reserved = {0, 0, 1}}, "reserved"},
     };
     struct ringd_info info;
 
