@@ -9,6 +9,7 @@
  *   Repairer  the daemon's repair of one slot: never two at once, but one that has to wait lies while others are done
  *   Killer    kills writers (KILLS) and the repairer (RESTARTS)
  *   Lossless, Lossy  the readers, as in ring.pml
+ *   Newcomer  a reader that begins at the position as it is at some moment
  *
  * Death is certain here when it is seen (`dead`). Waiting blocks, so that whoever is stuck shows as an invalid end state.
  *
@@ -29,7 +30,7 @@
  *
  * Sizes:    -DWRITERS=2|3 -DRECORDS (grants of the first writer) -DOTHERS (of each other) -DSIZE -DMAX_GRANT=1|2 -DHEAD
  *           -DKILLS -DUNPLACED_ONLY (kills only writers whose place is not known) -DRESTARTS -DRAISES -DLOSSLESS=0|1
- *           -DLOSSY=0|1
+ *           -DLOSSY=0|1 -DNEWCOMER=0|1
  * Grants:   -DKINDS, a bit each: 1 one unit, 2 two units, 4 two of which one is used, 8 a batch of two records, 16 one
  *           unit aborted, 32 two units aborted
  * Rules left out, one at a time: -DBUG_PASS_SNAPSHOT, BUG_UNRESOLVED, BUG_NEXT_LENGTH, BUG_SPAN, BUG_MISS,
@@ -71,6 +72,9 @@
 #endif
 #ifndef LOSSY
 #define LOSSY 0
+#endif
+#ifndef NEWCOMER
+#define NEWCOMER 0
 #endif
 
 #define REACH (SIZE - HEAD)          /* limit - floor */
@@ -120,7 +124,8 @@ bit busy;                  /* the daemon: it does one repair at a time, but lets
 byte repairers_killed;     /* bit per slot under repair */
 byte kills, restarts;
 hidden byte ground_is_free, floor_is_final, floor_is_boundary, opened_is_final, record_is_whole, record_is_next,
-    record_is_sane, batch_is_whole, counts_add_up, bit_is_mine, padding_is_dead, accounts_are_true, loss_is_one_grant;
+    record_is_sane, batch_is_whole, counts_add_up, bit_is_mine, padding_is_dead, accounts_are_true, loss_is_one_grant,
+    start_is_boundary;
 hidden byte ghost, other, all_of_it;
 
 #define ALL_DONE (finished == EVERYBODY && !(killed | dead))
@@ -406,7 +411,7 @@ attach:
             d_step { forget_choice() }
         :: else -> break
         od;
-        atomic { made = 0; next = 0; finished = finished | BIT(me); goto end }
+        atomic { made = 0; next = 0; finished = finished | BIT(me); goto over }
     } unless {
         d_step {
             killed & BIT(me) ->
@@ -422,7 +427,7 @@ attach:
     };
     !(dead & BIT(me));
     goto attach;
-end:
+over:
     skip
 }
 
@@ -782,13 +787,13 @@ begin_anew:
         :: atomic { !busy && (dead & BIT(x)) -> busy = 1 }
            repair_slot();
            d_step { forget_repair(); busy = 0 }
-        :: atomic { ALL_DONE -> goto end }
+        :: atomic { ALL_DONE -> goto over }
         od
     } unless {
         d_step { repairers_killed & BIT(x) -> repairers_killed = repairers_killed & ~BIT(x); forget_repair() }
     };
     goto begin_anew;
-end:
+over:
     atomic {
         if
         :: x == 0 -> check_end()
@@ -926,6 +931,28 @@ count:
     }
 }
 
+/* Where it begins a record must begin, unless it has been lapped. */
+proctype Newcomer()
+{
+    byte at;
+
+    at = position;
+    atomic {
+        ALL_DONE ->
+        d_step {
+            start_is_boundary = true;
+            do
+            :: start_is_boundary && FLOOR(limit) <= at && at < position ->
+                start_is_boundary = STAMP_AT(at);
+                at = at + data[UNIT(at)].units
+            :: else -> break
+            od;
+            assert(start_is_boundary);
+            at = 0
+        }
+    }
+}
+
 init
 {
     byte i = 0;
@@ -943,7 +970,10 @@ init
         run Lossless();
 #endif
 #if LOSSY
-        run Lossy()
+        run Lossy();
+#endif
+#if NEWCOMER
+        run Newcomer()
 #endif
     }
 }
