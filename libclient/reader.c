@@ -11,12 +11,13 @@
  *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
  *
  * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
- * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a damaged
- * ring has it, is noticed when there is nothing to read at that place.
+ * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a
+ * damaged ring has it, is noticed when there is nothing to read at that place.
  */
 #define _GNU_SOURCE
 #include "reader.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "copy.h"
@@ -26,8 +27,19 @@
 /* Looks at the next stamp before a reader says that there is nothing: a fraction of a microsecond. */
 #define READER_GLANCES 16
 
-/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep. */
-#define READER_SPINS 200
+/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep: fewer after each time that was in
+ * vain, as whoever is to write may need this very processor. */
+#define READER_SPINS_MIN 8
+#define READER_SPINS_MAX 200
+
+/* Napping, see nap_for_data(): how many records since the last sleep, how recent that was, how long. */
+#define NAP_RUN       4
+#define NAP_WITHIN_NS 300000
+#define NAP_NS        50000
+
+/* Sleeps in a row for less than that and fewer records than those, after which it lets others run first. */
+#define HASTY_SLEEPS 8
+#define HASTY_NS     20000
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
@@ -45,8 +57,8 @@
 #define IDLE_CHECK 1024
 
 /* Pacing, see pace(): how long, how many records make it worth while, how rarely it is tried. */
-#define PACE_PAUSES 32
-#define PACE_RUN 4
+#define PACE_PAUSES    32
+#define PACE_RUN       4
 #define PACE_EVERY_MIN 512
 #define PACE_EVERY_MAX 65536
 
@@ -115,6 +127,7 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
+    r->spins = READER_SPINS_MAX;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
     r->copies = malloc(r->copies_bytes);
@@ -224,8 +237,8 @@ static void offer_space(struct ringd_reader *r)
         wake_all(&r->ring.waits->space);
 }
 
-/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about to
- * sleep for space has missed what was released. */
+/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about
+ * to sleep for space has missed what was released. */
 static void publish(struct ringd_reader *r)
 {
     r->published = r->released;
@@ -266,8 +279,7 @@ int ringd_release(struct ringd_reader *reader)
 
 static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
 {
-    *record = (struct ringd_record){
-        .position = r->position, .next = r->position, .writer = writer, .lost = lost};
+    *record = (struct ringd_record){.position = r->position, .next = r->position, .writer = writer, .lost = lost};
     ring_count(&r->counters->lost, lost);
     ring_count(&r->counters->gaps, 1);
     return RINGD_GAP;
@@ -492,6 +504,37 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
+/* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
+ * a wake-up each time. If it sleeps shortly after its last sleep and that has brought several records, the next one is
+ * a nap: it announces nothing, nobody has to wake it, and it finds more.
+ *
+ * If it brings one record at a time, again and again in a few microseconds, the writer is probably on this processor
+ * and was pushed aside by its own wake-up: it may finish what it was at, before this reader sleeps. (Where there is
+ * nobody to let go first, as when two processes on two processors answer each other, that takes no time.) */
+static bool nap_for_data(struct ringd_reader *r, int *result)
+{
+    uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
+    uint64_t run = delivered - r->nap_delivered;
+    int64_t now = wake_now(), since = now - r->nap_ns;
+
+    r->nap_delivered = delivered;
+    r->nap_ns = now;
+    r->hasty = run < NAP_RUN && since < HASTY_NS ? r->hasty + 1 : 0;
+    if (r->hasty >= HASTY_SLEEPS) {
+        sched_yield();
+        *result = RINGD_OK;
+        return ring_record_at(&r->ring, r->position);
+    }
+    if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
+        return false;
+    ring_count(&r->counters->slept, 1);
+    *result = wake_sleep(&r->ring.waits->data, atomic_load_explicit(&r->ring.waits->data, memory_order_relaxed),
+                         now + NAP_NS);
+    if (*result == -ETIMEDOUT)
+        *result = RINGD_OK;
+    return true;
+}
+
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -537,7 +580,9 @@ static void pace(struct ringd_reader *r)
     r->pace_delivered = delivered;
     if (run > 0 && r->pacing) {
         r->pacing = run >= PACE_RUN;
-        r->pace_every = r->pacing ? PACE_EVERY_MIN : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2 : PACE_EVERY_MAX;
+        r->pace_every = r->pacing                            ? PACE_EVERY_MIN
+                        : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2
+                                                             : PACE_EVERY_MAX;
         r->pace_in = r->pace_every;
     } else if (run > 0) {
         r->pacing = --r->pace_in == 0;
@@ -566,12 +611,15 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     result = explain_nothing(r, record);
     if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
         return result;
-    for (int spin = 0; spin < READER_SPINS; spin++) {
-        if (ring_record_at(&r->ring, r->position))
+    for (uint32_t spin = 0; spin < r->spins; spin++) {
+        if (ring_record_at(&r->ring, r->position)) {
+            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
             return RINGD_OK;
+        }
         relax();
     }
-    return sleep_for_data(r, record);
+    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
+    return nap_for_data(r, &result) ? result : sleep_for_data(r, record);
 }
 
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)

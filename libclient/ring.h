@@ -27,9 +27,11 @@
  * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
  * from its floor on, however it is used.
  *
- * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
- * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
- * stopped or died costs the others the room it asked for and nothing else.
+ * Waiting for space is in the order of arrival (R11): a writer that spinning and naps of less than a millisecond have not
+ * helped gets in line. It has a bit in `waiters`, a ticket and its need in its slot. Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one grant
+ * of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died costs the
+ * others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at

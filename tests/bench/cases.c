@@ -164,6 +164,7 @@ static int rings_remove(const struct bench_case *bench_case, char *failure)
     return result;
 }
 
+/* Where there are more processes than processors the kernel places them, on these two: nobody would pin them. */
 static unsigned stream_roles(const struct bench_case *bench_case, const int cpus[2], struct stream_task *tasks,
                              struct crew_role *roles)
 {
@@ -172,11 +173,13 @@ static unsigned stream_roles(const struct bench_case *bench_case, const int cpus
 
     for (uint32_t i = 0; i < bench_case->readers; i++, count++) {
         tasks[count] = (struct stream_task){bench_case, i, alone};
-        roles[count] = (struct crew_role){cpus[(i + 1) % 2], stream_read, &tasks[count]};
+        roles[count] = (struct crew_role){cpus[(i + 1) % 2], stream_read, &tasks[count], .roams = !alone,
+                                          .other_cpu = cpus[i % 2]};
     }
     for (uint32_t i = 0; i < bench_case->writers; i++, count++) {
         tasks[count] = (struct stream_task){bench_case, i, alone};
-        roles[count] = (struct crew_role){cpus[i % 2], stream_write, &tasks[count]};
+        roles[count] = (struct crew_role){cpus[i % 2], stream_write, &tasks[count], .roams = !alone,
+                                          .other_cpu = cpus[(i + 1) % 2]};
     }
     return count;
 }
@@ -184,7 +187,7 @@ static unsigned stream_roles(const struct bench_case *bench_case, const int cpus
 static int records_run(struct crew *crew, const int cpus[2], const struct bench_case *bench_case,
                        struct case_figures *figures, char *failure)
 {
-    struct crew_role roles[CREW_ROLES] = {{cpus[0], alone_write, bench_case}};
+    struct crew_role roles[CREW_ROLES] = {{.cpu = cpus[0], .play = alone_write, .task = bench_case}};
     struct stream_task tasks[CREW_ROLES];
     unsigned count = bench_case->shape == CASE_ALONE ? 1 : stream_roles(bench_case, cpus, tasks, roles);
     int result = crew_run(crew, roles, count, failure);
