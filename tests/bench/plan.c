@@ -1,6 +1,6 @@
 /* plan.c - the list of the cases, and the rounds; see plan.h.
  *
- * Names: `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
+ * Names: `limit_...` is the machine's own, `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
  * `fan_...` one writer to several readers, `latency_...` one way of a ping-pong.
  */
 #include "plan.h"
@@ -85,6 +85,7 @@ void plan_init(struct plan *plan, const char *only)
     alone_add(plan, "write_tsc", CASE_WRITE, RINGD_TIME_TSC);
     alone_add(plan, "write_batch16", CASE_WRITE_BATCH, RINGD_TIME_NONE);
     alone_add(plan, "write_reserve", CASE_RESERVE, RINGD_TIME_NONE);
+    alone_add(plan, "limit_copy", CASE_COPY, RINGD_TIME_NONE);
     stream_add(plan, "one_next", CASE_WRITE, CASE_NEXT, 1, 1);
     stream_add(plan, "one_many", CASE_WRITE, CASE_NEXT_MANY, 1, 1);
     stream_add(plan, "one_batch16_next", CASE_WRITE_BATCH, CASE_NEXT, 1, 1);
