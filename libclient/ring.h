@@ -131,9 +131,11 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines, and how long these are. */
-#define RING_PREFETCH 512
-#define RING_LINE     64
+/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying), and
+ * how long these are. */
+#define RING_PREFETCH      512
+#define RING_PREFETCH_MOST 1024
+#define RING_LINE          64
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
@@ -266,7 +268,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
     atomic_thread_fence(memory_order_release);                                             /* W6 */
-    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes);
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;
 }
