@@ -1,7 +1,7 @@
 /* at_stop_point.c - runs a command exactly to a stop point, and there kills, stops or holds it.
  *
  *     build/at-stop-point NAME kill|stop|hold [--nth N] -- COMMAND [ARGUMENTS]
- *     build/at-stop-point --list FILE...
+ *     build/at-stop-point --list [--addresses] FILE...
  *
  * The command may be anything that links the library, and a shell that runs such things: `ringctl write`, `ringd`. The
  * work is done in support_stop.c; `--help` says the rest. `make stop-points` is the second form for what was built.
@@ -24,7 +24,7 @@
 
 static const char usage[] =
     "usage: at-stop-point NAME kill|stop|hold [--nth N] -- COMMAND [ARGUMENTS]\n"
-    "       at-stop-point --list FILE...\n"
+    "       at-stop-point --list [--addresses] FILE...\n"
     "\n"
     "Runs COMMAND, whose input and output stay its own, exactly to where it passes the stop point NAME: after the step\n"
     "that the name says and before the next one. Threads, children and what they exec are followed.\n"
@@ -35,6 +35,7 @@ static const char usage[] =
     "\n"
     "  -n, --nth N  not the first but the N-th passing, counted over all processes\n"
     "  -l, --list   print the names in programs and libraries; `make stop-points` does so for what was built\n"
+    "  -a, --addresses  with --list: print every place, as \"ADDRESS NAME\"\n"
     "  -h, --help   print this\n"
     "\n"
     "When a process stands there, a line on stderr says so: \"at-stop-point: NAME: pid PID is stopped\", or \"... is held\n"
@@ -48,13 +49,14 @@ static const char usage[] =
 static const struct option options[] = {
     {"nth", required_argument, NULL, 'n'},
     {"list", no_argument, NULL, 'l'},
+    {"addresses", no_argument, NULL, 'a'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
 struct arguments {
     struct stop_order order;
-    bool list;
+    bool list, addresses;
     char **rest; /* COMMAND, or files */
     int count;
 };
@@ -94,7 +96,7 @@ static int parse_options(int argc, char **argv, struct arguments *a, const char 
 {
     int option, count = 0;
 
-    while ((option = getopt_long(argc, argv, "-n:lh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "-n:lah", options, NULL)) != -1) {
         if (option == 'n' && !parse_number(optarg, &a->order.nth))
             return refuse("--nth takes a whole number from 1 on, and not ", optarg);
         if (option == 'h') {
@@ -104,6 +106,7 @@ static int parse_options(int argc, char **argv, struct arguments *a, const char 
         if (option == '?')
             return refuse("", "wrong option");
         a->list |= option == 'l';
+        a->addresses |= option == 'a';
         if (option != 1)
             continue;
         if (a->list || count == 2) {
@@ -164,10 +167,10 @@ static bool is_known(const char *name, const char *command)
     return file_has(command, name);
 }
 
-static int list(char **files, int count)
+static int list(const struct arguments *a)
 {
     const char *bad;
-    int result = stop_points_list(files, count, &bad);
+    int result = stop_points_list(a->rest, a->count, a->addresses, &bad);
 
     if (result < 0)
         fprintf(stderr, "at-stop-point: %s: %s\n", bad, strerror(-result));
@@ -204,7 +207,7 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     if (arguments.list)
-        return list(arguments.rest, arguments.count);
+        return list(&arguments);
     if (!is_known(arguments.order.point, arguments.rest[0])) {
         fprintf(stderr, "at-stop-point: there is no stop point %s; `make stop-points` lists them\n",
                 arguments.order.point);

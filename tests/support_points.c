@@ -184,7 +184,14 @@ static int print_names(const struct stop_points *files, int count)
     return 0;
 }
 
-int stop_points_list(char *const paths[], int count, const char **bad)
+static void print_places(const struct stop_points *files, int count)
+{
+    for (int i = 0; i < count; i++)
+        for (size_t j = 0; j < files[i].count; j++)
+            printf("%" PRIx64 " %s\n", files[i].points[j].address, files[i].points[j].name);
+}
+
+int stop_points_list(char *const paths[], int count, bool addresses, const char **bad)
 {
     struct stop_points *files = calloc((size_t)count + 1, sizeof *files);
     int result = files == NULL ? -ENOMEM : 0;
@@ -194,7 +201,9 @@ int stop_points_list(char *const paths[], int count, const char **bad)
         *bad = paths[i];
         result = stop_points_open(&files[i], paths[i]);
     }
-    if (result == 0)
+    if (result == 0 && addresses)
+        print_places(files, count);
+    else if (result == 0)
         result = print_names(files, count);
     for (int i = 0; i < count && files != NULL; i++)
         stop_points_close(&files[i]);

@@ -30,8 +30,9 @@ void stop_points_close(struct stop_points *points);
 
 bool stop_points_have(const struct stop_points *points, const char *name);
 
-/* Prints the names in these files, sorted, each once, one a line. 0, or a negative errno with *bad, the file. */
-int stop_points_list(char *const paths[], int count, const char **bad);
+/* Prints the names in these files, sorted, each once, one a line; or all places, with their addresses. 0, or a negative
+ * errno with *bad, the file. */
+int stop_points_list(char *const paths[], int count, bool addresses, const char **bad);
 
 /* All addresses of a point in what a process has mapped now, each once. The caller frees them. 0 or -ENOMEM. */
 int stop_points_find(pid_t pid, const char *name, uint64_t **addresses, size_t *count);
