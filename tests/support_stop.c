@@ -1,8 +1,8 @@
 /* support_stop.c - see support_stop.h.
  *
- * A tracee is always in one of three ways: it runs; it stands, and the caller knows why and is about to let it go on; or
- * it stands with a status that is still to be looked at, as somebody else had to be looked at first (`waiting`). What
- * the kernel says of a process that has been killed meanwhile (ESRCH) is of no interest: its end is reported too.
+ * A tracee is always in one of three ways: it runs; it stands, and the caller knows why and is about to let it go on;
+ * or it stands with a status that is still to be looked at, as somebody else had to be looked at first (`waiting`).
+ * What the kernel says of a process that has been killed meanwhile (ESRCH) is of no interest: its end is reported too.
  */
 #define _GNU_SOURCE
 #include "support_stop.h"
@@ -382,8 +382,8 @@ static void send_again(const struct thread *thread, int signal_number)
     syscall(SYS_tgkill, thread->process->pid, thread->tid, signal_number);
 }
 
-/* Executes the instruction at `address` (which may take several steps on x86, as with "rep"). Signals come later. False:
- * the thread has ended. */
+/* Executes the instruction at `address` (which may take several steps on x86, as with "rep"). Signals come later.
+ * False: the thread has ended. */
 static bool step_past(struct tracer *t, struct thread *thread, uint64_t address)
 {
     uint64_t deferred = 0, pc = address;
@@ -703,8 +703,11 @@ static int explain_not_passed(const struct tracer *t)
 {
     if (!t->executed && t->code == STOP_EXIT_NOT_RUN)
         return STOP_EXIT_NOT_RUN;
+    if (t->order->quiet)
+        return STOP_EXIT_NOT_PASSED;
     if (!t->found)
-        fprintf(stderr, "stop point %s: nothing that was run has it; it ended with code %d\n", t->order->point, t->code);
+        fprintf(stderr, "stop point %s: nothing that was run has it; it ended with code %d\n", t->order->point,
+                t->code);
     else
         fprintf(stderr, "stop point %s: passed %lu times of %lu before the end, with code %d\n", t->order->point,
                 t->passed, t->order->nth, t->code);
