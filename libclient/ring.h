@@ -80,6 +80,7 @@
 #include "ringd.h"
 #include "ringd_segment.h"
 #include "segment.h"
+#include "stop_point.h"
 
 /* A context's own view of one lane: private memory, pointers into shared memory. */
 struct ring {
@@ -258,8 +259,11 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
 
     ring_prefetch(&w.ring, seen, RING_LINE); /* a reader that has caught up looks at it all the time */
     atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    STOP_POINT("reserve-length");
     atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
+    STOP_POINT("reserve-begin");
     old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */
+    STOP_POINT("reserve-added");
     *grant = (struct ring_grant){0};
     if (__builtin_expect((old & (RINGD_W_SEALED | w.bit)) != 0, 0))
         return ring_take_failed(w.ring.lane, w.bit, old);
@@ -267,6 +271,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     floor = __builtin_expect(limit == w.limit_seen, 1) ? w.floor : ring_floor(&w.ring, limit);
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    STOP_POINT("reserve-exact");
     atomic_thread_fence(memory_order_release);                                             /* W6 */
     ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
@@ -292,9 +297,11 @@ RING_HOT bool ring_has_room(struct ring_writer w, uint64_t bytes, uint64_t *posi
 RING_HOT int ring_finish(struct ring_writer w)
 {
     uint64_t old = atomic_fetch_sub_explicit(&w.ring.lane->word, w.bit, memory_order_seq_cst); /* C3 */
-    uint32_t asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
-                      atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
+    uint32_t asleep;
 
+    STOP_POINT("commit-finished");
+    asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
+             atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
     if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
         return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
     return RINGD_OK;
