@@ -605,18 +605,12 @@ END_TEST
 
 /* ---- a limit that moves during the walk -------------------------------------------------------------------------- */
 
-#define SLEEPERS 25
+#define SLEEPERS 18
 
 static void clear_marks(struct scene *scene)
 {
     for (uint32_t i = 0; i < RINGD_MARKS; i++)
         atomic_store(&scene->ring.lane->marks[i], 0);
-}
-
-static void fill_up(struct scene *scene)
-{
-    while (write_record(scene->w, RECORD_MIN) == RINGD_OK)
-        ;
 }
 
 static void fill_to_limit(struct scene *scene)
@@ -658,7 +652,7 @@ static bool move_limit_at(uint64_t stop)
         actor_start(&sleepers[i], &scene, 5 + i, OPERATION_FULL);
         actor_stand(&sleepers[i], STAGE_SEEN);
     }
-    fill_up(&scene);
+    fill_to_limit(&scene);
     for (uint32_t i = 0; i < SLEEPERS; i++)
         actor_work(&sleepers[i]);
     repairer_finish(&repairer);
@@ -680,7 +674,7 @@ START_TEST(a_raise_from_before_the_death_is_done_during_the_walk)
     if (!stepping_works() || !step_knows_locked())
         return;
     while (move_limit_at(stop))
-        stop += 20 + random_below(&chance, 80);
+        stop += 40 + random_below(&chance, 200);
     ck_assert_uint_gt(stop, 500);
 }
 END_TEST
@@ -827,20 +821,30 @@ START_TEST(a_scribbled_ring)
 }
 END_TEST
 
+static TCase *add_tests(Suite *suite, const char *name)
+{
+    TCase *tests = tcase_create(name);
+
+    tcase_set_timeout(tests, SUPPORT_GUARD_S);
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
 int main(void)
 {
     Suite *suite = suite_create("repair");
-    TCase *tests = tcase_create("repair");
+    TCase *tests = add_tests(suite, "kills");
 
-    suite_add_tcase(suite, tests);
-    tcase_set_timeout(tests, SUPPORT_GUARD_S);
     tcase_add_loop_test(tests, a_writer_killed_at_each_instruction, 0, OPERATIONS);
     tcase_add_loop_test(tests, a_repairer_killed_at_each_instruction, 0, DEATHS);
+    tests = add_tests(suite, "neighbours");
     tcase_add_test(tests, a_living_writer_without_a_place_is_waited_for);
     tcase_add_test(tests, one_that_dies_while_it_is_waited_for_counts_as_dead);
     tcase_add_test(tests, neighbours_begin_the_next_record_meanwhile);
     tcase_add_test(tests, others_reserve_behind_the_snapshot_meanwhile);
+    tests = add_tests(suite, "limit");
     tcase_add_test(tests, a_raise_from_before_the_death_is_done_during_the_walk);
+    tests = add_tests(suite, "random");
     tcase_add_loop_test(tests, any_arrangement, RINGD_LOSSLESS, RINGD_OVERWRITE + 1);
     tcase_add_test(tests, a_scribbled_ring);
     return run_suite(suite);
