@@ -204,6 +204,11 @@ static void header_init(struct ringd_segment_header *header, const struct segmen
     header->generation = 1;
     header->created_ns = realtime_ns();
     header->ticks_per_second = time_ticks(options, ticks);
+    header->stopped_policy = options->stopped;
+    header->stopped_after_ms = options->stopped_after_ms;
+    header->slow_policy = options->slow;
+    header->slow_after_ms = options->slow_after_ms;
+    header->slow_bytes = options->slow_bytes;
     strlcpy(header->name, name, sizeof header->name);
 }
 

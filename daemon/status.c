@@ -94,6 +94,11 @@ void status_of_ring(const struct shared_ring *ring, struct ringd_info *info)
         .generation = geometry->generation,
         .created_ns = geometry->created_ns,
         .ticks_per_second = geometry->ticks_per_second,
+        .stopped = geometry->stopped_policy,
+        .stopped_after_ms = geometry->stopped_after_ms,
+        .slow = geometry->slow_policy,
+        .slow_after_ms = geometry->slow_after_ms,
+        .slow_bytes = geometry->slow_bytes,
         .sampled_ns = (uint64_t)wake_now(),
     };
     strlcpy(info->name, ring->name, sizeof info->name);

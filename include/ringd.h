@@ -101,7 +101,8 @@ struct ringd_ring_options {
     uint32_t stopped;          /* enum ringd_stopped; 0: RINGD_STOPPED_REPORT */
     uint32_t stopped_after_ms; /* how long such a writer may be in the way, 1 to 3600000; 0: 1000 */
     uint32_t slow;             /* enum ringd_slow; 0: RINGD_SLOW_WAIT */
-    uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit */
+    uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit; not
+                                  with RINGD_DROP, where writers do not wait */
     uint64_t slow_bytes;       /* how far it may be behind, 1 to size; 0: no limit */
     uint64_t reserved[3];      /* zero */
 };

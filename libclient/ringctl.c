@@ -27,6 +27,12 @@ static const char help_text[] =
     "    --time SOURCE        stamp records with: none (default), monotonic, tsc\n"
     "    --hold               a lossless ring keeps its records while no lossless reader is attached\n"
     "    --mode OCTAL         rights of owner, group, others: 4 read, 2 write, 1 read losslessly (default 0740)\n"
+    "    --stopped WHAT       a writer that stands still in mid-record: report (default), move[:AFTER] (the ring goes "
+    "on\n"
+    "                         in new memory) or kill[:AFTER]; AFTER is how long it may (default 1s)\n"
+    "    --slow WHAT          a lossless reader beyond its limits: wait for it (default), make it lossy, or evict it\n"
+    "    --slow-bytes BYTES   it may be so far behind\n"
+    "    --slow-after T       it may keep writers waiting so long\n"
     "    --first-position N   where positions begin, a multiple of 32; for tests of the wrap\n"
     "  remove NAME          remove a ring; those attached are told\n"
     "  list                 the rings there are\n"
@@ -80,7 +86,8 @@ static int command_version(const struct options *options)
 
 static const struct command commands[] = {
     {"create", RINGCTL_NAME_NEEDED,
-     COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(FIRST_POSITION),
+     COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(FIRST_POSITION) |
+         BIT(STOPPED) | BIT(SLOW) | BIT(SLOW_BYTES) | BIT(SLOW_AFTER),
      command_create},
     {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
     {"list", RINGCTL_NAME_NONE, COMMON, command_list},

@@ -95,7 +95,11 @@ enum ringctl_option {
     RINGCTL_OPTION_TIME,
     RINGCTL_OPTION_HOLD,
     RINGCTL_OPTION_MODE,
-    RINGCTL_OPTION_FIRST_POSITION,
+    RINGCTL_OPTION_STOPPED,
+    RINGCTL_OPTION_SLOW,
+    RINGCTL_OPTION_SLOW_BYTES,
+    RINGCTL_OPTION_SLOW_AFTER,
+    RINGCTL_OPTION_FIRST_POSITION, /* the last one of create */
     RINGCTL_OPTION_INTERVAL,
     RINGCTL_OPTION_TIMEOUT,
     RINGCTL_OPTION_TYPE,
@@ -116,14 +120,19 @@ int args_parse(int argc, char **argv, struct options *options, const struct comm
 int parse_number(const char *text, uint64_t max, uint64_t *out);
 int parse_size(const char *text, uint64_t max, uint64_t *bytes); /* 4096, 64K, 16M, 1G */
 int parse_duration(const char *text, int64_t *ns);               /* 0, 500ms, 2s, 1.5s, 2m; no unit: seconds */
+int parse_ms(const char *text, uint32_t *ms);                    /* the same, 1 ms to 1 h, rounded up */
 int parse_mode(const char *text, uint32_t *mode);                /* octal, 1 to 0777 */
 int parse_policy(const char *text, uint32_t *policy);
 int parse_time(const char *text, uint32_t *source);
+int parse_stopped(const char *text, uint32_t *policy, uint32_t *after_ms); /* kill:200ms; *after_ms 0: not given */
+int parse_slow(const char *text, uint32_t *policy);
 int parse_from(const char *text, uint32_t *start, uint64_t *position);
 
 /* The other way round. A word that lives for ever. */
 const char *policy_word(uint32_t policy);
 const char *time_word(uint32_t source);
+const char *stopped_word(uint32_t policy);
+const char *slow_word(uint32_t policy);
 
 /* "64K", "1.5M", "317": with the largest unit that keeps it short. */
 #define SIZE_TEXT_BYTES 32

@@ -26,6 +26,10 @@ static const struct option long_options[] = {
     {"time", required_argument, NULL, RINGCTL_OPTION_TIME},
     {"hold", no_argument, NULL, RINGCTL_OPTION_HOLD},
     {"mode", required_argument, NULL, RINGCTL_OPTION_MODE},
+    {"stopped", required_argument, NULL, RINGCTL_OPTION_STOPPED},
+    {"slow", required_argument, NULL, RINGCTL_OPTION_SLOW},
+    {"slow-bytes", required_argument, NULL, RINGCTL_OPTION_SLOW_BYTES},
+    {"slow-after", required_argument, NULL, RINGCTL_OPTION_SLOW_AFTER},
     {"first-position", required_argument, NULL, RINGCTL_OPTION_FIRST_POSITION},
     {"interval", required_argument, NULL, RINGCTL_OPTION_INTERVAL},
     {"timeout", required_argument, NULL, RINGCTL_OPTION_TIMEOUT},
@@ -84,6 +88,30 @@ static int set_duration(int id, const char *value, int64_t *out)
     if (parse_duration(value, out) != 0)
         return bad_value(id, value, "give a time such as 0, 500ms, 2s or 1m");
     return 0;
+}
+
+/* Options of create that bound what a stopped writer and a slow reader may do to others. */
+static int set_bound(int id, const char *value, struct ringd_ring_options *ring)
+{
+    switch (id) {
+    case RINGCTL_OPTION_STOPPED:
+        return parse_stopped(value, &ring->stopped, &ring->stopped_after_ms) == 0
+                   ? 0
+                   : bad_value(
+                         id, value,
+                         "give report, move or kill, the latter two with a time if it is not to be one second, as "
+                         "in kill:200ms (1ms to 1h)");
+    case RINGCTL_OPTION_SLOW:
+        return parse_slow(value, &ring->slow) == 0 ? 0 : bad_value(id, value, "give wait, lossy or evict");
+    case RINGCTL_OPTION_SLOW_BYTES:
+        return parse_size(value, UINT64_MAX, &ring->slow_bytes) == 0 && ring->slow_bytes > 0
+                   ? 0
+                   : bad_value(id, value, "give bytes, up to the size of the ring, as in 65536 or 4M");
+    default: /* RINGCTL_OPTION_SLOW_AFTER */
+        return parse_ms(value, &ring->slow_after_ms) == 0
+                   ? 0
+                   : bad_value(id, value, "give a time from 1ms to 1h, as in 500ms or 2s");
+    }
 }
 
 /* Options of create. */
@@ -153,6 +181,8 @@ static int set_stream_option(int id, const char *value, struct options *options)
 
 static int set_option(int id, const char *value, struct options *options)
 {
+    if (id >= RINGCTL_OPTION_STOPPED && id <= RINGCTL_OPTION_SLOW_AFTER)
+        return set_bound(id, value, &options->ring);
     if (id >= RINGCTL_OPTION_SIZE && id <= RINGCTL_OPTION_FIRST_POSITION)
         return set_ring_option(id, value, &options->ring);
     switch (id) {
@@ -211,8 +241,7 @@ static int check_options(const struct command *command, uint32_t used)
 {
     for (int id = 0; long_options[id].name != NULL; id++) {
         if ((used & ~command->options & (UINT32_C(1) << id)) != 0) {
-            say_line("%s has no option --%s; see 'ringctl help'", command->word,
-                    long_options[id].name);
+            say_line("%s has no option --%s; see 'ringctl help'", command->word, long_options[id].name);
             return RINGCTL_USAGE;
         }
     }

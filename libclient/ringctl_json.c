@@ -92,6 +92,11 @@ json_t *json_ring(const struct ringd_info *info)
     set(object, "max_record", info->max_record);
     json_object_set_new(object, "hold", json_boolean(info->hold != 0));
     set(object, "lanes", info->lanes);
+    json_object_set_new(object, "stopped", json_string(stopped_word(info->stopped)));
+    set(object, "stopped_after_ms", info->stopped_after_ms);
+    json_object_set_new(object, "slow", json_string(slow_word(info->slow)));
+    set(object, "slow_after_ms", info->slow_after_ms);
+    set(object, "slow_bytes", info->slow_bytes);
     json_object_set_new(object, "mode", json_mode(info->mode));
     set(object, "owner_uid", info->owner_uid);
     set(object, "owner_gid", info->owner_gid);

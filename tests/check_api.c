@@ -113,6 +113,18 @@ START_TEST(options_of_a_ring)
         {{.first_position = 31}, "first_position"},
         {{.first_position = UINT64_C(1) << 62}, "first_position"},
         {{.reserved = {0, 0, 1}}, "reserved"},
+        {{.stopped = 4}, "kill (3)"},
+        {{.stopped_after_ms = 5}, "move or kill"},
+        {{.stopped = RINGD_STOPPED_REPORT, .stopped_after_ms = 5}, "move or kill"},
+        {{.stopped = RINGD_STOPPED_MOVE, .stopped_after_ms = 3600001}, "3600000"},
+        {{.slow = 4}, "evict (3)"},
+        {{.slow_bytes = 4096}, "lossy or evict"},
+        {{.slow = RINGD_SLOW_WAIT, .slow_after_ms = 5}, "lossy or evict"},
+        {{.slow = RINGD_SLOW_LOSSY}, "slow_bytes"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_after_ms = 3600001}, "3600000"},
+        {{.slow = RINGD_SLOW_LOSSY, .slow_after_ms = 5, .policy = RINGD_DROP}, "slow_bytes"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = (1 << 20) + 1}, "1048576"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = 4096, .policy = RINGD_OVERWRITE}, "overwrites"},
     };
     struct ringd_info info;
 
@@ -131,6 +143,42 @@ START_TEST(options_of_a_ring)
     ck_assert_uint_eq(info.hold, 0);
     ck_assert_uint_eq(info.lanes, 1);
     ck_assert_uint_eq(info.time, RINGD_TIME_NONE);
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_REPORT);
+    ck_assert_uint_eq(info.stopped_after_ms, 0);
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_WAIT);
+    ck_assert_uint_eq(info.slow_after_ms, 0);
+    ck_assert_uint_eq(info.slow_bytes, 0);
+}
+END_TEST
+
+/* What is done about those who are in the way, as it was asked for. */
+START_TEST(bounds_of_a_ring)
+{
+    const struct ringd_ring_options all = {.stopped = RINGD_STOPPED_KILL,
+                                           .stopped_after_ms = 3600000,
+                                           .slow = RINGD_SLOW_EVICT,
+                                           .slow_after_ms = 1,
+                                           .slow_bytes = 1 << 20};
+    struct ringd_info info;
+
+    ck_assert_int_eq(ringd_create(RING, &all), 0);
+    info = ring_info(RING);
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_KILL);
+    ck_assert_uint_eq(info.stopped_after_ms, 3600000);
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_EVICT);
+    ck_assert_uint_eq(info.slow_after_ms, 1);
+    ck_assert_uint_eq(info.slow_bytes, 1 << 20);
+    ck_assert_int_eq(ringd_create("half", &(struct ringd_ring_options){.stopped = RINGD_STOPPED_MOVE,
+                                                                       .slow = RINGD_SLOW_LOSSY,
+                                                                       .slow_bytes = 1}),
+                     0);
+    info = ring_info("half");
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_MOVE);
+    ck_assert_uint_eq(info.stopped_after_ms, 1000); /* the default */
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_LOSSY);
+    ck_assert_uint_eq(info.slow_after_ms, 0);
+    ck_assert_uint_eq(info.slow_bytes, 1);
+    ck_assert_int_eq(ringd_write(open_writer(RING), "abc", 3), RINGD_OK); /* and clients take its header */
 }
 END_TEST
 
@@ -257,6 +305,7 @@ int main(void)
     tcase_add_test(tests, closing_nothing);
     tcase_add_test(tests, names);
     tcase_add_test(tests, options_of_a_ring);
+    tcase_add_test(tests, bounds_of_a_ring);
     tcase_add_test(tests, more_than_there_is);
     tcase_add_test(tests, sockets_where_nobody_listens);
     tcase_add_test(tests, contexts_outlive_the_handle_they_came_from);

@@ -418,13 +418,21 @@ START_TEST(rings_from_the_configuration)
     struct ringd_info info;
 
     daemon_start(&other, "[ring first]\nsize = 64K\npolicy = drop\ntime = monotonic\nmax_record = 512\n"
-                         "[ring second]\nsize=4096\nhold=yes\n");
+                         "[ring second]\nsize=4096\nhold=yes\n"
+                         "[ring third]\nstopped = kill:200ms\nslow = lossy\nslow_bytes = 512K\nslow_after = 1.5s\n");
     info = ring_info("first");
     ck_assert_uint_eq(info.size, 65536);
     ck_assert_uint_eq(info.policy, RINGD_DROP);
     ck_assert_uint_eq(info.time, RINGD_TIME_MONOTONIC);
     ck_assert_uint_eq(info.max_record, 512);
     ck_assert_uint_eq(ring_info("second").hold, 1);
+    ck_assert_uint_eq(ring_info("second").stopped, RINGD_STOPPED_REPORT);
+    info = ring_info("third");
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_KILL);
+    ck_assert_uint_eq(info.stopped_after_ms, 200);
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_LOSSY);
+    ck_assert_uint_eq(info.slow_bytes, 512 << 10);
+    ck_assert_uint_eq(info.slow_after_ms, 1500);
     daemon_stop(&other);
 }
 END_TEST
@@ -440,6 +448,16 @@ START_TEST(a_bad_configuration_is_refused_with_its_line)
         {"[ring a/b]\nsize = 4096\n", "a/b"},
         {"[nonsense]\nx = 1\n", "nonsense"},
         {"[ring a]\nmode = 9\n", "mode"},
+        {"[ring a]\nstopped = maybe\n", "kill:200ms"},
+        {"[ring a]\nstopped = kill:0\n", "kill:200ms"},
+        {"[ring a]\nstopped = report:1s\n", "move or kill"},
+        {"[ring a]\nstopped = kill:2h\n", "3600000"},
+        {"[ring a]\nslow = maybe\n", "evict"},
+        {"[ring a]\nslow = evict\n", "slow_after_ms"},
+        {"[ring a]\nslow_after = 0\n", "500ms"},
+        {"[ring a]\nslow_after = 2 days\n", "500ms"},
+        {"[ring a]\nslow_bytes = 0\n", "4M"},
+        {"[ring a]\nslow = lossy\nslow_bytes = 2M\n", "1048576 (1M)"},
     };
     char path[4200], folder[200], config[200];
     const char *const words[] = {path, "--runtime-dir", folder, "--config", config, NULL};

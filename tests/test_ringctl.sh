@@ -231,6 +231,9 @@ check_forms() {
     same 'create takes the max-record asked for' "$(number_of forms-drop max_record)" 65536
     expect 'create overwrite, time tsc' 0 '' "$ringctl" create forms-over --size 16M --policy overwrite --time tsc
     expect 'create time none' 0 '' "$ringctl" create forms-none --size 4K --policy lossless --time none
+    expect 'create with bounds' 0 '' "$ringctl" create forms-bounds --size 1M --stopped kill:200ms --slow lossy \
+        --slow-bytes 512K --slow-after 2s
+    same 'create takes the bounds' "$(number_of forms-bounds stopped_after_ms) $(number_of forms-bounds slow_bytes)" '200 524288'
     expect 'create a ring that is there' 1 'events.*already' "$ringctl" create events --size 16M --policy lossless
     expect 'write' 0 '' "$ringctl" write events < <(printf 'one\ntwo\n')
     same 'write prints nothing' "$(cat "$work/out")" ''
