@@ -18,7 +18,7 @@
 #define RINGD_PROTO_TEXT_BYTES 320u
 #define RINGD_PROTO_INFOS      32u  /* rings in one reply */
 #define RINGD_PROTO_CONTEXTS   64u  /* contexts in one reply */
-#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order */
+#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order; with a follow: the first two */
 
 #define RINGD_SOCKET_DEFAULT "/run/ringd/ringd.sock"
 
@@ -32,6 +32,10 @@ enum ringd_request_type {
     /* on an attached connection: */
     RINGD_REQUEST_ARM = 7,   /* observer: say for me that I sleep; reply.value is what to sleep on */
     RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense; look and evict */
+    RINGD_REQUEST_STALLED = 10, /* writer, reader: somebody is in mid-record and does not get on; look at him */
+    RINGD_REQUEST_FOLLOW = 12,  /* position: the generation I have; the reply brings segment and readers of the next */
+    /* on any: */
+    RINGD_REQUEST_RESIZE = 11, /* ring, options.size: goes on in a new generation of this size */
 };
 
 struct ringd_request {
@@ -61,7 +65,7 @@ struct ringd_reply {
     uint32_t incarnation;
     uint32_t value;    /* arm */
     uint32_t reserved;
-    uint64_t position; /* attach of a reader: where it starts */
+    uint64_t position; /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };
 

@@ -3,13 +3,15 @@
  * Nothing here is on the data path. Each call opens a connection of its own; a context's connection stays open as long
  * as the context. Attaching and forking are kept apart by one mutex, held from the moment a descriptor of the daemon's
  * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of a
- * dead parent's life page.
+ * dead parent's life page. Calls that may be made in a signal handler take it too, to follow a ring that moves; so no
+ * signal is handled by a thread that holds it.
  */
 #define _GNU_SOURCE
 #include "client.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 #include "proto.h"
+#include "stop_point.h"
 #include "wake.h"
 
 #define LIFE_BYTES 4096
@@ -220,14 +223,36 @@ void ringd_close(struct ringd *ring)
 
 /* ---- attaching ------------------------------------------------------------------------------------------------- */
 
+static void attaching_begin(sigset_t *mask)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, mask);
+    pthread_mutex_lock(&attach_mutex);
+}
+
+static void attaching_end(const sigset_t *mask)
+{
+    pthread_mutex_unlock(&attach_mutex);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+static sigset_t fork_mask; /* of the thread that forks; under attach_mutex */
+
 static void fork_prepare(void)
 {
-    pthread_mutex_lock(&attach_mutex);
+    sigset_t mask;
+
+    attaching_begin(&mask);
+    fork_mask = mask;
 }
 
 static void fork_parent(void)
 {
-    pthread_mutex_unlock(&attach_mutex);
+    sigset_t mask = fork_mask;
+
+    attaching_end(&mask);
 }
 
 /* The child owns none of its parent's contexts. Their handles are empty here and cannot lead to these any more. */
@@ -237,7 +262,7 @@ static void fork_child(void)
         if (a->socket_fd >= 0)
             close(a->socket_fd);
     attachments = NULL;
-    pthread_mutex_unlock(&attach_mutex);
+    fork_parent();
 }
 
 static void register_fork_handlers(void)
@@ -287,17 +312,21 @@ static int receive_and_map(struct attachment *a, uint32_t kind, struct proto_rep
 /* From its first moment to its last a connection is in the list, for a child to close. */
 static int open_connection(struct attachment *a)
 {
-    pthread_mutex_lock(&attach_mutex);
+    sigset_t mask;
+
+    attaching_begin(&mask);
     a->socket_fd = proto_socket();
     a->next = attachments;
     attachments = a;
-    pthread_mutex_unlock(&attach_mutex);
+    attaching_end(&mask);
     return a->socket_fd < 0 ? a->socket_fd : 0;
 }
 
 static void close_connection(struct attachment *a)
 {
-    pthread_mutex_lock(&attach_mutex);
+    sigset_t mask;
+
+    attaching_begin(&mask);
     for (struct attachment **link = &attachments; *link != NULL; link = &(*link)->next) {
         if (*link == a) {
             *link = a->next;
@@ -306,7 +335,7 @@ static void close_connection(struct attachment *a)
     }
     if (a->socket_fd >= 0)
         close(a->socket_fd);
-    pthread_mutex_unlock(&attach_mutex);
+    attaching_end(&mask);
 }
 
 static int check_place(const struct attachment *a, uint32_t kind)
@@ -324,6 +353,7 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
 {
     struct ringd_request request;
     struct proto_reply reply;
+    sigset_t mask;
     int result;
 
     proto_request_init(&request, RINGD_REQUEST_ATTACH, ring->name);
@@ -338,9 +368,9 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     if (result == 0)
         result = proto_wait(a->socket_fd, PROTO_TIMEOUT_MS);
     if (result == 0) {
-        pthread_mutex_lock(&attach_mutex);
+        attaching_begin(&mask);
         result = receive_and_map(a, kind, &reply);
-        pthread_mutex_unlock(&attach_mutex);
+        attaching_end(&mask);
     }
     result = explain(result, &reply.head, ring->socket_path);
     if (result < 0)
@@ -382,29 +412,41 @@ void attachment_free(struct attachment *attachment)
     free(attachment);
 }
 
-/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding. */
-static int take_late_reply(struct attachment *a, uint16_t type)
+/* ---- on an attached connection ---------------------------------------------------------------------------------- */
+
+/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding. A next
+ * generation that came too late to be waited for is left to attachment_follow. */
+static int take_late_reply(struct attachment *a)
 {
     struct proto_reply reply;
     int result = 0;
 
-    if (a->reply_pending)
-        result = proto_receive(a->socket_fd, type, &reply, NULL);
-    a->reply_pending = result == -EAGAIN;
+    if (a->reply_pending == RINGD_REQUEST_FOLLOW)
+        return -EAGAIN;
+    if (a->reply_pending != 0)
+        result = proto_receive(a->socket_fd, a->reply_pending, &reply, NULL);
+    if (result != -EAGAIN)
+        a->reply_pending = 0;
+    return result;
+}
+
+static int send_request(struct attachment *a, const struct ringd_request *request)
+{
+    int result = take_late_reply(a);
+
+    if (result < 0)
+        return result;
+    result = proto_send(a->socket_fd, request);
+    a->reply_pending = result == 0 ? request->type : 0;
     return result;
 }
 
 static int send_alone(struct attachment *a, uint16_t type)
 {
     struct ringd_request request;
-    int result = take_late_reply(a, type);
 
-    if (result < 0)
-        return result;
     proto_request_init(&request, type, "");
-    result = proto_send(a->socket_fd, &request);
-    a->reply_pending = result == 0;
-    return result;
+    return send_request(a, &request);
 }
 
 int attachment_arm(struct attachment *attachment, uint32_t *value)
@@ -416,7 +458,7 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
         result = proto_wait(attachment->socket_fd, ARM_TIMEOUT_MS);
     if (result < 0)
         return result;
-    attachment->reply_pending = false;
+    attachment->reply_pending = 0;
     result = proto_receive(attachment->socket_fd, RINGD_REQUEST_ARM, &reply, NULL);
     if (result == 0)
         result = reply.head.result;
@@ -427,6 +469,92 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
 void attachment_report_cursor(struct attachment *attachment)
 {
     send_alone(attachment, RINGD_REQUEST_CHECK);
+}
+
+/* ---- following a ring that moves --------------------------------------------------------------------------------- */
+
+/* The next generation is the same ring: what a handle has copied from the geometry stays true. */
+static bool continues(const struct geometry *next, const struct geometry *before)
+{
+    return next->ring_id == before->ring_id && next->generation > before->generation &&
+           next->lane_count == before->lane_count && next->max_record == before->max_record &&
+           next->policy == before->policy && next->time_source == before->time_source && next->hold == before->hold;
+}
+
+/* No fork comes between the descriptors' arrival and the last madvise. */
+static int receive_next(struct attachment *a, uint32_t kind, struct segment *next)
+{
+    int descriptors[RINGD_PROTO_DESCRIPTORS] = {-1, -1, -1}, result;
+    struct proto_reply reply;
+    sigset_t mask;
+
+    attaching_begin(&mask);
+    result = proto_receive(a->socket_fd, RINGD_REQUEST_FOLLOW, &reply, descriptors);
+    if (result == 0)
+        result = reply.head.result;
+    if (result == 0 && (descriptors[0] < 0 || descriptors[1] < 0))
+        result = -EBADMSG;
+    if (result == 0)
+        result = segment_map(next, descriptors[0], descriptors[1], grade_of(kind));
+    for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++) {
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    }
+    attaching_end(&mask);
+    return result > 0 ? -EBADMSG : result;
+}
+
+/* Milliseconds to the deadline, rounded up, PROTO_TIMEOUT_MS at most: a stopped daemon gets no more. */
+static int timeout_until(int64_t deadline)
+{
+    int64_t left_ms = deadline / 1000000 - wake_now() / 1000000 + 1;
+
+    if (left_ms > PROTO_TIMEOUT_MS)
+        return PROTO_TIMEOUT_MS;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+/* Waits until what was asked before is answered, as far as it is not the question itself. */
+static int ask_for_next(struct attachment *a, int64_t deadline)
+{
+    struct ringd_request request;
+
+    if (a->reply_pending == RINGD_REQUEST_FOLLOW)
+        return 0;
+    if (a->reply_pending != 0) {
+        int result = proto_wait(a->socket_fd, timeout_until(deadline));
+
+        if (result < 0)
+            return result;
+    }
+    proto_request_init(&request, RINGD_REQUEST_FOLLOW, "");
+    request.position = a->segment.geometry.generation;
+    return send_request(a, &request);
+}
+
+int attachment_follow(struct attachment *a, uint32_t kind, int64_t deadline, struct segment *old)
+{
+    struct segment next = {0};
+    int result = ask_for_next(a, deadline);
+
+    STOP_POINT("follow-asked");
+    if (result == 0)
+        result = proto_wait(a->socket_fd, timeout_until(deadline));
+    if (result == -ETIMEDOUT || result == -EAGAIN)
+        return RINGD_WOULD_BLOCK;
+    a->reply_pending = 0;
+    if (result == 0)
+        result = receive_next(a, kind, &next);
+    if (result == 0 && !continues(&next.geometry, &a->segment.geometry))
+        result = -EBADMSG;
+    if (result < 0) {
+        segment_unmap(&next);
+        return result;
+    }
+    STOP_POINT("follow-mapped");
+    *old = a->segment;
+    a->segment = next;
+    return RINGD_OK;
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

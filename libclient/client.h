@@ -32,7 +32,7 @@ struct attachment {
     uint32_t slot;
     uint32_t incarnation;
     uint64_t position; /* where a lossless reader starts */
-    bool reply_pending; /* a request on the connection has not been answered yet */
+    uint16_t reply_pending; /* type of the request on the connection that has not been answered yet; 0: none */
 };
 
 /* Asks the daemon for a context of `kind` on the ring. 0, or a failure with ringd_error() set. */
@@ -47,6 +47,12 @@ int attachment_arm(struct attachment *attachment, uint32_t *value);
 
 /* Tells the daemon that a reader's cursor makes no sense. Waits for no answer; one report at a time. */
 void attachment_report_cursor(struct attachment *attachment);
+
+/* Gets the next generation of a ring whose move is done (a writer: the latest) from the daemon and maps it.
+ * attachment->segment is the new one then, *old the one before, the caller's to unmap. RINGD_OK; RINGD_WOULD_BLOCK: no
+ * answer by the deadline, ask again; or a failure: -EBADMSG (there is no next, or it does not fit), -ECONNRESET and
+ * others of the connection. The segment is as it was then. */
+int attachment_follow(struct attachment *attachment, uint32_t kind, int64_t deadline, struct segment *old);
 
 /* A handle of `bytes` bytes, zeroed, or NULL. */
 void *handle_new(size_t bytes);

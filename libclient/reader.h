@@ -4,6 +4,10 @@
 
 #include "client.h"
 #include "ring.h"
+#include "ring_move.h"
+
+/* Old generations that a lossless reader may still look into, until it releases. */
+#define READER_KEPT_MAX 16
 
 /* What a reader knows of one writer slot: the sequence number it expects next. Until it has seen a record, `next` is
  * how many the slot had committed when the reader joined. */
@@ -40,6 +44,13 @@ struct ringd_reader {
     uint64_t pace_delivered;
     bool gap_pending; /* `gap` is to be told by the next call */
     struct ringd_record gap;
+    bool leaving;          /* the ring has moved: `tail` says how this generation ends */
+    struct ring_tail tail;
+    uint32_t kept_count;
+    struct reader_kept {
+        void *map;
+        size_t bytes;
+    } kept[READER_KEPT_MAX]; /* data of generations it has left, with records that were given out */
     struct attachment *attachment;
 };
 

@@ -406,11 +406,13 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
     return result;
 }
 
-int ring_finish_slow(struct ringd_waits *waits, bool was_set)
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit)
 {
     wake_all(&waits->data);
     wake_all(&waits->space);
-    return was_set ? RINGD_OK : -EBADMSG;
+    if (!(old_word & bit))
+        return -EBADMSG;
+    return old_word & RINGD_W_SEALED ? RING_SEALED : RINGD_OK;
 }
 
 /* ---- questions of readers --------------------------------------------------------------------------------------- */
@@ -442,7 +444,9 @@ bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t positio
     /* A reservation in between would have changed `begin` before it could change the count. */
     *count = atomic_load_explicit(&slot->sequence, memory_order_acquire); /* N4 */
     after = atomic_load_explicit(&slot->begin, memory_order_acquire);
-    return !(word >> writer & 1) && before == after && (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
+    /* In a sealed lane it may be the count of one that was given up. */
+    return !(word & RINGD_W_SEALED) && !(word >> writer & 1) && before == after &&
+           (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
 }
 
 /* ---- the daemon's part ----------------------------------------------------------------------------------------- */

@@ -35,6 +35,8 @@
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
  * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
  *
+ * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
+ *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
@@ -60,6 +62,17 @@
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
+ *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits for what is over
+ *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gives up
+ *                                       N1 load stamp   it            (needs stores to be seen by all at once, as on x86
+ *                                                                     and arm64)
+ *   X1 store moving       seq_cst    W0, G1 limit with closing        a ring that moves taken for one that is removed
+ *   X3 CAS   W sealed     seq_cst    W3, C3           seq_cst         members and end are those of one moment
+ *   X4 load  stamp        acquire    C1 store stamp   release         (as X1)
+ *   X5 CAS   verdict      seq_cst    X5 of the other  seq_cst         committed and appended anew
+ *   X6 store moving DONE  seq_cst    X2 load moving   acquire         a list that is not there yet
+ *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up: without a
+ *                                                                     stamp after it, it has not been counted
  *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
@@ -124,6 +137,9 @@ struct ring_view {
     uint64_t position; /* of `word`, all 64 bits */
 };
 
+/* ring_finish: the lane was sealed while the grant was open (ring_move.h). Never leaves the library. */
+#define RING_SEALED 64
+
 /* Why there is no room. */
 enum ring_shortage {
     RING_FULL_READER = 1, /* a lossless reader, or the ring holds for one */
@@ -156,8 +172,8 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
 /* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Somebody may sleep, or my bit was not set in the word that I took it from: then -EBADMSG, else RINGD_OK. */
-int ring_finish_slow(struct ringd_waits *waits, bool was_set);
+/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK. */
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
 
@@ -189,7 +205,8 @@ void ring_leave(struct ring *ring, uint32_t reader);
 /* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine. */
 int ring_check_cursor(const struct ring *ring, uint32_t reader);
 
-/* No more reservations. Everybody who sleeps is woken by the caller. */
+/* No more reservations: the ring is removed, or moves if control.moving says so. Everybody who sleeps is woken by the
+ * caller. */
 void ring_close(struct ring *ring);
 
 /* ---- inline: the hot path --------------------------------------------------------------------------------------- */
@@ -298,8 +315,8 @@ RING_HOT int ring_finish(struct ring_writer w)
     STOP_POINT("commit-finished");
     asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
              atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
-    if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
-        return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
+    if (__builtin_expect((asleep & 1) != 0 || (old & (RINGD_W_SEALED | w.bit)) != w.bit, 0))
+        return ring_finish_slow(w.ring.waits, old, w.bit);
     return RINGD_OK;
 }
 
