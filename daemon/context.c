@@ -42,7 +42,7 @@ static struct slot *own_slot(const struct context *context)
 
 static struct object_name life_name(const struct context *context)
 {
-    return object_name_life(&context->ring->objects_name, context_is_writer(context) ? 'w' : 'r', context->slot,
+    return object_name_life(&context->ring->life_name, context_is_writer(context) ? 'w' : 'r', context->slot,
                             context->incarnation, context->ring->segment.geometry.ring_id);
 }
 
@@ -206,6 +206,7 @@ static struct context *context_new(struct shared_ring *ring, const struct contex
     context->ring = ring;
     context->kind = wish->kind;
     context->slot = slot;
+    context->generation = ring->segment.geometry.generation;
     context->pid = (uint32_t)credentials->pid;
     context->uid = credentials->uid;
     context->attached_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
@@ -279,6 +280,18 @@ uint32_t context_evict_bad(struct shared_ring *ring)
                     ring->name, context->slot, context->pid, context->command, ring->evicted_count);
     }
     return evicted;
+}
+
+/* ---- after a move ---------------------------------------------------------------------------------------------- */
+
+void context_bury_dead(struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+        struct context *context = ring->writers[i].context;
+
+        if (context != NULL && context->dead && !slots_leave(context))
+            context_leave(context);
+    }
 }
 
 /* ---- all of a ring --------------------------------------------------------------------------------------------- */

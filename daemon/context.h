@@ -36,6 +36,7 @@ struct context {
     enum ringd_context_kind kind;
     uint32_t slot; /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
     uint32_t incarnation;
+    uint64_t generation;  /* the one it has asked for last */
     uint32_t pid, uid;    /* for people */
     uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
@@ -71,6 +72,9 @@ void context_disconnect(struct context *context);
 uint32_t context_evict_bad(struct shared_ring *ring);
 
 bool context_is_writer(const struct context *context);
+
+/* After a move: those who died in mid-record hold nobody up any more, and their slots become free. */
+void context_bury_dead(struct shared_ring *ring);
 
 /* Frees all contexts of a ring that is at its end, without a look at anything. */
 void context_free_all(struct shared_ring *ring);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "generation.h"
 #include "log.h"
 #include "quantity.h"
 #include "ring_options.h"
@@ -82,6 +83,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring)
     ring->removed = true;
     segment_objects_unlink(&ring->objects);
     segment_end(&ring->segment);
+    generation_end_all(ring);
     log_info("ring %s: removed, %u attached are told", ring->name, ring->context_count);
     registry_settle(registry, ring);
 }
@@ -97,6 +99,8 @@ void registry_settle(struct registry *registry, struct shared_ring *ring)
 {
     if (ring->removed && ring->context_count == 0)
         free_ring(registry, ring);
+    else
+        generation_settle(ring);
 }
 
 void registry_remove_damaged(struct registry *registry, const void *fault)
@@ -106,7 +110,8 @@ void registry_remove_damaged(struct registry *registry, const void *fault)
     for (; ring != NULL; ring = next) {
         next = TAILQ_NEXT(ring, link);
         /* It may be as long as it was again by now, but where the fault was we have a page of our own. */
-        if (ring->removed || (!segment_objects_damaged(&ring->objects) && !segment_contains(&ring->segment, fault)))
+        if (ring->removed || (!segment_objects_damaged(&ring->objects) && !segment_contains(&ring->segment, fault) &&
+                              !generation_contains(ring, fault)))
             continue;
         log_error("ring %s: somebody with a writable descriptor has shortened its shared memory; nobody can use it "
                   "any more",

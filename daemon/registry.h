@@ -6,7 +6,7 @@
  *
  * ring_count and context_count are what the service's status line shows.
  *
- * Called by daemon.c, request.c and context.c. One thread: the event loop's.
+ * Called by daemon.c, request.c, generation.c and context.c. One thread: the event loop's.
  */
 #ifndef DAEMON_REGISTRY_H
 #define DAEMON_REGISTRY_H

@@ -19,6 +19,7 @@
 #include "object_name.h"
 #include "problem.h"
 #include "ringd.h"
+#include "segment.h"
 #include "ticks.h"
 
 /* One shared-memory object; fd -1: closed. */
@@ -42,6 +43,14 @@ void segment_objects_init(struct segment_objects *objects);
  * -EMFILE and others of shm_open. May sleep some milliseconds for a ring that counts in ticks. */
 int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
                    const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
+
+/* The same for the next generation of a ring that is there: with the ring's id and whatever else stays, another stamp key
+ * and another size, and no beginning yet (segment_begin_at). */
+int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
+                        uint64_t size, struct problem *problem);
+
+/* Where it begins becomes known after it was made and mapped. */
+void segment_begin_at(struct segment *segment, uint64_t position);
 
 /* The names go; what is mapped stays. */
 void segment_objects_unlink(struct segment_objects *objects);

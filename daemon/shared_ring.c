@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "generation.h"
 #include "wake.h"
 
 uint32_t shared_ring_writer_count(const struct shared_ring *ring)
@@ -54,8 +55,9 @@ int shared_ring_new(struct shared_ring **ring, const char *instance_id, const ch
     if (made == NULL)
         return problem_say(problem, -ENOMEM, "out of memory");
     segment_objects_init(&made->objects);
+    TAILQ_INIT(&made->older);
     strlcpy(made->name, name, sizeof made->name);
-    made->objects_name = object_name_ring(instance_id, name, 1);
+    made->objects_name = made->life_name = object_name_ring(instance_id, name, 1);
     made->rights = *rights;
     result = build(made, options, ticks, problem);
     if (result < 0)
@@ -69,6 +71,7 @@ void shared_ring_free(struct shared_ring *ring)
 {
     if (ring == NULL)
         return;
+    generation_free_all(ring);
     segment_unmap(&ring->segment);
     segment_objects_deinit(&ring->objects);
     free(ring->lanes);

@@ -27,6 +27,7 @@
 
 struct context;
 struct registry;
+struct stall;
 
 /* Of a writer or reader. */
 struct slot {
@@ -34,15 +35,30 @@ struct slot {
     uint32_t incarnation;    /* of the last context that had it */
 };
 
+/* What a ring was before it moved, while contexts are still in it (generation.h). */
+struct generation {
+    uint64_t number;
+    struct segment_objects objects;
+    struct segment segment;
+    struct ring *lanes;
+    TAILQ_ENTRY(generation) link;
+};
+
+TAILQ_HEAD(generation_list, generation);
+
 struct shared_ring {
     char name[RINGD_NAME_BYTES];
     struct object_name objects_name; /* what the names of its objects begin with */
+    struct object_name life_name;    /* what those of its life pages begin with: the same in all generations */
     struct ring_rights rights;
     struct segment_objects objects;
     struct segment segment;
     struct ring *lanes;   /* [lane_count] */
     struct slot *writers; /* [lane_count * RINGD_WRITERS_PER_LANE] */
     struct slot readers[RINGD_READERS_MAX];
+    struct generation_list older; /* oldest first; objects, segment and lanes above are those of the present one */
+    uint32_t older_count;
+    struct stall *stall; /* a stopped writer is being looked at */
     uint32_t context_count; /* attached, the dead in mid-record not counted */
     uint32_t evicted_count;
     bool removed;

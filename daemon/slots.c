@@ -235,8 +235,21 @@ bool slots_leave(const struct context *context)
     return false;
 }
 
+/* Also in the old generations that it has still to read. */
+static void tell_evicted(const struct context *context)
+{
+    const struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        atomic_store_explicit(&g->segment.control->readers[context->slot].state, RINGD_OWNER_EVICTED,
+                              memory_order_seq_cst);
+    }
+}
+
 void slots_evict(const struct context *context)
 {
+    tell_evicted(context);
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
     leave(context);
 }

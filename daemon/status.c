@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "generation.h"
 #include "wake.h"
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -144,14 +145,14 @@ static void fill_cursor(struct ringd_context_info *info, const struct context *c
 {
     uint64_t position;
 
-    info->cursor = load(&segment_cursor(&context->ring->segment, 0, context->slot)->position);
+    info->cursor = load(&segment_cursor(generation_of(context), 0, context->slot)->position);
     if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
         info->lag = position - info->cursor;
 }
 
 static void fill_reader(struct ringd_context_info *info, const struct context *context)
 {
-    const struct ringd_reader_slot *slot = &context->ring->segment.reader_slots[context->slot];
+    const struct ringd_reader_slot *slot = &generation_of(context)->reader_slots[context->slot];
 
     info->state = context->holder == NULL ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
     info->delivered = load(&slot->delivered);

@@ -143,6 +143,19 @@ int ringd_remove(const char *name)
     return ask(&request, &reply);
 }
 
+int ringd_resize(const char *name, uint64_t size)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_RESIZE, name);
+    request.options.size = size;
+    return ask(&request, &reply);
+}
+
 int ringd_list(struct ringd_info *infos, size_t max, size_t *count)
 {
     struct ringd_request request;

@@ -1,0 +1,58 @@
+/* generation.h - a ring goes on in fresh memory: another size, or past a writer that is stopped in mid-record.
+ *
+ * A move is one turn of the event loop. The new segment is made first, with every page of it reserved, while contexts go
+ * on in the old one; that is all that can fail. Then, in some microseconds and without waiting for anybody, the old one is
+ * closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what goes on (counters,
+ * owners, lossless readers' cursors, each at the end of the old one), `moving` is DONE, and all who sleep are woken.
+ *
+ * Contexts come by themselves: a writer when it finds the old one closed, a reader when it has read it to its end; they
+ * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept (`older`
+ * of struct shared_ring); it is freed when nobody is in it or in one before it. A lossless reader that is still in an old
+ * one holds writers of the new one at its beginning.
+ *
+ * What is true for a successor of a daemon that died in a move: the old segment's control.moving. NO: the new objects, if
+ * they are there, are nobody's, and go. BEGUN: the move is finished by doing all of it again with a new segment of
+ * next_bytes bytes; no context has seen the first attempt's. DONE: the new generation is complete and is the present one;
+ * waking is all that may be missing. generation_resume does whichever it is.
+ *
+ * Called by request.c, stall.c, registry.c and context.c. One thread: the event loop's.
+ */
+#ifndef DAEMON_GENERATION_H
+#define DAEMON_GENERATION_H
+
+#include <stdint.h>
+
+#include "problem.h"
+#include "shared_ring.h"
+
+struct context;
+
+/* Moves the ring to a new generation of `size` bytes a lane. 0; -EINVAL (size), -EBUSY (too many old ones are still read),
+ * -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it was. */
+int generation_move(struct shared_ring *ring, uint64_t size, struct problem *problem);
+
+/* After a restart, for a ring whose newest complete generation has been adopted as the present one: undoes or finishes
+ * what a predecessor began. 0, or as generation_move; a ring that is sealed and cannot go on is at its end then. */
+int generation_resume(struct shared_ring *ring, struct problem *problem);
+
+/* What a context in generation `from` gets next: a reader the one after it, as it reads all of them, a writer the present
+ * one. From then on it counts as being there. -EALREADY: there is none. Old generations may be freed. */
+int generation_follow(struct context *context, uint64_t from, struct problem *problem,
+                      const struct segment_objects **objects);
+
+/* The segment that the context is in. */
+const struct segment *generation_of(const struct context *context);
+
+/* Frees old generations that nobody is in any more; after a context has left. */
+void generation_settle(struct shared_ring *ring);
+
+/* Tells those in old generations that the ring is at its end, and takes the names away. */
+void generation_end_all(struct shared_ring *ring);
+
+/* Whether the address lies in a mapping of an old one. */
+bool generation_contains(const struct shared_ring *ring, const void *address);
+
+/* All old ones. Also of a ring that is half built. */
+void generation_free_all(struct shared_ring *ring);
+
+#endif
