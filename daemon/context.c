@@ -15,6 +15,7 @@
 #include "log.h"
 #include "registry.h"
 #include "slots.h"
+#include "stop_point.h"
 
 #define LOOK_FIRST_S 0.001
 #define LOOK_LAST_S  1.0
@@ -58,6 +59,7 @@ static void context_free(struct context *context)
         *context->holder = NULL;
     if (!context->dead)
         life_unlink(&name);
+    STOP_POINT("slot-life-unlinked");
     own_slot(context)->context = NULL;
     free(context);
 }
@@ -226,6 +228,7 @@ static int context_start(struct context *context, const struct context_wish *wis
     int result;
 
     attached->life_fd = life_create(&name);
+    STOP_POINT("slot-life-made");
     if (attached->life_fd < 0)
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));

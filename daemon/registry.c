@@ -11,6 +11,7 @@
 #include "log.h"
 #include "quantity.h"
 #include "ring_options.h"
+#include "stop_point.h"
 
 void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance)
 {
@@ -82,6 +83,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring)
     registry->ring_count--;
     ring->removed = true;
     segment_objects_unlink(&ring->objects);
+    STOP_POINT("remove-unlinked");
     segment_end(&ring->segment);
     generation_end_all(ring);
     log_info("ring %s: removed, %u attached are told", ring->name, ring->context_count);

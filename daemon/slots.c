@@ -6,6 +6,7 @@
 
 #include "ring.h"
 #include "shared_ring.h"
+#include "stop_point.h"
 #include "wake.h"
 
 /* A context's kind is stored as its owner state: the numbers are the same. */
@@ -78,7 +79,11 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 /* The daemon alone writes the sums, so two steps do. */
 static void move_counter(_Atomic uint64_t *sum, _Atomic uint64_t *counter)
 {
-    ring_count(sum, atomic_exchange_explicit(counter, 0, memory_order_relaxed));
+    uint64_t count = atomic_exchange_explicit(counter, 0, memory_order_relaxed);
+
+    STOP_POINT("slot-counter-taken");
+    ring_count(sum, count);
+    STOP_POINT("slot-counter-added");
 }
 
 /* `sequence` counts on over all owners; what the last one committed is what it added to it. */
@@ -87,7 +92,9 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
     ring_count(&departed->committed, sequence - slot->first_sequence);
+    STOP_POINT("slot-committed-added");
     slot->first_sequence = sequence;
+    STOP_POINT("slot-sequence-taken");
     move_counter(&departed->offered, &slot->offered);
     move_counter(&departed->bytes, &slot->bytes);
     move_counter(&departed->aborted, &slot->aborted);
@@ -101,6 +108,7 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
 static void stop_waiting(const struct shared_ring *ring, uint32_t writer)
 {
     atomic_fetch_and_explicit(&lane_of(ring, writer)->waiters, ~bit_of(writer), memory_order_seq_cst);
+    STOP_POINT("slot-waits-no-more");
     wake_all(&ring->segment.readers->waits.space);
 }
 
@@ -194,12 +202,15 @@ static void publish_owner(const struct context *context)
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
     atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
     atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
+    STOP_POINT("owner-named");
     atomic_store_explicit(&owner->state, context->kind, memory_order_release);
+    STOP_POINT("owner-published");
 }
 
 static void clear_owner(const struct context *context)
 {
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_NONE, memory_order_release);
+    STOP_POINT("owner-cleared");
 }
 
 int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
@@ -251,6 +262,7 @@ void slots_evict(const struct context *context)
 {
     tell_evicted(context);
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
+    STOP_POINT("evict-told");
     leave(context);
 }
 

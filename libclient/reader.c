@@ -95,6 +95,7 @@ static int join(struct ringd_reader *r, uint64_t position, const struct ringd_re
     r->released = r->published = r->opened = r->position;
     if (r->cursor != &r->own_cursor)
         atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
+    STOP_POINT("attach-cursor");
     return result;
 }
 
@@ -252,6 +253,7 @@ static void publish(struct ringd_reader *r)
         return;
     }
     atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
+    STOP_POINT("publish-stored");
     offer_space(r);
 }
 
@@ -269,8 +271,10 @@ int ringd_release(struct ringd_reader *reader)
         return -ECHILD;
     reader->released = reader->position;
     reader->copies_used = 0;
-    if (reader->mode != RINGD_READ_OBSERVE)
+    if (reader->mode != RINGD_READ_OBSERVE) {
         atomic_store_explicit(&reader->cursor->position, reader->released, memory_order_release); /* P1 */
+        STOP_POINT("release-stored");
+    }
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
     if (__builtin_expect(reader->kept_count != 0, 0))
@@ -289,7 +293,9 @@ static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_
     *record = (struct ringd_record){
         .position = r->position, .next = r->position, .writer = writer, .lost = lost};
     ring_count(&r->counters->lost, lost);
+    STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
+    STOP_POINT("gap-counted");
     return RINGD_GAP;
 }
 
@@ -419,6 +425,7 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
 {
     const struct ringd_record_header *h = ring_header(&r->ring, r->position);
     uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
+    struct ringd_reader_slot *counters;
     uint64_t extent, origin, time;
     uint32_t len, sequence, writer;
     const void *data = h + 1;
@@ -430,6 +437,7 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
         return look_leaving(r, record);
     if (state == RINGD_STATE_PADDING)
         return look_at_padding(r, h);
+    STOP_POINT("next-stamp");
     extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
     origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
     time = atomic_load_explicit(&h->time, memory_order_relaxed);
@@ -440,6 +448,7 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
             return LOOK_NO_ROOM;
         if (len <= r->max_record)
             data = keep_copy(r, data, len);
+        STOP_POINT("next-copied");
         if (!reader_intact(r))
             return LOOK_LAPPED;
     }
@@ -458,9 +467,12 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     record->time = time;
     if (r->mode != RINGD_READ_LOSSLESS)
         r->copies_used += (len + 7) & ~(size_t)7;
+    counters = r->counters;
     r->position = record->next;
-    ring_count(&r->counters->delivered, 1);
-    ring_count(&r->counters->bytes, len);
+    ring_count(&counters->delivered, 1);
+    STOP_POINT("next-delivered");
+    ring_count(&counters->bytes, len);
+    STOP_POINT("next-counted");
     return LOOK_RECORD;
 }
 
@@ -550,6 +562,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
     if (result != RINGD_WOULD_BLOCK || wake_now() >= r->deadline)
         return result;
     ring_count(&r->counters->slept, 1);
+    STOP_POINT("wait-counted");
     result = wake_sleep(word, value, until);
     if (result == -ETIMEDOUT)
         return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;

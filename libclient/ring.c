@@ -168,9 +168,13 @@ static void ring_tell_sanitizer(void *address)
 static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *view, uint64_t limit) /* G2 */
 {
     unsigned __int128 joins = (unsigned __int128)view->joins << 64;
+    bool swapped;
 
     ring_tell_sanitizer(&lane->limit);
-    return __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+    STOP_POINT("raise-computed");
+    swapped = __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+    STOP_POINT("raise-swapped");
+    return swapped;
 }
 
 void ring_see_limit(struct ring_writer *writer, uint64_t limit)
@@ -188,6 +192,7 @@ void ring_mark(struct ring_writer *writer, uint64_t position)
     uint64_t section_bytes = writer->ring.size / RINGD_MARKS, section = position / section_bytes;
 
     atomic_store_explicit(&writer->ring.lane->marks[section % RINGD_MARKS], position, memory_order_relaxed);
+    STOP_POINT("mark-stored");
     writer->next_mark = (section + 1) * section_bytes;
     ring_see_limit(writer, writer->limit_seen);
 }
@@ -307,12 +312,13 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
     return RINGD_FULL;
 }
 
-int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
+__attribute__((noinline)) int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
 {
     /* With my bit set already the addition has carried into other bits; nothing can be taken back. */
     if (old_word & bit)
         return -EBADMSG;
     atomic_fetch_sub_explicit(&lane->word, bit, memory_order_seq_cst);
+    STOP_POINT("reserve-voided");
     return -ESHUTDOWN;
 }
 
@@ -325,10 +331,15 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
     uint64_t ticket;
 
     atomic_store_explicit(&w->slot->need, (uint32_t)need, memory_order_relaxed);
+    STOP_POINT("queue-need");
     atomic_store_explicit(&w->slot->ticket, 0, memory_order_relaxed);
+    STOP_POINT("queue-cleared");
     atomic_fetch_or_explicit(&lane->waiters, (uint32_t)w->bit, memory_order_seq_cst); /* Q1 */
+    STOP_POINT("queue-entered");
     ticket = 1 + atomic_fetch_add_explicit(&lane->next_ticket, 1, memory_order_seq_cst); /* T1 */
+    STOP_POINT("queue-drawn");
     atomic_store_explicit(&w->slot->ticket, ticket, memory_order_release);
+    STOP_POINT("queue-ticket");
     return ticket;
 }
 
@@ -336,6 +347,7 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
 static void ring_queue_leave(struct ring_writer *w)
 {
     atomic_fetch_and_explicit(&w->ring.lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
+    STOP_POINT("queue-left");
     wake_all(&w->ring.waits->space);
 }
 
@@ -379,6 +391,7 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
         ring_count(&w->slot->waited, 1);
+        STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
         if (result == -ETIMEDOUT)
             announced = value;
@@ -463,12 +476,15 @@ int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t posit
 
     *cursor = start == RINGD_START_POSITION ? position : ring_oldest(ring);
     ring_publish_for(ring, reader, *cursor);
+    STOP_POINT("join-cursor");
     atomic_fetch_or_explicit(&ring->control->lossless[reader / 64], UINT64_C(1) << reader % 64,
                              memory_order_seq_cst); /* J2 */
+    STOP_POINT("join-lossless");
     if (start == RINGD_START_NOW) {
         result = ring_position(ring, cursor); /* J4 */
     } else {
         atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
+        STOP_POINT("join-counted");
         floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
         if ((int64_t)(*cursor - floor) < 0)
             *cursor = floor;
@@ -480,6 +496,7 @@ int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t posit
     }
     /* A ring that holds runs on with the first reader, and what was published before may have been lower. */
     ring_publish_for(ring, reader, *cursor);
+    STOP_POINT("join-published");
     wake_all(&ring->waits->space);
     return 0;
 }
@@ -488,6 +505,7 @@ void ring_leave(struct ring *ring, uint32_t reader)
 {
     atomic_fetch_and_explicit(&ring->control->lossless[reader / 64], ~(UINT64_C(1) << reader % 64),
                               memory_order_seq_cst);
+    STOP_POINT("leave-lossless");
     wake_all(&ring->waits->space);
 }
 
@@ -511,4 +529,5 @@ int ring_check_cursor(const struct ring *ring, uint32_t reader)
 void ring_close(struct ring *ring)
 {
     atomic_fetch_or_explicit(&ring->lane->limit, RINGD_LIMIT_CLOSING, memory_order_seq_cst);
+    STOP_POINT("remove-closing");
 }
