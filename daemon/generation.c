@@ -10,6 +10,7 @@
 #include "context.h"
 #include "log.h"
 #include "quantity.h"
+#include "recovery.h"
 #include "registry.h"
 #include "ring_move.h"
 #include "wake.h"
@@ -178,6 +179,16 @@ static uint32_t count_abandoned(const struct ring_end *ends, uint32_t lane_count
     return count;
 }
 
+/* What those who died in mid-record had left lies in the old generation, where the list passes over it. */
+static void recover_dead(struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+        if (ring->writers[i].context != NULL)
+            ring->writers[i].context->repair = (struct ring_repair){0};
+    }
+    recovery_run(ring);
+}
+
 /* From here on nothing can fail but by damage. */
 static int leave(struct shared_ring *ring, struct generation *next, struct problem *problem)
 {
@@ -203,7 +214,7 @@ static int leave(struct shared_ring *ring, struct generation *next, struct probl
     log_info("ring %s: moved to generation %ju, size %s; it begins at %ju, %u open records were given up", ring->name,
              (uintmax_t)ring->segment.geometry.generation, quantity_text(ring->segment.geometry.data_bytes).text,
              (uintmax_t)ends[0].position, count_abandoned(ends, lane_count));
-    context_bury_dead(ring);
+    recover_dead(ring);
     generation_settle(ring);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "problem.h"
+#include "recovery.h"
 #include "rights.h"
 #include "ring.h"
 #include "ringd.h"
@@ -59,7 +60,8 @@ struct shared_ring {
     struct generation_list older; /* oldest first; objects, segment and lanes above are those of the present one */
     uint32_t older_count;
     struct stall *stall; /* a stopped writer is being looked at */
-    uint32_t context_count; /* attached, the dead in mid-record not counted */
+    uint32_t context_count; /* attached, the dead not counted */
+    struct recovery recovery; /* of the dead */
     uint32_t evicted_count;
     bool removed;
 

@@ -27,6 +27,9 @@
  * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
  * from its floor on, however it is used.
  *
+ * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out, makes
+ * its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
+ *
  * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
  * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
  * stopped or died costs the others the room it asked for and nothing else.
@@ -41,7 +44,7 @@
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
  *   end                              partner                          without it
- *   W1 store slot.length  release    (repair, to come)                a length of the next grant beside the old place
+ *   W1 store slot.length  release    E2 load length   acquire         a length of the next grant beside the old place
  *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
  *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
  *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
@@ -60,6 +63,12 @@
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
+ *   E1 load  W (snapshot) seq_cst    W3 RMW           seq_cst         repair: a grant of somebody who is not in it
+ *   E2 load  slot.length  acquire    W1 store         release         repair: no stamp seen beside a later length
+ *   E3 fence, load limit  acquire    W6 fence, G2     release         repair: bytes of the next lap taken for a span
+ *   E4 store padding      release    N1 load stamp    acquire         padding with an old length
+ *   E5 store sequence     release    N4 load sequence acquire         (as C2, for a writer that died before it)
+ *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
  *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits for what is over
