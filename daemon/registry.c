@@ -11,6 +11,7 @@
 #include "log.h"
 #include "quantity.h"
 #include "ring_options.h"
+#include "stall.h"
 #include "stop_point.h"
 
 void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance)

@@ -10,6 +10,7 @@
 #include "generation.h"
 #include "peer.h"
 #include "ring_options.h"
+#include "stall.h"
 #include "status.h"
 #include "wake.h"
 
@@ -230,6 +231,18 @@ static int handle_check(struct peer *peer, const struct ringd_request *request, 
     return 0;
 }
 
+/* ---- stalled ---------------------------------------------------------------------------------------------------- */
+
+static int handle_stalled(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                          struct problem *problem)
+{
+    (void)request;
+    (void)answer;
+    if (peer->context == NULL)
+        return problem_say(problem, -EINVAL, "only the connection of an attached context can report a stalled writer");
+    return stall_report(peer->context->ring) < 0 ? problem_say(problem, -ENOMEM, "out of memory") : 0;
+}
+
 /* ---- resize, follow --------------------------------------------------------------------------------------------- */
 
 static int handle_resize(struct peer *peer, const struct ringd_request *request, struct answer *answer,
@@ -275,7 +288,8 @@ static handler *const handlers[] = {
     [RINGD_REQUEST_LIST] = handle_list,     [RINGD_REQUEST_STATUS] = handle_status,
     [RINGD_REQUEST_OPEN] = handle_open,     [RINGD_REQUEST_ATTACH] = handle_attach,
     [RINGD_REQUEST_ARM] = handle_arm,       [RINGD_REQUEST_CHECK] = handle_check,
-    [RINGD_REQUEST_RESIZE] = handle_resize, [RINGD_REQUEST_FOLLOW] = handle_follow,
+    [RINGD_REQUEST_STALLED] = handle_stalled, [RINGD_REQUEST_RESIZE] = handle_resize,
+    [RINGD_REQUEST_FOLLOW] = handle_follow,
 };
 
 /* Whether it is a request of this protocol at all. */

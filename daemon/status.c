@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "generation.h"
+#include "stall.h"
 #include "wake.h"
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -166,7 +167,23 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
         fill_cursor(info, context);
 }
 
-static void fill_context(struct ringd_context_info *info, const struct context *context)
+/* A stopped writer in mid-record holds others up where the limit is: it cannot be raised beyond that for long. */
+static void fill_stopped(struct ringd_context_info *info, struct context *context)
+{
+    const struct ring *lane = &context->ring->lanes[0];
+    uint64_t since_ns = stall_since(context), position;
+
+    if (since_ns == 0)
+        return;
+    info->since_ns = since_ns;
+    if (info->state == RINGD_CONTEXT_IN_RECORD && ring_position(lane, &position) == 0)
+        info->ahead = (load(&lane->lane->limit) & RINGD_POSITION_MASK) - position;
+    if ((int64_t)info->ahead < 0)
+        info->ahead = 0;
+    info->state = RINGD_CONTEXT_STOPPED;
+}
+
+static void fill_context(struct ringd_context_info *info, struct context *context)
 {
     *info = (struct ringd_context_info){
         .kind = context->kind,
@@ -182,6 +199,7 @@ static void fill_context(struct ringd_context_info *info, const struct context *
         fill_writer(info, context);
     else
         fill_reader(info, context);
+    fill_stopped(info, context);
 }
 
 /* A page of the list: `first` and `max` of the caller's, and how far it has come. */

@@ -28,6 +28,11 @@
 /* A daemon that is stopped must not hold an observer; it can look by itself. */
 #define ARM_TIMEOUT_MS 5
 
+/* When a writer counts as stopped on a ring that does nothing about it. */
+#define STALLED_DEFAULT_MS 1000
+
+#define NS_PER_MS INT64_C(1000000)
+
 struct ringd {
     char name[RINGD_NAME_BYTES];
     char socket_path[108];
@@ -491,6 +496,26 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
 void attachment_report_cursor(struct attachment *attachment)
 {
     send_alone(attachment, RINGD_REQUEST_CHECK);
+}
+
+/* Waits for no answer. */
+static void report_stall(void *argument)
+{
+    send_alone(argument, RINGD_REQUEST_STALLED);
+}
+
+/* A quarter of the time that a stopped writer has is waited here, the daemon's own look takes the rest. */
+struct ring_watch attachment_watch(struct attachment *attachment)
+{
+    uint32_t after_ms = attachment != NULL ? attachment->segment.geometry.stopped_after_ms : 0;
+
+    if (attachment == NULL)
+        return (struct ring_watch){0};
+    return (struct ring_watch){
+        .after_ns = (after_ms != 0 ? after_ms : STALLED_DEFAULT_MS) * (NS_PER_MS / 4),
+        .report = report_stall,
+        .argument = attachment,
+    };
 }
 
 /* ---- following a ring that moves --------------------------------------------------------------------------------- */

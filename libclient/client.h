@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "ringd.h"
+#include "ring.h"
 #include "ringd_proto.h"
 #include "segment.h"
 
@@ -47,6 +48,9 @@ int attachment_arm(struct attachment *attachment, uint32_t *value);
 
 /* Tells the daemon that a reader's cursor makes no sense. Waits for no answer; one report at a time. */
 void attachment_report_cursor(struct attachment *attachment);
+
+/* How those who wait behind a writer in mid-record report it. Points to the attachment; NULL: not at all. */
+struct ring_watch attachment_watch(struct attachment *attachment);
 
 /* Gets the next generation of a ring whose move is done (a writer: the latest) from the daemon and maps it.
  * attachment->segment is the new one then, *old the one before, the caller's to unmap. RINGD_OK; RINGD_WOULD_BLOCK: no

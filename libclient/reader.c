@@ -181,6 +181,7 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
         return explain_start(result, o);
     }
     (*reader)->attachment = attachment;
+    (*reader)->watch = attachment_watch(attachment);
     return 0;
 }
 
@@ -542,6 +543,17 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
+/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
+static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+{
+    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
+
+    if (r->stall_position != r->position)
+        r->stall = (struct ring_stall){0};
+    r->stall_position = r->position;
+    return ring_watch_stall(&r->watch, active, &r->stall, until);
+}
+
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -563,7 +575,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
         return result;
     ring_count(&r->counters->slept, 1);
     STOP_POINT("wait-counted");
-    result = wake_sleep(word, value, until);
+    result = wake_sleep(word, value, watch_writers(r, until));
     if (result == -ETIMEDOUT)
         return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;
     return result;
@@ -637,6 +649,7 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
     r->released = r->published = r->opened = r->position;
     atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
     r->leaving = false;
+    r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
     return RINGD_OK;
 }

@@ -44,6 +44,9 @@ struct ringd_reader {
     uint64_t pace_delivered;
     bool gap_pending; /* `gap` is to be told by the next call */
     struct ringd_record gap;
+    struct ring_watch watch;
+    struct ring_stall stall; /* at `stall_position` */
+    uint64_t stall_position;
     bool leaving;          /* the ring has moved: `tail` says how this generation ends */
     struct ring_tail tail;
     uint32_t kept_count;

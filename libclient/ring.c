@@ -369,6 +369,24 @@ static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_
     return result;
 }
 
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until)
+{
+    int64_t now;
+
+    if (!stalled || watch->after_ns == 0) {
+        *stall = (struct ring_stall){0};
+        return until;
+    }
+    now = wake_now();
+    if (stall->since_ns == 0)
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = watch->after_ns};
+    if (now - stall->since_ns >= stall->pause_ns) {
+        watch->report(watch->argument);
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = 2 * stall->pause_ns};
+    }
+    return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
+}
+
 /* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
  * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
@@ -376,6 +394,7 @@ static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
                              struct ring_grant *grant, enum ring_shortage *shortage)
 {
+    struct ring_stall stall = {0};
     uint32_t announced = 0;
 
     for (;;) {
@@ -390,6 +409,7 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
+        until = ring_watch_stall(&w->watch, *shortage == RING_FULL_WRITER, &stall, until);
         ring_count(&w->slot->waited, 1);
         STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);

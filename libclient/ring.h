@@ -118,6 +118,20 @@ struct ring {
     bool hold;
 };
 
+/* What is done about a writer that stays in mid-record, by those who wait for it: after a while, and then ever more
+ * rarely, the daemon is asked to look. */
+struct ring_watch {
+    int64_t after_ns; /* 0: nothing is done */
+    void (*report)(void *argument);
+    void *argument;
+};
+
+/* Since when somebody has been in the way of one that waits; zeroed: nobody. */
+struct ring_stall {
+    int64_t since_ns;
+    int64_t pause_ns;
+};
+
 /* A writer's part of it. */
 struct ring_writer {
     struct ring ring;
@@ -130,6 +144,7 @@ struct ring_writer {
     uint32_t spins;      /* looks for space before it sleeps */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
+    struct ring_watch watch;
 };
 
 /* What one addition has brought: `bytes` from `place` on, the writer's own until ring_finish. */
@@ -171,6 +186,10 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
  * the deadline if allowed. RINGD_OK with *grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG, -EINTR. */
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage);
+
+/* Before one that waits sleeps until `until`: reports if somebody has been in the way long enough, and returns how long it
+ * may sleep before it looks again. `stalled`: somebody in mid-record is in the way. */
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until);
 
 /* Another value of limit, or of next_mark, has been met. */
 void ring_see_limit(struct ring_writer *writer, uint64_t limit);

@@ -91,6 +91,7 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
         return client_fail(result, "no memory for a writer's handle");
     }
     (*writer)->attachment = attachment;
+    (*writer)->ring.watch = attachment_watch(attachment);
     return 0;
 }
 
@@ -156,6 +157,7 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 
+    ring_watch_stall(&w->ring.watch, shortage == RING_FULL_WRITER, &w->stall, 0);
     if (!w->drops) {
         ring_count(&slot->refused, records);
         STOP_POINT("refuse-counted");
@@ -231,6 +233,7 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
         return result == RINGD_WOULD_BLOCK ? RINGD_FULL : result;
     ring_writer_init(&w->ring, &w->attachment->segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
     w->ring.spins = spins;
+    w->ring.watch = attachment_watch(w->attachment);
     carry_counters(w, before, w->ring.slot);
     return RINGD_OK;
 }

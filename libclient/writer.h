@@ -14,6 +14,7 @@ struct ringd_writer {
     uint64_t origin; /* of its records: who, type, level */
     uint64_t sequence; /* of the next record */
     struct ring_writer ring;
+    struct ring_stall stall;   /* seen by calls that do not wait */
     struct ring_grant grant; /* the open one */
     uint64_t granted;        /* its payload bytes */
     uint64_t time;           /* of it */
