@@ -14,6 +14,10 @@
  * A writer that died between reserve and commit keeps its slot too, as its grant is still open and holds the frontier:
  * it is dead, and waits for repair. (Repair will live in recovery.c; context_end is where it is called from.)
  *
+ * A daemon that is started anew adopts the contexts of its predecessor: their life pages say who they are, the lock
+ * whether they still are. An adopted context has no connection until it needs one; that tells nothing about it, so it
+ * is not lost. It shows the token in its life page with the connection that it makes then (context_reattach).
+ *
  * Contexts belong to their ring: slots[..].context. `holder` is where the connection keeps its pointer to the context,
  * which is cleared when the context goes first. One thread: the event loop's.
  */
@@ -27,21 +31,24 @@
 #include "problem.h"
 #include "rights.h"
 #include "ringd.h"
+#include "ringd_proto.h"
 
 struct shared_ring;
 
 struct context {
     struct shared_ring *ring;
-    struct context **holder; /* NULL: its connection has ended */
+    struct context **holder; /* NULL: it has no connection */
     enum ringd_context_kind kind;
     uint32_t slot; /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
     uint32_t incarnation;
     uint32_t pid, uid;    /* for people */
     uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
-    bool dead;     /* in mid-record; without a life page, not counted as attached */
-    ev_timer look; /* runs while it is lost */
-    double look_s; /* how long it waits */
+    uint64_t token; /* as in its life page */
+    bool adopted;   /* attached at a predecessor, and has not connected since */
+    bool dead;      /* in mid-record; not counted as attached */
+    ev_timer look;  /* runs while it is lost */
+    double look_s;  /* how long it waits */
 };
 
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
@@ -63,6 +70,20 @@ struct attached {
 int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
                    struct context **holder, struct attached *attached, struct problem *problem);
 
+/* A predecessor's context, as its life page says; `kind` is what it is by now. The page fits ring and slot, which is
+ * free. It may have ended, and be gone, afterwards. */
+int context_adopt(struct shared_ring *ring, const struct ringd_life *page, enum ringd_context_kind kind);
+
+/* Whether such a context is attached. */
+bool context_is_attached(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot,
+                         uint32_t incarnation, uint64_t token);
+
+/* The connection of `holder` is that of the context with this slot, incarnation and token. -ESTALE (there is none),
+ * -EPERM (of another user), -EBUSY (it has one). */
+int context_reattach(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot, uint32_t incarnation,
+                     uint64_t token, const struct credentials *credentials, struct context **holder,
+                     struct problem *problem);
+
 /* Its connection has ended. The context, and a removed ring with it, may be gone afterwards. */
 void context_disconnect(struct context *context);
 
@@ -72,7 +93,13 @@ uint32_t context_evict_bad(struct shared_ring *ring);
 
 bool context_is_writer(const struct context *context);
 
+/* Whether anybody is attached, after a look at all of them. */
+bool context_any(struct shared_ring *ring);
+
 /* Frees all contexts of a ring that is at its end, without a look at anything. */
 void context_free_all(struct shared_ring *ring);
+
+/* The same, and leaves their life pages to a successor. */
+void context_leave_all(struct shared_ring *ring);
 
 #endif

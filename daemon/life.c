@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define LIFE_BYTES 4096
+#include "shared_file.h"
 
 /* The whole file, whatever its length. */
 static struct flock whole_file(short type)
@@ -16,34 +18,63 @@ static struct flock whole_file(short type)
 }
 
 /* What the client gets can only be read: a read lock is all that this needs. */
-static int open_and_lock(const struct object_name *name)
+static int lock_anew(int fd)
 {
     struct flock lock = whole_file(F_RDLCK);
-    int fd = shm_open(name->text, O_RDONLY | O_CLOEXEC, 0), result;
+    int locked = shared_file_reopen(fd, O_RDONLY), result;
+
+    if (locked < 0)
+        return locked;
+    if (fcntl(locked, F_OFD_SETLK, &lock) == 0)
+        return locked;
+    result = -errno;
+    close(locked);
+    return result;
+}
+
+static int fill_lock_and_link(int fd, const struct object_name *name, const struct ringd_life *page)
+{
+    int locked, result;
+
+    if (pwrite(fd, page, sizeof *page, 0) != sizeof *page)
+        return -EIO;
+    locked = lock_anew(fd);
+    if (locked < 0)
+        return locked;
+    result = shared_file_link(fd, name);
+    if (result == 0)
+        return locked;
+    close(locked);
+    return result;
+}
+
+int life_create(const struct object_name *name, const struct ringd_life *page)
+{
+    int fd = shared_file_new(RINGD_LIFE_BYTES), result;
 
     if (fd < 0)
-        return -errno;
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return fd;
-    result = -errno;
+    result = fill_lock_and_link(fd, name, page);
     close(fd);
     return result;
 }
 
-int life_create(const struct object_name *name)
+static bool page_is_sound(const struct ringd_life *page)
 {
-    int fd = shm_open(name->text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int result;
+    return page->magic == RINGD_LIFE_MAGIC && page->version == RINGD_LIFE_VERSION &&
+           memchr(page->command, '\0', sizeof page->command) != NULL;
+}
+
+int life_read(const struct object_name *name, struct ringd_life *page)
+{
+    int fd = shared_file_open(name, O_RDONLY);
+    ssize_t len;
 
     if (fd < 0)
-        return -errno;
-    result = -posix_fallocate(fd, 0, LIFE_BYTES);
+        return fd;
+    len = pread(fd, page, sizeof *page, 0);
     close(fd);
-    if (result == 0)
-        result = open_and_lock(name);
-    if (result < 0)
-        life_unlink(name);
-    return result;
+    return len == sizeof *page && page_is_sound(page) ? 0 : -EBADMSG;
 }
 
 int life_look(const struct object_name *name)

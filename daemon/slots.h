@@ -27,6 +27,9 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
 /* Frees the slot after the context's certain end. True: it died in mid-record, and the slot stays as it is. */
 bool slots_leave(const struct context *context);
 
+/* After a takeover: nothing that stands in a free slot holds anybody up or looks like somebody. */
+void slots_clear_free(const struct shared_ring *ring);
+
 /* A lossless reader becomes a lossy one: it is told before writers may pass it. */
 void slots_evict(const struct context *context);
 

@@ -2,15 +2,17 @@
  *
  * Nothing here is on the data path. Each call opens a connection of its own; a context's connection stays open as long
  * as the context. Attaching and forking are kept apart by one mutex, held from the moment a descriptor of the daemon's
- * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of a
- * dead parent's life page.
+ * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of
+ * a dead parent's life page.
  */
 #define _GNU_SOURCE
 #include "client.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,11 @@
 #include "proto.h"
 #include "wake.h"
 
-#define LIFE_BYTES 4096
+/* How often a context that has lost its daemon looks for the next one. */
+#define RETRY_NS INT64_C(50000000)
+
+/* How long a fork waits for a thread that is just making a socket: it takes a microsecond. */
+#define FORK_YIELDS 1000
 
 /* A daemon that is stopped must not hold an observer; it can look by itself. */
 #define ARM_TIMEOUT_MS 5
@@ -35,6 +41,12 @@ static _Thread_local char error_text[RINGD_PROTO_TEXT_BYTES + 192];
 static pthread_mutex_t attach_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t attach_once = PTHREAD_ONCE_INIT;
 static struct attachment *attachments; /* of this process; under attach_mutex */
+
+/* Connecting again may happen in a signal handler, which takes no mutex: who makes a socket counts itself in
+ * `connecting`, and gives up if a fork is under way; who forks says so and waits until nobody is counted. (Both
+ * seq_cst: one of the two sees the other.) Then the child knows of every socket that it has. */
+static _Atomic int connecting;
+static _Atomic bool forking;
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */
 
@@ -64,10 +76,11 @@ static int explain(int result, const struct ringd_reply *reply, const char *sock
             return client_fail(-EBADMSG, "ringd at %s answered with an unknown result", socket_path);
         return 0;
     case -ECONNREFUSED:
-        return client_fail(result,
-                           "no ringd listens at %s; start it (systemctl start ringd, or ringd --runtime-dir DIR) or set "
-                           "RINGD_SOCKET",
-                           socket_path);
+        return client_fail(
+            result,
+            "no ringd listens at %s; start it (systemctl start ringd, or ringd --runtime-dir DIR) or set "
+            "RINGD_SOCKET",
+            socket_path);
     case -ETIMEDOUT:
         return client_fail(result, "ringd at %s did not answer within %d seconds; is it stopped?", socket_path,
                            PROTO_TIMEOUT_MS / 1000);
@@ -220,13 +233,23 @@ void ringd_close(struct ringd *ring)
 
 /* ---- attaching ------------------------------------------------------------------------------------------------- */
 
+/* Not for ever: it may be this very thread that is making a socket, interrupted by a signal handler that forks. */
+static void wait_for_sockets(void)
+{
+    for (int i = 0; i < FORK_YIELDS && atomic_load_explicit(&connecting, memory_order_seq_cst) != 0; i++)
+        sched_yield();
+}
+
 static void fork_prepare(void)
 {
     pthread_mutex_lock(&attach_mutex);
+    atomic_store_explicit(&forking, true, memory_order_seq_cst);
+    wait_for_sockets();
 }
 
 static void fork_parent(void)
 {
+    atomic_store_explicit(&forking, false, memory_order_seq_cst);
     pthread_mutex_unlock(&attach_mutex);
 }
 
@@ -237,6 +260,8 @@ static void fork_child(void)
         if (a->socket_fd >= 0)
             close(a->socket_fd);
     attachments = NULL;
+    atomic_store_explicit(&connecting, 0, memory_order_relaxed);
+    atomic_store_explicit(&forking, false, memory_order_relaxed);
     pthread_mutex_unlock(&attach_mutex);
 }
 
@@ -254,12 +279,12 @@ static enum segment_grade grade_of(uint32_t kind)
 
 static int map_life(struct attachment *a, int fd)
 {
-    void *life = mmap(NULL, LIFE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    void *life = mmap(NULL, RINGD_LIFE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 
     if (life == MAP_FAILED)
         return -errno;
     a->life = life;
-    if (madvise(life, LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, LIFE_BYTES, MADV_DONTDUMP) != 0)
+    if (madvise(life, RINGD_LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, RINGD_LIFE_BYTES, MADV_DONTDUMP) != 0)
         return -errno;
     return 0;
 }
@@ -311,13 +336,26 @@ static void close_connection(struct attachment *a)
 
 static int check_place(const struct attachment *a, uint32_t kind)
 {
-    uint32_t slots = kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count
-                                                  : RINGD_READERS_MAX;
+    uint32_t slots =
+        kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count : RINGD_READERS_MAX;
 
     /* Others find their start themselves. */
     bool start_fits = kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
 
     return a->slot < slots && start_fits ? 0 : -EBADMSG;
+}
+
+/* A life page without a token is a daemon's that takes nobody back. */
+static void prepare_reattach(struct attachment *a, const struct ringd *ring, uint32_t kind)
+{
+    const struct ringd_life *life = a->life;
+
+    memcpy(a->socket_path, ring->socket_path, sizeof a->socket_path);
+    proto_request_init(&a->reattach, RINGD_REQUEST_REATTACH, ring->name);
+    a->reattach.kind = kind;
+    a->reattach.slot = a->slot;
+    a->reattach.incarnation = a->incarnation;
+    a->reattach.token = life->magic == RINGD_LIFE_MAGIC ? life->token : 0;
 }
 
 static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind, uint32_t start, uint64_t position)
@@ -345,10 +383,14 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     result = explain(result, &reply.head, ring->socket_path);
     if (result < 0)
         return result;
+    a->connected = true;
     a->slot = reply.head.slot;
     a->incarnation = reply.head.incarnation;
     a->position = reply.head.position;
-    return check_place(a, kind) == 0 ? 0 : client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
+    if (check_place(a, kind) < 0)
+        return client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
+    prepare_reattach(a, ring, kind);
+    return 0;
 }
 
 int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
@@ -377,49 +419,137 @@ void attachment_free(struct attachment *attachment)
         return;
     segment_unmap(&attachment->segment);
     if (attachment->life != NULL)
-        munmap(attachment->life, LIFE_BYTES);
+        munmap(attachment->life, RINGD_LIFE_BYTES);
     close_connection(attachment);
     free(attachment);
 }
 
-/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding. */
-static int take_late_reply(struct attachment *a, uint16_t type)
+/* ---- asking on the context's own connection: async-signal-safe calls only ---------------------------------------- */
+
+static void drop_connection(struct attachment *a)
+{
+    int fd = atomic_exchange_explicit(&a->socket_fd, -1, memory_order_seq_cst);
+
+    if (fd >= 0)
+        close(fd);
+    a->connected = false;
+    a->pending = 0;
+}
+
+/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding;
+ * -EAGAIN: it has not come yet; anything else: the connection is of no use. */
+static int take_late_reply(struct attachment *a)
 {
     struct proto_reply reply;
     int result = 0;
 
-    if (a->reply_pending)
-        result = proto_receive(a->socket_fd, type, &reply, NULL);
-    a->reply_pending = result == -EAGAIN;
+    if (a->pending != 0)
+        result = proto_receive(a->socket_fd, a->pending, &reply, NULL);
+    if (result == -EAGAIN)
+        return result;
+    if (result == 0 && a->pending == RINGD_REQUEST_REATTACH) {
+        result = reply.head.result;
+        a->connected = result == 0;
+    }
+    a->pending = 0;
     return result;
 }
 
+static int send_request(struct attachment *a, const struct ringd_request *request)
+{
+    int result = proto_send(a->socket_fd, request);
+
+    if (result == 0)
+        a->pending = request->type;
+    return result;
+}
+
+/* So that a child always knows of the socket; see `connecting`. Never waits: neither connecting nor sending. */
+static int open_socket(struct attachment *a)
+{
+    int result = -EAGAIN;
+
+    atomic_fetch_add_explicit(&connecting, 1, memory_order_seq_cst);
+    if (!atomic_load_explicit(&forking, memory_order_seq_cst)) {
+        result = proto_socket_no_wait();
+        if (result >= 0)
+            atomic_store_explicit(&a->socket_fd, result, memory_order_seq_cst);
+    }
+    atomic_fetch_sub_explicit(&connecting, 1, memory_order_seq_cst);
+    return result < 0 ? result : 0;
+}
+
+/* Waits for the answer a moment; one that comes later is taken by the next request. */
+static int connect_again(struct attachment *a)
+{
+    int64_t now = wake_now();
+    int result;
+
+    drop_connection(a);
+    if (now < a->retry_ns || a->reattach.token == 0)
+        return -ENOTCONN;
+    a->retry_ns = now + RETRY_NS;
+    result = open_socket(a);
+    if (result == 0)
+        result = proto_connect(a->socket_fd, a->socket_path);
+    if (result == 0)
+        result = send_request(a, &a->reattach);
+    if (result == 0)
+        result = proto_wait(a->socket_fd, ARM_TIMEOUT_MS);
+    if (result == -ETIMEDOUT && a->pending != 0)
+        return result;
+    if (result == 0)
+        result = take_late_reply(a);
+    if (result < 0)
+        drop_connection(a);
+    return result;
+}
+
+/* Sends a request on a connection of which nothing is outstanding. One that has ended is replaced, once. */
 static int send_alone(struct attachment *a, uint16_t type)
 {
     struct ringd_request request;
-    int result = take_late_reply(a, type);
+    int result = take_late_reply(a);
+
+    if (result == -EAGAIN)
+        return result;
+    proto_request_init(&request, type, "");
+    result = result == 0 && a->connected ? send_request(a, &request) : -ENOTCONN;
+    if (result == 0)
+        return 0;
+    result = connect_again(a);
+    return result == 0 ? send_request(a, &request) : result;
+}
+
+/* The daemon may have ended with the request unanswered, or before it: then it has been sent into nothing. */
+static int await_reply(struct attachment *a, struct proto_reply *reply)
+{
+    uint16_t type = a->pending;
+    int result = proto_wait(a->socket_fd, ARM_TIMEOUT_MS);
 
     if (result < 0)
         return result;
-    proto_request_init(&request, type, "");
-    result = proto_send(a->socket_fd, &request);
-    a->reply_pending = result == 0;
-    return result;
+    a->pending = 0;
+    result = proto_receive(a->socket_fd, type, reply, NULL);
+    if (result < 0)
+        drop_connection(a);
+    return result == 0 ? reply->head.result : result;
+}
+
+static int ask_alone(struct attachment *a, uint16_t type, struct proto_reply *reply)
+{
+    int result = send_alone(a, type);
+
+    return result == 0 ? await_reply(a, reply) : result;
 }
 
 int attachment_arm(struct attachment *attachment, uint32_t *value)
 {
     struct proto_reply reply;
-    int result = send_alone(attachment, RINGD_REQUEST_ARM);
+    int result = ask_alone(attachment, RINGD_REQUEST_ARM, &reply);
 
-    if (result == 0)
-        result = proto_wait(attachment->socket_fd, ARM_TIMEOUT_MS);
-    if (result < 0)
-        return result;
-    attachment->reply_pending = false;
-    result = proto_receive(attachment->socket_fd, RINGD_REQUEST_ARM, &reply, NULL);
-    if (result == 0)
-        result = reply.head.result;
+    if (result == -ECONNRESET) /* it has just gone: its successor may be there already */
+        result = ask_alone(attachment, RINGD_REQUEST_ARM, &reply);
     *value = result == 0 ? reply.head.value : 0;
     return result;
 }

@@ -138,11 +138,18 @@ static void wait_for_status(const char *words)
         take_message();
 }
 
-/* SIGTERM; what it says at the end has arrived then. */
+/* SIGTERM; what it says at the end has arrived then. It is listened to meanwhile: the socket has room for ten messages.
+ */
 static void stop_ringd(void)
 {
+    int status;
+
     kill(service.pid, SIGTERM);
-    require(child_wait(service.pid) == 0, "ringd did not stop in order");
+    while (waitpid(service.pid, &status, WNOHANG) != service.pid) {
+        take_messages();
+        pause_ms(1);
+    }
+    require(status == 0, "ringd did not stop in order");
     take_messages();
 }
 
@@ -162,7 +169,9 @@ static void use_a_ring(void)
     struct ringd_writer *writer;
     struct ringd_reader *reader;
 
+    take_messages();
     make_ring("events", (struct ringd_ring_options){.size = 65536});
+    take_messages();
     writer = open_writer("events");
     reader = open_reader("events", RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
     require(write_record(writer, 64) == RINGD_OK, "write");
