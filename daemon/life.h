@@ -7,7 +7,7 @@
  * it. Whoever opens the page anew, by name, can see whether the lock is still held:
  *
  *     LIFE_GONE  the context is certainly no more: it can neither read nor write the ring
- *     LIFE_HELD  it is there, or the kernel is still taking it down: look again
+ *     LIFE_HELD  it is there, or the kernel is still taking it down: wait (life_wait.h)
  *
  * No clock, pid or connection is part of the evidence, so a later daemon can look as well. In the page stands who the
  * context is (struct ringd_life): only the daemon can write it, and the client's descriptor is for reading. A successor
@@ -16,7 +16,7 @@
  * A page gets its name when it is complete and locked: one without a lock is that of a context that has ended, or of
  * one that never began because the daemon was killed before it could send it.
  *
- * Called by context.c and takeover.c.
+ * Called by context.c, life_wait.c and takeover.c.
  */
 #ifndef DAEMON_LIFE_H
 #define DAEMON_LIFE_H
@@ -38,6 +38,13 @@ int life_read(const struct object_name *name, struct ringd_life *page);
 
 /* enum life, or a negative errno: then nothing is known. */
 int life_look(const struct object_name *name);
+
+/* A descriptor for life_await, or a negative errno; -EWOULDBLOCK: somebody has a lease on the page. */
+int life_open(const struct object_name *name);
+
+/* Sleeps until nobody holds the lock. 0, or a negative errno: then nothing is known. A cancellation point; also for
+ * threads. */
+int life_await(int fd);
 
 /* The page lives on without its name for whoever has it mapped. */
 void life_unlink(const struct object_name *name);

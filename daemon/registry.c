@@ -16,6 +16,7 @@ void registry_init(struct registry *registry, struct ev_loop *loop, const struct
     *registry = (struct registry){.loop = loop, .instance = instance};
     TAILQ_INIT(&registry->rings);
     ticks_init(&registry->ticks);
+    life_waits_init(&registry->life_waits, loop);
 }
 
 static int add_ring(struct registry *registry, struct shared_ring *ring)
@@ -25,6 +26,7 @@ static int add_ring(struct registry *registry, struct shared_ring *ring)
         return -ENOMEM;
     TAILQ_INSERT_TAIL(&registry->rings, ring, link);
     ring->registry = registry;
+    recovery_init(&ring->recovery, ring);
     registry->ring_count++;
     return 0;
 }
@@ -94,6 +96,7 @@ static void free_ring(struct registry *registry, struct shared_ring *ring)
 {
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_free_all(ring);
+    recovery_deinit(&ring->recovery, ring);
     shared_ring_free(ring);
 }
 
@@ -105,6 +108,7 @@ static void leave_ring(struct registry *registry, struct shared_ring *ring)
     registry->ring_count--;
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_leave_all(ring);
+    recovery_deinit(&ring->recovery, ring);
     shared_ring_leave(ring);
     shared_ring_free(ring);
 }
@@ -153,4 +157,5 @@ void registry_deinit(struct registry *registry, enum registry_end end)
     }
     while ((ring = TAILQ_FIRST(&registry->rings)) != NULL)
         free_ring(registry, ring);
+    life_waits_deinit(&registry->life_waits);
 }

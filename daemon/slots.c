@@ -95,6 +95,7 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     move_counter(&departed->dropped_full, &slot->dropped_full);
     move_counter(&departed->dropped_stalled, &slot->dropped_stalled);
     move_counter(&departed->waited, &slot->waited);
+    move_counter(&departed->lost, &slot->lost);
 }
 
 /* A bit left among the waiting would make everybody behind it wait for nobody. */
@@ -222,17 +223,34 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     return result;
 }
 
-bool slots_leave(const struct context *context)
+void slots_stop_waiting(const struct context *context)
+{
+    stop_waiting(context->ring, context->slot);
+}
+
+/* Whoever closed in order took nothing along. Who did not can have lost one grant, of records of a unit each at least;
+ * more than that are counters that somebody has scribbled over, and it is not for us to make their sum come true. */
+uint64_t slots_settle(const struct context *context)
+{
+    struct ringd_writer_slot *slot = writer_slot(context->ring, context->slot);
+    uint64_t lost = atomic_load_explicit(&slot->offered, memory_order_relaxed);
+
+    lost -= atomic_load_explicit(&slot->sequence, memory_order_relaxed) - slot->first_sequence;
+    lost -= atomic_load_explicit(&slot->aborted, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->refused, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_full, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_stalled, memory_order_relaxed);
+    if (lost > context->ring->segment.geometry.max_grant / RINGD_UNIT)
+        lost = 0;
+    atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
+    return lost;
+}
+
+void slots_leave(const struct context *context)
 {
     if (context->kind == RINGD_CONTEXT_LOSSLESS)
         leave(context);
-    if (context_is_writer(context)) {
-        stop_waiting(context->ring, context->slot);
-        if (is_active(context->ring, context->slot))
-            return true;
-    }
     clear_owner(context);
-    return false;
 }
 
 void slots_evict(const struct context *context)

@@ -274,20 +274,6 @@ static enum ringd_context_kind kind_now(const struct shared_ring *ring, const st
     return page->kind;
 }
 
-static void adopt_context(struct takeover *takeover, struct shared_ring *ring, const struct ringd_life *page)
-{
-    uint32_t before = takeover->registry->context_count;
-
-    if (context_adopt(ring, page, kind_now(ring, page)) < 0) {
-        log_error("ring %s: a context of pid %u is not known any more: out of memory", ring->name, page->pid);
-        return;
-    }
-    if (takeover->registry->context_count > before)
-        takeover->alive++;
-    else
-        takeover->dead++;
-}
-
 static void adopt_life(struct takeover *takeover, struct found *found)
 {
     struct shared_ring *ring = registry_find(takeover->registry, found->parts.ring);
@@ -302,7 +288,8 @@ static void adopt_life(struct takeover *takeover, struct found *found)
         found->settled = true; /* somebody has a lease on it: his slot is closed */
     } else if (result == 0 && fits(&found->parts, &page, ring, slot)) {
         found->settled = true;
-        adopt_context(takeover, ring, &page);
+        if (context_adopt(ring, &page, kind_now(ring, &page)) < 0)
+            log_error("ring %s: the slot of pid %u stays closed: out of memory", ring->name, page.pid);
     }
 }
 
@@ -318,6 +305,7 @@ static void close_slot(struct shared_ring *ring, bool writer, uint32_t i)
                 ring->name, writer ? "writer's slot" : "reader's slot", i);
 }
 
+/* Each slot is known now: whoever died is repaired, who lives is waited for. */
 static void settle_slots(struct shared_ring *ring)
 {
     for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
@@ -325,6 +313,7 @@ static void settle_slots(struct shared_ring *ring)
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
         close_slot(ring, false, i);
     slots_clear_free(ring);
+    context_watch_all(ring);
     log_info("ring %s: taken over, %u attached", ring->name, ring->context_count);
 }
 
@@ -377,10 +366,13 @@ static void take_contexts(struct takeover *takeover)
         if (!found->settled && found->known && found->parts.kind == OBJECT_LIFE)
             adopt_life(takeover, found);
     }
+    takeover->dead = takeover->registry->context_count;
     TAILQ_FOREACH(ring, &takeover->registry->rings, link)
     {
         settle_slots(ring);
     }
+    takeover->alive = takeover->registry->context_count;
+    takeover->dead -= takeover->alive;
 }
 
 static void take_all(struct takeover *takeover)

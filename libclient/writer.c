@@ -258,6 +258,7 @@ RING_HOT void fill_header(struct ringd_record_header *h, uint64_t len, uint64_t 
 RING_HOT void store_stamp(const struct ring *ring, struct ringd_record_header *h, uint64_t position, uint64_t state)
 {
     atomic_store_explicit(&h->stamp, (position | state) ^ ring->stamp_key, memory_order_release); /* C1 */
+    STOP_POINT("commit-stamped");
 }
 
 /* What is left of a grant becomes a record that readers pass over. */
@@ -274,7 +275,9 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
 {
     w->sequence += records;
     ring_count(&ring.slot->bytes, bytes);
+    STOP_POINT("commit-counted");
     atomic_store_explicit(&ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
+    STOP_POINT("commit-sequence");
     return ring_finish(ring);
 }
 
