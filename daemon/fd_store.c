@@ -20,7 +20,7 @@ struct stored {
     bool used; /* the object is still wanted */
 };
 
-static struct stored *table;
+static struct stored *table; /* what came, and afterwards that of it which has no name */
 static size_t table_count;
 
 /* ---- what came ------------------------------------------------------------------------------------------------- */
@@ -117,16 +117,23 @@ int fd_store_open(const struct object_name *name, int flags, bool *named)
     return fd;
 }
 
+static void drop(struct stored *stored)
+{
+    close(stored->fd);
+    *stored = table[--table_count];
+}
+
+/* From the end on, as the last one takes the place of each that goes. */
 void fd_store_settle(void)
 {
-    for (size_t i = 0; i < table_count; i++) {
-        close(table[i].fd);
+    for (size_t i = table_count; i-- > 0;) {
+        struct object_name name = table[i].name;
+
         if (!table[i].used)
-            fd_store_forget(&table[i].name);
+            fd_store_forget(&name);
+        else if (shared_file_is_named(table[i].fd, &name))
+            drop(&table[i]);
     }
-    free(table);
-    table = NULL;
-    table_count = 0;
 }
 
 /* ---- what goes ------------------------------------------------------------------------------------------------- */
@@ -150,14 +157,14 @@ void fd_store_keep(const struct object_name *name, int fd)
     char text[sizeof name->text + 32];
     int opened;
 
-    if (!has_manager())
-        return;
     if (stored != NULL && same_file(stored->fd, fd)) {
         stored->used = true;
         return;
     }
     if (stored != NULL)
         fd_store_forget(name);
+    if (!has_manager())
+        return;
     opened = shared_file_reopen(fd, O_RDWR);
     if (opened < 0)
         return;
@@ -168,6 +175,10 @@ void fd_store_keep(const struct object_name *name, int fd)
 
 void fd_store_forget(const struct object_name *name)
 {
+    struct stored *stored = find(name);
+
+    if (stored != NULL)
+        drop(stored);
     if (has_manager())
         sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name->text + 1);
 }

@@ -6,6 +6,8 @@
  * tidy administrator): a ring then lives on through its descriptors, without names. A file that has lost its name
  * cannot be given one again.
  *
+ * Life pages are given away too: without their names they are the only way to the evidence.
+ *
  * What is given away is opened anew: the locks of the daemon's own descriptors stay the daemon's.
  *
  * The manager is one for the process, and so is this table. Without one everything here does nothing.
@@ -30,8 +32,7 @@ int fd_store_each(int (*visit)(const struct object_name *name, void *argument), 
 /* Opens a file by its name, or by the stored descriptor if the name is gone. *named says which. As shared_file_open. */
 int fd_store_open(const struct object_name *name, int flags, bool *named);
 
-/* The takeover is over: descriptors that nobody has opened are given back to the manager to be closed, ours are closed.
- */
+/* The takeover is over: what was not kept is forgotten; ours are closed, but for those of files without a name. */
 void fd_store_settle(void);
 
 /* Has the file kept, unless it is already; has it forgotten. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fd_store.h"
 #include "shared_file.h"
 
 /* The whole file, whatever its length. */
@@ -42,8 +43,10 @@ static int fill_lock_and_link(int fd, const struct object_name *name, const stru
     if (locked < 0)
         return locked;
     result = shared_file_link(fd, name);
-    if (result == 0)
+    if (result == 0) {
+        fd_store_keep(name, fd);
         return locked;
+    }
     close(locked);
     return result;
 }
@@ -67,7 +70,8 @@ static bool page_is_sound(const struct ringd_life *page)
 
 int life_read(const struct object_name *name, struct ringd_life *page)
 {
-    int fd = shared_file_open(name, O_RDONLY);
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named);
     ssize_t len;
 
     if (fd < 0)
@@ -75,6 +79,17 @@ int life_read(const struct object_name *name, struct ringd_life *page)
     len = pread(fd, page, sizeof *page, 0);
     close(fd);
     return len == sizeof *page && page_is_sound(page) ? 0 : -EBADMSG;
+}
+
+void life_keep(const struct object_name *name)
+{
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named);
+
+    if (fd < 0)
+        return;
+    fd_store_keep(name, fd);
+    close(fd);
 }
 
 /* Lets go of it at once: whoever looks must not take this lock for the client's. */
@@ -92,20 +107,19 @@ int life_await(int fd)
 
 int life_open(const struct object_name *name)
 {
-    int fd = shm_open(name->text, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    bool named;
 
-    return fd < 0 ? -errno : fd;
+    return fd_store_open(name, O_RDWR, &named);
 }
 
 int life_look(const struct object_name *name)
 {
     struct flock lock = whole_file(F_WRLCK);
-    /* Who has a lease on it must not make the daemon wait; he lives. */
-    int fd = shm_open(name->text, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    int result;
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named), result;
 
     if (fd < 0)
-        return errno == EWOULDBLOCK ? LIFE_HELD : -errno;
+        return fd == -EWOULDBLOCK ? LIFE_HELD : fd; /* who has a lease on it lives */
     result = fcntl(fd, F_OFD_GETLK, &lock) == 0 ? 0 : -errno;
     close(fd);
     if (result < 0)
@@ -116,4 +130,5 @@ int life_look(const struct object_name *name)
 void life_unlink(const struct object_name *name)
 {
     shm_unlink(name->text);
+    fd_store_forget(name);
 }

@@ -36,6 +36,9 @@ int life_create(const struct object_name *name, const struct ringd_life *page);
  * -EPERM (not ours), -ENOENT. */
 int life_read(const struct object_name *name, struct ringd_life *page);
 
+/* Gives a page to the service manager as well, if there is one, as life_create does (fd_store.h). */
+void life_keep(const struct object_name *name);
+
 /* enum life, or a negative errno: then nothing is known. */
 int life_look(const struct object_name *name);
 

@@ -288,6 +288,7 @@ static void adopt_life(struct takeover *takeover, struct found *found)
         found->settled = true; /* somebody has a lease on it: his slot is closed */
     } else if (result == 0 && fits(&found->parts, &page, ring, slot)) {
         found->settled = true;
+        life_keep(&found->name);
         if (context_adopt(ring, &page, kind_now(ring, &page)) < 0)
             log_error("ring %s: the slot of pid %u stays closed: out of memory", ring->name, page.pid);
     }
