@@ -66,7 +66,7 @@ static int take_socket(int fd, int count, int *socket_fd, struct problem *proble
     return 0;
 }
 
-/* A file that is none of ours (another runtime directory than last time?) is closed, and the manager is told. */
+/* A file that is none of ours (another runtime directory than last time?) is closed, and the manager told to do so. */
 static int take(int fd, const char *label, int count, const char *instance_id, int *socket_fd, struct problem *problem)
 {
     struct object_name name = object_name_of_file(label);
@@ -77,6 +77,7 @@ static int take(int fd, const char *label, int count, const char *instance_id, i
     if (is_object(fd, &name, instance_id) && find(&name) == NULL)
         return add(&name, fd) < 0 ? problem_say(problem, -ENOMEM, "out of memory") : 0;
     close(fd);
+    fd_store_forget(&name);
     return 0;
 }
 
