@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "context.h"
+#include "fd_store.h"
 #include "log.h"
 #include "quantity.h"
 #include "recovery.h"
@@ -47,7 +48,7 @@ static int generation_new(struct generation **generation, const struct shared_ri
 {
     const struct geometry *before = &ring->segment.geometry;
     uint64_t number = before->generation + 1;
-    struct object_name name = object_name_ring(ring->registry->instance->id, ring->name, number);
+    struct object_name name = object_name_ring(ring->instance_id, ring->name, number);
     struct generation *g = calloc(1, sizeof *g);
     int result;
 
@@ -165,7 +166,7 @@ static void exchange(struct shared_ring *ring, struct generation *g)
     ring->objects = present.objects;
     ring->segment = present.segment;
     ring->lanes = present.lanes;
-    ring->objects_name = object_name_ring(ring->registry->instance->id, ring->name, present.number);
+    ring->objects_name = object_name_ring(ring->instance_id, ring->name, present.number);
     TAILQ_INSERT_TAIL(&ring->older, g, link);
     ring->older_count++;
 }
@@ -206,6 +207,9 @@ static int leave(struct shared_ring *ring, struct generation *next, struct probl
     }
     carry(ring, ends, next);
     STOP_POINT("move-carried");
+    segment_objects_keep(&next->objects);
+    ring_record_move(&ring->record, next->segment.control_map);
+    STOP_POINT("move-recorded");
     exchange(ring, next);
     set_moving(&next->segment, RINGD_MOVING_DONE); /* `next` is the old one now */
     STOP_POINT("move-done");
@@ -256,14 +260,72 @@ int generation_move(struct shared_ring *ring, uint64_t size, struct problem *pro
 
 /* ---- after a restart ------------------------------------------------------------------------------------------- */
 
+/* One of the old generations that a predecessor kept. What cannot be had is left out: who is in it cannot go on. */
+static int adopt_one(struct shared_ring *ring, const struct ringd_segment_header *header)
+{
+    struct object_name name = object_name_ring(ring->instance_id, ring->name, header->generation);
+    struct generation *g = calloc(1, sizeof *g);
+    struct problem problem;
+    int result;
+
+    if (g == NULL)
+        return -ENOMEM;
+    g->number = header->generation;
+    segment_objects_init(&g->objects);
+    g->lanes = calloc(header->lane_count, sizeof *g->lanes);
+    result = g->lanes == NULL ? -ENOMEM
+                              : segment_objects_open(&g->objects, &name, header->segment_bytes, header->readers_bytes);
+    if (result == 0)
+        result = generation_map(g, ring->segment.geometry.lane_count, &problem);
+    if (result == 0 && memcmp(g->segment.control_map, header, sizeof *header) != 0)
+        result = -EBADMSG;
+    if (result < 0) {
+        generation_free(g);
+        return result;
+    }
+    segment_objects_keep(&g->objects);
+    TAILQ_INSERT_TAIL(&ring->older, g, link);
+    ring->older_count++;
+    return 0;
+}
+
+void generation_adopt_older(struct shared_ring *ring)
+{
+    uint64_t present = ring->segment.geometry.generation;
+
+    for (uint64_t n = present > OLDER_MAX ? present - OLDER_MAX : 1; n < present; n++) {
+        const struct ringd_segment_header *header = ring_record_header(&ring->record, n);
+        int result = header == NULL ? 0 : adopt_one(ring, header);
+
+        if (result < 0)
+            log_error("ring %s: generation %ju, which it has left, cannot be taken over: %s; who is still in it cannot go "
+                      "on",
+                      ring->name, (uintmax_t)n, strerror(-result));
+    }
+}
+
+/* What a predecessor had made of the next one. */
 static void remove_unfinished(const struct shared_ring *ring)
 {
-    struct object_name name = object_name_ring(ring->registry->instance->id, ring->name,
-                                               ring->segment.geometry.generation + 1);
+    struct object_name name = object_name_ring(ring->instance_id, ring->name, ring->segment.geometry.generation + 1);
     struct object_name segment_name = object_name_segment(&name), readers_name = object_name_readers(&name);
 
     shm_unlink(segment_name.text);
     shm_unlink(readers_name.text);
+    fd_store_forget(&segment_name);
+    fd_store_forget(&readers_name);
+}
+
+/* It may have died between the record and these. */
+static void finish_older(struct shared_ring *ring)
+{
+    struct generation *g;
+
+    TAILQ_FOREACH(g, &ring->older, link)
+    {
+        set_moving(&g->segment, RINGD_MOVING_DONE);
+        wake_everybody(&g->segment);
+    }
 }
 
 int generation_resume(struct shared_ring *ring, struct problem *problem)
@@ -272,11 +334,11 @@ int generation_resume(struct shared_ring *ring, struct problem *problem)
     struct generation *next;
     int result;
 
+    finish_older(ring);
     remove_unfinished(ring);
-    if (!TAILQ_EMPTY(&ring->older))
-        wake_everybody(&TAILQ_LAST(&ring->older, generation_list)->segment);
-    if (atomic_load_explicit(&ring->segment.control->moving, memory_order_seq_cst) != RINGD_MOVING_BEGUN)
+    if (atomic_load_explicit(&ring->segment.control->moving, memory_order_seq_cst) == RINGD_MOVING_NO)
         return 0;
+    log_info("ring %s: the last ringd ended while the ring moved; it is moved now", ring->name);
     result = check_move(ring, size, problem);
     if (result == 0)
         result = generation_new(&next, ring, size, problem);
@@ -325,7 +387,7 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
                            (uintmax_t)present);
     g = find_older(ring, next);
     *objects = g != NULL ? &g->objects : &ring->objects;
-    context->generation = next;
+    context_set_generation(context, next);
     generation_settle(ring);
     return 0;
 }
@@ -347,6 +409,8 @@ static void remove_oldest(struct shared_ring *ring)
 
     TAILQ_REMOVE(&ring->older, g, link);
     ring->older_count--;
+    if (ring->record.page != NULL)
+        ring_record_forget(&ring->record, g->number);
     log_debug("ring %s: nobody is in generation %ju any more", ring->name, (uintmax_t)g->number);
     generation_free(g);
 }
@@ -387,8 +451,34 @@ bool generation_contains(const struct shared_ring *ring, const void *address)
     return false;
 }
 
+bool generation_has_object(const struct shared_ring *ring, const struct object_name *name)
+{
+    const struct generation *g;
+
+    TAILQ_FOREACH(g, &ring->older, link)
+    {
+        if (strcmp(name->text, g->objects.segment.name.text) == 0 || strcmp(name->text, g->objects.readers.name.text) == 0)
+            return true;
+    }
+    return false;
+}
+
+void generation_leave_all(struct shared_ring *ring)
+{
+    struct generation *g;
+
+    TAILQ_FOREACH(g, &ring->older, link)
+    {
+        segment_objects_leave(&g->objects);
+    }
+}
+
 void generation_free_all(struct shared_ring *ring)
 {
-    while (!TAILQ_EMPTY(&ring->older))
-        remove_oldest(ring);
+    struct generation *g;
+
+    while ((g = TAILQ_FIRST(&ring->older)) != NULL) {
+        TAILQ_REMOVE(&ring->older, g, link);
+        generation_free(g);
+    }
 }

@@ -10,12 +10,12 @@
  * of struct shared_ring); it is freed when nobody is in it or in one before it. A lossless reader that is still in an old
  * one holds writers of the new one at its beginning.
  *
- * What is true for a successor of a daemon that died in a move: the old segment's control.moving. NO: the new objects, if
- * they are there, are nobody's, and go. BEGUN: the move is finished by doing all of it again with a new segment of
- * next_bytes bytes; no context has seen the first attempt's. DONE: the new generation is complete and is the present one;
- * waking is all that may be missing. generation_resume does whichever it is.
+ * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new generation
+ * is complete, and DONE and waking are all that may be missing. Before that the objects of the next generation are
+ * nobody's, and go; if the present one's control.moving is set, the move is finished by doing all of it again with a new
+ * segment of next_bytes bytes: no context has seen the first attempt's. generation_resume does whichever it is.
  *
- * Called by request.c, stall.c, registry.c and context.c. One thread: the event loop's.
+ * Called by request.c, stall.c, registry.c, shared_ring.c and takeover.c. One thread: the event loop's.
  */
 #ifndef DAEMON_GENERATION_H
 #define DAEMON_GENERATION_H
@@ -31,8 +31,11 @@ struct context;
  * -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it was. */
 int generation_move(struct shared_ring *ring, uint64_t size, struct problem *problem);
 
-/* After a restart, for a ring whose newest complete generation has been adopted as the present one: undoes or finishes
- * what a predecessor began. 0, or as generation_move; a ring that is sealed and cannot go on is at its end then. */
+/* While a ring is adopted: the old generations that its record names. */
+void generation_adopt_older(struct shared_ring *ring);
+
+/* For a ring that has been adopted with its contexts, none of which has been looked at yet: undoes or finishes what a
+ * predecessor began. 0, or as generation_move; a ring that is sealed and cannot go on is at its end then. */
 int generation_resume(struct shared_ring *ring, struct problem *problem);
 
 /* What a context in generation `from` gets next: a reader the one after it, as it reads all of them, a writer the present
@@ -51,6 +54,12 @@ void generation_end_all(struct shared_ring *ring);
 
 /* Whether the address lies in a mapping of an old one. */
 bool generation_contains(const struct shared_ring *ring, const void *address);
+
+/* Whether an old one has an object of this name. */
+bool generation_has_object(const struct shared_ring *ring, const struct object_name *name);
+
+/* Names and what the service manager has of old ones stay, for a successor. */
+void generation_leave_all(struct shared_ring *ring);
 
 /* All old ones. Also of a ring that is half built. */
 void generation_free_all(struct shared_ring *ring);

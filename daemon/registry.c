@@ -52,6 +52,11 @@ static int make_ring(struct registry *registry, const char *name, const struct r
     return 0;
 }
 
+int registry_adopt(struct registry *registry, struct shared_ring *ring)
+{
+    return add_ring(registry, ring);
+}
+
 int registry_create(struct registry *registry, const char *name, const struct ringd_ring_options *options,
                     const struct ring_rights *rights, struct problem *problem)
 {
@@ -85,10 +90,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring)
     HASH_DEL(registry->by_name, ring);
     registry->ring_count--;
     ring->removed = true;
-    segment_objects_unlink(&ring->objects);
-    STOP_POINT("remove-unlinked");
-    segment_end(&ring->segment);
-    generation_end_all(ring);
+    shared_ring_end(ring);
     log_info("ring %s: removed, %u attached are told", ring->name, ring->context_count);
     registry_settle(registry, ring);
 }
@@ -98,6 +100,19 @@ static void free_ring(struct registry *registry, struct shared_ring *ring)
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_free_all(ring);
     recovery_deinit(&ring->recovery, ring);
+    shared_ring_free(ring);
+}
+
+/* Contexts go on without us, and their life pages say to a successor who they are. */
+static void leave_ring(struct registry *registry, struct shared_ring *ring)
+{
+    log_info("ring %s: left to the next ringd, %u attached", ring->name, ring->context_count);
+    HASH_DEL(registry->by_name, ring);
+    registry->ring_count--;
+    TAILQ_REMOVE(&registry->rings, ring, link);
+    context_leave_all(ring);
+    recovery_deinit(&ring->recovery, ring);
+    shared_ring_leave(ring);
     shared_ring_free(ring);
 }
 
@@ -126,13 +141,25 @@ void registry_remove_damaged(struct registry *registry, const void *fault)
     }
 }
 
-void registry_deinit(struct registry *registry)
+static bool stays(struct shared_ring *ring, enum registry_end end)
+{
+    if (ring->removed)
+        return false;
+    if (end == REGISTRY_UNDO)
+        return ring->adopted;
+    return end == REGISTRY_KEEP || context_any(ring);
+}
+
+void registry_deinit(struct registry *registry, enum registry_end end)
 {
     struct shared_ring *ring = TAILQ_FIRST(&registry->rings), *next;
 
     for (; ring != NULL; ring = next) {
         next = TAILQ_NEXT(ring, link);
-        registry_remove(registry, ring);
+        if (stays(ring, end))
+            leave_ring(registry, ring);
+        else
+            registry_remove(registry, ring);
     }
     while ((ring = TAILQ_FIRST(&registry->rings)) != NULL)
         free_ring(registry, ring);

@@ -278,18 +278,50 @@ static int handle_follow(struct peer *peer, const struct ringd_request *request,
     return 0;
 }
 
+/* ---- reattach -------------------------------------------------------------------------------------------------- */
+
+/* A ring that was removed has no name any more, and may have contexts all the same. */
+static struct shared_ring *find_ring_of(const struct peer *peer, const struct ringd_request *request)
+{
+    struct shared_ring *ring, *last = NULL;
+
+    TAILQ_FOREACH(ring, &peer->daemon->registry.rings, link)
+    {
+        if (strcmp(ring->name, request->ring) != 0)
+            continue;
+        last = ring;
+        if (context_is_attached(ring, request->kind, request->slot, request->incarnation, request->token))
+            return ring;
+    }
+    return last;
+}
+
+static int handle_reattach(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                           struct problem *problem)
+{
+    struct shared_ring *ring = find_ring_of(peer, request);
+
+    (void)answer;
+    if (peer->context != NULL)
+        return problem_say(problem, -EISCONN, "this connection belongs to a context already; open another");
+    if (ring == NULL)
+        return problem_say(problem, -ESTALE, "this ringd knows no ring of that name");
+    return context_reattach(ring, request->kind, request->slot, request->incarnation, request->token,
+                            &peer->credentials, &peer->context, problem);
+}
+
 /* ---- any ------------------------------------------------------------------------------------------------------- */
 
 typedef int handler(struct peer *peer, const struct ringd_request *request, struct answer *answer,
                     struct problem *problem);
 
 static handler *const handlers[] = {
-    [RINGD_REQUEST_CREATE] = handle_create, [RINGD_REQUEST_REMOVE] = handle_remove,
-    [RINGD_REQUEST_LIST] = handle_list,     [RINGD_REQUEST_STATUS] = handle_status,
-    [RINGD_REQUEST_OPEN] = handle_open,     [RINGD_REQUEST_ATTACH] = handle_attach,
-    [RINGD_REQUEST_ARM] = handle_arm,       [RINGD_REQUEST_CHECK] = handle_check,
-    [RINGD_REQUEST_STALLED] = handle_stalled, [RINGD_REQUEST_RESIZE] = handle_resize,
-    [RINGD_REQUEST_FOLLOW] = handle_follow,
+    [RINGD_REQUEST_CREATE] = handle_create,     [RINGD_REQUEST_REMOVE] = handle_remove,
+    [RINGD_REQUEST_LIST] = handle_list,         [RINGD_REQUEST_STATUS] = handle_status,
+    [RINGD_REQUEST_OPEN] = handle_open,         [RINGD_REQUEST_ATTACH] = handle_attach,
+    [RINGD_REQUEST_ARM] = handle_arm,           [RINGD_REQUEST_CHECK] = handle_check,
+    [RINGD_REQUEST_REATTACH] = handle_reattach, [RINGD_REQUEST_STALLED] = handle_stalled,
+    [RINGD_REQUEST_RESIZE] = handle_resize,     [RINGD_REQUEST_FOLLOW] = handle_follow,
 };
 
 /* Whether it is a request of this protocol at all. */

@@ -16,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fd_store.h"
 #include "notify.h"
+#include "shared_file.h"
 #include "stop_point.h"
 
 #define NS_PER_S    UINT64_C(1000000000)
@@ -37,9 +39,11 @@ void segment_objects_init(struct segment_objects *objects)
 
 static void object_unlink(struct shared_object *object)
 {
-    if (object->named)
+    if (object->named && shared_file_is_named(object->fd, &object->name))
         shm_unlink(object->name.text);
-    object->named = false;
+    if (object->named || object->stored)
+        fd_store_forget(&object->name);
+    object->named = object->stored = false;
 }
 
 static void object_deinit(struct shared_object *object)
@@ -50,6 +54,12 @@ static void object_deinit(struct shared_object *object)
     if (object->read_fd >= 0)
         close(object->read_fd);
     object_init(object);
+}
+
+void segment_objects_leave(struct segment_objects *objects)
+{
+    objects->segment.named = objects->segment.stored = false;
+    objects->readers.named = objects->readers.stored = false;
 }
 
 void segment_objects_unlink(struct segment_objects *objects)
@@ -89,6 +99,42 @@ static int object_open(struct shared_object *object, struct object_name name, ui
     if (object->read_fd < 0)
         return problem_say(problem, -errno, "cannot open shared memory %s: %s", name.text, strerror(errno));
     return 0;
+}
+
+static int object_take(struct shared_object *object, struct object_name name, uint64_t bytes)
+{
+    object->name = name;
+    object->bytes = bytes;
+    object->fd = fd_store_open(&name, O_RDWR, &object->named);
+    if (object->fd < 0)
+        return object->fd;
+    object->read_fd = shared_file_reopen(object->fd, O_RDONLY);
+    if (object->read_fd < 0)
+        return object->read_fd;
+    return object_damaged(object) ? -EBADMSG : 0;
+}
+
+int segment_objects_open(struct segment_objects *objects, const struct object_name *ring, uint64_t segment_bytes,
+                         uint64_t readers_bytes)
+{
+    int result;
+
+    segment_objects_init(objects);
+    result = object_take(&objects->segment, object_name_segment(ring), segment_bytes);
+    if (result == 0)
+        result = object_take(&objects->readers, object_name_readers(ring), readers_bytes);
+    if (result < 0) {
+        segment_objects_leave(objects);
+        segment_objects_deinit(objects);
+    }
+    return result;
+}
+
+void segment_objects_keep(struct segment_objects *objects)
+{
+    fd_store_keep(&objects->segment.name, objects->segment.fd);
+    fd_store_keep(&objects->readers.name, objects->readers.fd);
+    objects->segment.stored = objects->readers.stored = true;
 }
 
 /* What tmpfs would still give out. One without a size of its own tells no blocks. */

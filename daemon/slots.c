@@ -50,7 +50,7 @@ static bool is_active(const struct shared_ring *ring, uint32_t writer)
 static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
-        if (ring->writers[i].context == NULL && !is_active(ring, i)) {
+        if (ring->writers[i].context == NULL && !ring->writers[i].closed && !is_active(ring, i)) {
             *slot = i;
             return 0;
         }
@@ -61,7 +61,7 @@ static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 static int find_reader(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
-        if (ring->readers[i].context == NULL) {
+        if (ring->readers[i].context == NULL && !ring->readers[i].closed) {
             *slot = i;
             return 0;
         }
@@ -282,6 +282,37 @@ void slots_evict(const struct context *context)
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
     STOP_POINT("evict-told");
     leave(context);
+}
+
+static void clear_free_writer(const struct shared_ring *ring, uint32_t writer)
+{
+    struct ringd_owner *owner = &writer_slot(ring, writer)->owner;
+
+    if (ring->writers[writer].context != NULL || ring->writers[writer].closed)
+        return;
+    if (atomic_load_explicit(&lane_of(ring, writer)->waiters, memory_order_relaxed) & bit_of(writer))
+        stop_waiting(ring, writer);
+    atomic_store_explicit(&owner->state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+static void clear_free_reader(const struct shared_ring *ring, uint32_t reader)
+{
+    struct ringd_control *control = ring->segment.control;
+    uint64_t bits = atomic_load_explicit(&control->lossless[reader / 64], memory_order_seq_cst);
+
+    if (ring->readers[reader].context != NULL || ring->readers[reader].closed)
+        return;
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count && (bits >> reader % 64 & 1) != 0; lane++)
+        ring_leave(&ring->lanes[lane], reader);
+    atomic_store_explicit(&control->readers[reader].state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+void slots_clear_free(const struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
+        clear_free_writer(ring, i);
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
+        clear_free_reader(ring, i);
 }
 
 bool slots_cursor_is_bad(const struct context *context)

@@ -117,7 +117,7 @@ static uint32_t writer_state(const struct context *context, const struct ringd_l
 {
     if (context->dead)
         return RINGD_CONTEXT_DEAD;
-    if (context->holder == NULL)
+    if (context->holder == NULL && !context->adopted)
         return RINGD_CONTEXT_LOST;
     if (load(&lane->word) >> bit & 1)
         return RINGD_CONTEXT_IN_RECORD;
@@ -157,7 +157,7 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
 {
     const struct ringd_reader_slot *slot = &generation_of(context)->reader_slots[context->slot];
 
-    info->state = context->holder == NULL ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
+    info->state = context->holder == NULL && !context->adopted ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
     info->delivered = load(&slot->delivered);
     info->delivered_bytes = load(&slot->bytes);
     info->lost = load(&slot->lost);

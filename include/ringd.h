@@ -24,6 +24,11 @@
  * Fork: handles stay with the process that opened them. In a child every call on an inherited handle answers -ECHILD
  * (close frees it); open the ring anew there.
  *
+ * Restart: rings outlive the daemon. Handles stay valid while it is away, whether it was stopped, killed or is being
+ * upgraded, and with the next one; the data path notices nothing. Calls that ask the daemon answer -ECONNREFUSED
+ * meanwhile. A handle that needs it (an observer that goes to sleep) looks by itself until it is there, and connects
+ * again.
+ *
  * Time: deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC. RINGD_NO_WAIT and RINGD_FOREVER are deadlines too.
  */
 #ifndef RINGD_H

@@ -27,6 +27,13 @@ int proto_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
+int proto_socket_no_wait(void)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int proto_connect(int socket_fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -149,8 +149,18 @@ void daemon_start(struct daemon_process *daemon, const char *config);
 /* Starts it again in the same folder. */
 void daemon_restart(struct daemon_process *daemon, const char *config);
 
-/* SIGTERM; requires exit code 0 and that nothing of it is left in shared memory. */
+/* The same with another binary or with one more option; each may be NULL. */
+void daemon_restart_as(struct daemon_process *daemon, const char *program, const char *option);
+
+/* What it has said since it was started; with a zero after the last byte. */
+void daemon_read_log(const struct daemon_process *daemon, char *text, size_t bytes);
+
+/* Removes all its rings, then SIGTERM; requires exit code 0 and that nothing of it is left in shared memory. (A ring
+ * that somebody is attached to, also this process, would stay for the next daemon.) */
 void daemon_stop(struct daemon_process *daemon);
+
+/* SIGTERM alone; requires exit code 0. */
+void daemon_terminate(struct daemon_process *daemon);
 
 /* SIGKILL; what it leaves in shared memory is removed by support_end() if not by a successor. */
 void daemon_kill(struct daemon_process *daemon);

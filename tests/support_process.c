@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ringd_proto.h"
 #include "support.h"
 
 #define WORDS_MAX 24
@@ -301,17 +302,24 @@ static const char *write_config(const struct daemon_process *daemon, const char 
 
 struct daemon_launch {
     const struct daemon_process *daemon;
+    const char *program; /* NULL: ringd of this build */
+    const char *option;  /* NULL: none */
     const char *config;
     int log;
 };
 
 static void run_daemon(const struct daemon_launch *launch, pid_t parent)
 {
-    const char *words[] = {
-        support_built("ringd"), "--runtime-dir", launch->daemon->folder, "--config", launch->config, NULL};
+    const char *words[8] = {launch->program != NULL ? launch->program : support_built("ringd"), "--runtime-dir",
+                            launch->daemon->folder};
+    unsigned count = 3;
 
-    if (launch->config == NULL)
-        words[3] = NULL;
+    if (launch->option != NULL)
+        words[count++] = launch->option;
+    if (launch->config != NULL) {
+        words[count++] = "--config";
+        words[count++] = launch->config;
+    }
     /* A process group of its own: a test's end must not kill it before it has cleaned up. */
     setpgid(0, 0);
     end_with_parent(parent, SIGTERM);
@@ -320,18 +328,24 @@ static void run_daemon(const struct daemon_launch *launch, pid_t parent)
     require(false, "cannot run %s: errno %d", words[0], errno);
 }
 
+void daemon_read_log(const struct daemon_process *daemon, char *text, size_t bytes)
+{
+    int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, bytes - 1) : 0;
+
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+}
+
 /* Waits for the ready line. */
 static void wait_ready(const struct daemon_process *daemon)
 {
-    char text[8192];
+    static char text[65536];
 
     for (;;) {
-        int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
-        ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
         int status;
 
-        close(fd);
-        text[len > 0 ? len : 0] = '\0';
+        daemon_read_log(daemon, text, sizeof text);
         if (strstr(text, "ringd: ready on ") != NULL)
             return;
         require(waitpid(daemon->pid, &status, WNOHANG) == 0, "ringd ended: %s", text);
@@ -339,23 +353,36 @@ static void wait_ready(const struct daemon_process *daemon)
     }
 }
 
-void daemon_restart(struct daemon_process *daemon, const char *config)
+static void launch_daemon(struct daemon_process *daemon, struct daemon_launch *launch)
 {
-    struct daemon_launch launch = {.daemon = daemon};
     pid_t parent = getpid();
 
-    if (config != NULL)
-        launch.config = write_config(daemon, config);
-    launch.log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-    require(launch.log >= 0, "%s: errno %d", daemon->log, errno);
+    launch->log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    require(launch->log >= 0, "%s: errno %d", daemon->log, errno);
     fflush(NULL);
     daemon->pid = fork();
     require(daemon->pid >= 0, "errno %d", errno);
     if (daemon->pid == 0)
-        run_daemon(&launch, parent);
-    close(launch.log);
+        run_daemon(launch, parent);
+    close(launch->log);
     wait_ready(daemon);
     require(setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+}
+
+void daemon_restart(struct daemon_process *daemon, const char *config)
+{
+    struct daemon_launch launch = {.daemon = daemon};
+
+    if (config != NULL)
+        launch.config = write_config(daemon, config);
+    launch_daemon(daemon, &launch);
+}
+
+void daemon_restart_as(struct daemon_process *daemon, const char *program, const char *option)
+{
+    struct daemon_launch launch = {.daemon = daemon, .program = program, .option = option};
+
+    launch_daemon(daemon, &launch);
 }
 
 void daemon_start(struct daemon_process *daemon, const char *config)
@@ -381,7 +408,7 @@ static void show_log(const struct daemon_process *daemon)
         fclose(file);
 }
 
-void daemon_stop(struct daemon_process *daemon)
+void daemon_terminate(struct daemon_process *daemon)
 {
     int status;
 
@@ -390,8 +417,35 @@ void daemon_stop(struct daemon_process *daemon)
     if (status != 0)
         show_log(daemon);
     require(status == 0, "ringd ended with status 0x%x", (unsigned)status);
-    require(daemon_objects(daemon) == 0, "%u of its objects are left in /dev/shm", daemon_objects(daemon));
     daemon->pid = 0;
+}
+
+/* Of the daemon that RINGD_SOCKET names. What cannot be removed is seen by who looks afterwards. */
+static void remove_rings(void)
+{
+    static struct ringd_info infos[RINGD_PROTO_INFOS];
+    size_t count = 0, before;
+
+    do {
+        before = count;
+        if (ringd_list(infos, RINGD_PROTO_INFOS, &count) != 0)
+            return;
+        for (size_t i = 0; i < count && i < RINGD_PROTO_INFOS; i++)
+            ringd_remove(infos[i].name);
+    } while (count > RINGD_PROTO_INFOS && count != before);
+}
+
+void daemon_stop(struct daemon_process *daemon)
+{
+    const char *named = getenv("RINGD_SOCKET");
+    char *before = strdup(named != NULL ? named : "");
+
+    require(before != NULL && setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+    remove_rings();
+    setenv("RINGD_SOCKET", before, 1);
+    free(before);
+    daemon_terminate(daemon);
+    require(daemon_objects(daemon) == 0, "%u of its objects are left in /dev/shm", daemon_objects(daemon));
 }
 
 void daemon_kill(struct daemon_process *daemon)
