@@ -392,8 +392,22 @@ static void take_contexts(struct takeover *takeover)
     takeover->dead -= takeover->alive;
 }
 
+static uint64_t created_ns(const struct claim *claim)
+{
+    return claim->result == 0 ? claim->record.page->header.created_ns : 0;
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+    uint64_t first = created_ns(a), second = created_ns(b);
+
+    return (first > second) - (first < second);
+}
+
+/* Rings are listed in the order in which they were made. */
 static void take_all(struct takeover *takeover)
 {
+    qsort(takeover->claims, takeover->claim_count, sizeof *takeover->claims, compare_claims);
     for (size_t i = 0; i < takeover->claim_count; i++)
         decide(takeover, &takeover->claims[i]);
     take_contexts(takeover);

@@ -65,6 +65,7 @@ static void setup(void)
     snprintf(service.log, sizeof service.log, "%s.log", service.folder);
     snprintf(service.control, sizeof service.control, "%s/ringd.sock", service.folder);
     service.notify_fd = bind_socket(service.notify, SOCK_DGRAM);
+    support_note_instance(service.folder);
     setenv("NOTIFY_SOCKET", service.notify, 1);
     setenv("RINGD_SOCKET", service.control, 1);
 }

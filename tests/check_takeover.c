@@ -179,6 +179,7 @@ static void load_end(void)
                 (uintmax_t)written);
     require(atomic_load(&load->observed) <= written, "%ju of %ju observed", (uintmax_t)load->observed,
             (uintmax_t)written);
+    printf("%ju records\n", (uintmax_t)written);
 }
 
 static void require_all_attached(void)
@@ -669,7 +670,7 @@ static void require_left_alone(struct ringd_writer *writer)
     require_said("ring " RING ": left alone");
     require(object_exists(RING, "record") && object_exists(RING, "1-segment") && object_exists(RING, "1-readers"),
             "something is gone");
-    require(daemon_objects(&server) == 4, "%u objects", daemon_objects(&server));
+    require(daemon_objects(&server) == RING_OBJECTS + 1, "%u objects", daemon_objects(&server));
     require(write_record(writer, 40) == RINGD_OK, "write");
     require(ringd_status(RING, NULL, NULL, 0, NULL) == -ENOENT, "it is served");
     require(ringd_create(RING, NULL) == -EEXIST, "it is made anew");
@@ -992,7 +993,7 @@ static void require_whole_or_nothing(unsigned calls)
         make_ring(RING, small);
     }
     wait_for_contexts(RING, 0);
-    require(daemon_objects(&server) == 3, "call %u: %u objects of one ring", calls, daemon_objects(&server));
+    require(daemon_objects(&server) == RING_OBJECTS, "call %u: %u objects of one ring", calls, daemon_objects(&server));
     child_finish(child_start(fill_slots, NULL));
     daemon_read_log(&server, said, sizeof said);
     require(strstr(said, "given to nobody") == NULL && strstr(said, "cannot") == NULL, "call %u: %s", calls, said);

@@ -165,7 +165,11 @@ void daemon_terminate(struct daemon_process *daemon);
 /* SIGKILL; what it leaves in shared memory is removed by support_end() if not by a successor. */
 void daemon_kill(struct daemon_process *daemon);
 
-/* How many shared-memory objects bear its id. */
+/* Of a runtime directory that a test uses in its own way: its shared memory goes with support_end(). */
+void support_note_instance(const char *folder);
+
+/* How many shared-memory objects bear its id. A ring that nobody is attached to has three: segment, readers, record. */
+#define RING_OBJECTS 3u
 unsigned daemon_objects(const struct daemon_process *daemon);
 
 /* For tests that need one daemon and nothing special: a fixture. */

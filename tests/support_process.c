@@ -252,21 +252,21 @@ pid_t ringctl_start(int in, int out, int err, ...)
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
 
 /* FNV-1a over the folder's path, as ringd names its objects. */
-static void instance_id(const struct daemon_process *daemon, char id[static 17])
+static void instance_id(const char *folder, char id[static 17])
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-    for (const char *c = daemon->folder; *c != '\0'; c++)
+    for (const char *c = folder; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
     snprintf(id, 17, "%016" PRIx64, hash);
 }
 
-static void note_id(const struct daemon_process *daemon)
+void support_note_instance(const char *directory)
 {
     char id[17], path[160];
     int fd;
 
-    instance_id(daemon, id);
+    instance_id(directory, id);
     snprintf(path, sizeof path, "%s/id-%s", support_folder(), id);
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     require(fd >= 0, "%s: errno %d", path, errno);
@@ -281,7 +281,7 @@ unsigned daemon_objects(const struct daemon_process *daemon)
     unsigned count = 0;
 
     require(directory != NULL, "errno %d", errno);
-    instance_id(daemon, id);
+    instance_id(daemon->folder, id);
     snprintf(prefix, sizeof prefix, "ringd-%s-", id);
     while ((entry = readdir(directory)) != NULL)
         count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
@@ -393,7 +393,7 @@ void daemon_start(struct daemon_process *daemon, const char *config)
     snprintf(daemon->folder, sizeof daemon->folder, "%s/%ld.%u", support_folder(), (long)getpid(), count++);
     snprintf(daemon->socket, sizeof daemon->socket, "%s/ringd.sock", daemon->folder);
     snprintf(daemon->log, sizeof daemon->log, "%s.log", daemon->folder);
-    note_id(daemon);
+    support_note_instance(daemon->folder);
     daemon_restart(daemon, config);
 }
 
