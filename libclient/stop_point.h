@@ -9,8 +9,8 @@
  * a breakpoint at one of them in any program that links the library. tests/check_stop_points.c compares the code with
  * that of a build without points (RINGD_NO_STOP_POINTS), instruction by instruction.
  *
- *   - A name is lower-case words with '-': first what is going on, then what has been done. One name may stand at several
- *     places and be inlined into many.
+ *   - A name is lower-case words with '-': first what is going on, then what has been done. One name may stand at
+ * several places and be inlined into many.
  *   - The compiler moves no atomic access and no call past a point. It may move plain ones, and need not forget what it
  *     knows about memory.
  *   - Whatever jumps to the instruction after a point passes the point too. So one that ends a conditional block, or
@@ -18,7 +18,8 @@
  *     without. And after a call that is the last thing a function does a point costs an instruction: put it into the
  *     function that is called.
  *
- * `make stop-points` lists them. An entry of the section is an address of 8 bytes, as linked, and the name with its zero.
+ * `make stop-points` lists them. An entry of the section is an address of 8 bytes, as linked, and the name with its
+ * zero.
  */
 #ifndef LIBCLIENT_STOP_POINT_H
 #define LIBCLIENT_STOP_POINT_H

@@ -1,9 +1,9 @@
 /* support_trace.h - code, program counter and breakpoints of a thread that stands under ptrace.
  *
- * What differs from machine to machine is in support_trace.c only. Calls return 0 (or what they say) or a negative errno; -ESRCH: the
- * thread has been killed meanwhile. A breakpoint replaces the instruction at its address, in that process alone; who
- * planted it keeps what stood there and puts it back. Code is written in aligned words, so that two breakpoints may
- * stand next to each other and nothing beyond a mapping's end is touched.
+ * What differs from machine to machine is in support_trace.c only. Calls return 0 (or what they say) or a negative
+ * errno; -ESRCH: the thread has been killed meanwhile. A breakpoint replaces the instruction at its address, in that
+ * process alone; who planted it keeps what stood there and puts it back. Code is written in aligned words, so that two
+ * breakpoints may stand next to each other and nothing beyond a mapping's end is touched.
  *
  * Called by support_step.c (one instruction at a time) and support_stop.c (exactly to a stop point).
  */
