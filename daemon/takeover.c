@@ -394,7 +394,12 @@ static void take_contexts(struct takeover *takeover)
 
 static uint64_t created_ns(const struct claim *claim)
 {
-    return claim->result == 0 ? claim->record.page->header.created_ns : 0;
+    const struct ring_record *record = &claim->record;
+    const struct ringd_segment_header *header =
+        claim->result != 0 ? NULL : ring_record_header(record, atomic_load_explicit(&record->page->generation,
+                                                                                    memory_order_acquire));
+
+    return header != NULL ? header->created_ns : 0;
 }
 
 static int compare_claims(const void *a, const void *b)

@@ -715,7 +715,7 @@ int attachment_follow(struct attachment *a, uint32_t kind, int64_t deadline, str
             result = receive_next(a, kind, &next);
         if (result == -ECONNRESET)
             drop_connection(a);
-    } while (daemon_is_away(result) && !ring_is_removed(&a->segment) && wait_for_daemon(deadline));
+    } while ((daemon_is_away(result) || result == -ETIMEDOUT) && !ring_is_removed(&a->segment) && wait_for_daemon(deadline));
     if (result == -ETIMEDOUT || daemon_is_away(result))
         return ring_is_removed(&a->segment) ? -ESHUTDOWN : RINGD_WOULD_BLOCK;
     if (result == 0 && !continues(&next.geometry, &a->segment.geometry))

@@ -18,6 +18,7 @@
 
 #include "reader.h"
 #include "support_check.h"
+#include "support_stop.h"
 #include "writer.h"
 
 #define RING    "move"
@@ -33,12 +34,13 @@
 /* What the processes of a test share. */
 struct party {
     uint32_t policy;
-    _Atomic uint32_t over;  /* writers end */
+    _Atomic uint32_t over; /* writers end */
     _Atomic uint32_t ready;
     _Atomic uint32_t next_mode;
-    _Atomic uint64_t written; /* records committed by writers that have ended */
-    _Atomic uint64_t anew;
-    _Atomic uint32_t told;
+    _Atomic uint32_t known;   /* `written` is */
+    _Atomic uint64_t written; /* records that were committed, by all writers */
+    _Atomic int32_t victim;   /* pid of a writer that stands at a stop point */
+    const char *point;
 };
 
 static struct party *new_party(uint32_t policy)
@@ -97,8 +99,8 @@ static void put_in_place(struct ringd_writer *w, struct random_source *random, u
 static void write_all_kinds(void *argument)
 {
     struct party *party = argument;
-    struct random_source random = {.state = support_seed() + atomic_fetch_add(&party->ready, 1)};
     struct ringd_writer *w = open_writer_until(RING, RINGD_FOREVER);
+    struct random_source random = {.state = support_seed() + atomic_fetch_add(&party->ready, 1)};
 
     while (atomic_load(&party->over) == 0) {
         uint64_t kind = random_below(&random, 8);
@@ -111,9 +113,7 @@ static void write_all_kinds(void *argument)
             require_written(write_record(w, RECORD_MIN + random_below(&random, 300)), party->policy);
     }
     require_account(w);
-    atomic_fetch_add(&party->written, writer_sequence(w));
     ringd_writer_close(w);
-    atomic_fetch_add(&party->over, 1);
 }
 
 /* ---- readers ----------------------------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static uint64_t accounted(const struct tracker *tracker)
 
 static bool all_seen(const struct party *party, const struct tracker *tracker)
 {
-    return atomic_load(&party->over) == 1 + WRITERS && accounted(tracker) == atomic_load(&party->written);
+    return atomic_load(&party->known) == 1 && accounted(tracker) >= atomic_load(&party->written);
 }
 
 static void take(struct tracker *tracker, const struct ringd_record *record, int result)
@@ -159,7 +159,8 @@ static void read_one_by_one(const struct party *party, struct ringd_reader *read
         take(&tracker, &record, result);
         require(ringd_release(reader) == RINGD_OK, "release");
     }
-    require(accounted(&tracker) == atomic_load(&party->written), "more than was written");
+    require(accounted(&tracker) == atomic_load(&party->written), "%" PRIu64 " of %" PRIu64, accounted(&tracker),
+            atomic_load(&party->written));
 }
 
 /* Holds what it was given for a while, and looks at it again before it gives it back. */
@@ -222,33 +223,209 @@ static void resize(uint64_t size)
     require(result == 0, "resize: %d (%s)", result, ringd_error());
 }
 
-START_TEST(a_ring_is_resized_under_full_load)
-{
-    struct party *party = new_party(policies[_i]);
+struct crew {
     pid_t readers[READERS], writers[WRITERS];
-    unsigned objects;
+    unsigned objects; /* of the ring alone */
+};
 
-    make_ring(RING, (struct ringd_ring_options){.size = LARGE, .max_record = RECORD, .policy = policies[_i]});
-    objects = daemon_objects(&server);
+static void start_crew(struct crew *crew, struct party *party, struct ringd_ring_options options)
+{
+    options.policy = party->policy;
+    options.max_record = RECORD;
+    make_ring(RING, options);
+    crew->objects = daemon_objects(&server);
     for (int i = 0; i < READERS; i++)
-        readers[i] = child_start(read_everything, party);
+        crew->readers[i] = child_start(read_everything, party);
     while (atomic_load(&party->ready) < READERS)
         pause_ms(1);
     for (int i = 0; i < WRITERS; i++)
-        writers[i] = child_start(write_all_kinds, party);
+        crew->writers[i] = child_start(write_all_kinds, party);
+    while (atomic_load(&party->ready) < READERS + WRITERS)
+        pause_ms(1);
+}
+
+/* Every record has been given to every reader once, and nothing of old generations is left. */
+static void finish_crew(struct crew *crew, struct party *party)
+{
+    struct ringd_info info;
+
+    atomic_store(&party->over, 1);
+    for (int i = 0; i < WRITERS; i++)
+        child_finish(crew->writers[i]);
+    wait_for_contexts(RING, READERS);
+    info = ring_info(RING);
+    atomic_store(&party->written, info.committed);
+    atomic_store(&party->known, 1);
+    for (int i = 0; i < READERS; i++)
+        child_finish(crew->readers[i]);
+    wait_for_contexts(RING, 0);
+    ck_assert_uint_eq(daemon_objects(&server), crew->objects);
+    ck_assert_uint_eq(info.offered, info.committed + info.aborted + info.refused + info.dropped_full +
+                                        info.dropped_stalled + info.lost);
+}
+
+START_TEST(a_ring_is_resized_under_full_load)
+{
+    struct party *party = new_party(policies[_i]);
+    struct crew crew;
+
+    start_crew(&crew, party, (struct ringd_ring_options){.size = LARGE});
     for (int i = 0; i < RESIZES; i++) {
         resize(i % 2 == 0 ? SMALL : LARGE);
-        pause_ms(1);
+        pause_ms(10);
     }
-    atomic_fetch_add(&party->over, 1);
-    for (int i = 0; i < WRITERS; i++)
-        child_finish(writers[i]);
-    for (int i = 0; i < READERS; i++)
-        child_finish(readers[i]);
-    wait_for_contexts(RING, 0);
     ck_assert_uint_eq(ring_info(RING).generation, 1 + RESIZES);
-    ck_assert_uint_eq(ring_info(RING).committed, atomic_load(&party->written));
-    ck_assert_uint_eq(daemon_objects(&server), objects); /* old generations are gone */
+    finish_crew(&crew, party);
+}
+END_TEST
+
+/* ---- a writer that is stopped in the middle ---------------------------------------------------------------------- */
+
+static void note_victim(pid_t pid, void *argument)
+{
+    struct party *party = argument;
+
+    atomic_store(&party->victim, pid);
+}
+
+static void run_victim(void *argument)
+{
+    const struct party *party = argument;
+    struct stop_order order = {.point = party->point, .action = STOP_STOP, .nth = 20, .run = write_all_kinds,
+                               .argument = argument, .reached = note_victim};
+    int code = stop_run(&order);
+
+    require(code == 0 || code == 128 + SIGKILL, "%s: exit code %d", party->point, code);
+}
+
+/* Others have written more than the ring holds. */
+static void wait_for_others(uint64_t bytes)
+{
+    uint64_t until = ring_info(RING).position + bytes;
+
+    while (ring_info(RING).position < until)
+        pause_ms(1);
+}
+
+static const char *const points[] = {
+    "reserve-length", "reserve-begin",  "reserve-added",   "reserve-exact",
+    "commit-stamped", "commit-counted", "commit-sequence", "commit-finished",
+};
+#define POINTS (sizeof points / sizeof points[0])
+
+/* Moves past it, or kills it; the others have gone round the ring before it wakes. */
+static void stop_at(const char *point, uint32_t policy, uint32_t stopped)
+{
+    struct party *party = new_party(policy);
+    struct crew crew;
+    pid_t victim;
+
+    party->point = point;
+    start_crew(&crew, party, (struct ringd_ring_options){.size = SMALL, .stopped = stopped, .stopped_after_ms = 20});
+    victim = child_start(run_victim, party);
+    while (atomic_load(&party->victim) == 0)
+        pause_ms(1);
+    wait_for_others(2 * SMALL);
+    if (stopped == RINGD_STOPPED_MOVE)
+        kill(atomic_load(&party->victim), SIGCONT);
+    if (stopped == RINGD_STOPPED_KILL)
+        kill(atomic_load(&party->victim), SIGKILL); /* where it holds nobody up it is let live */
+    pause_ms(20);
+    atomic_store(&party->over, 1);
+    child_finish(victim);
+    finish_crew(&crew, party);
+    ringd_remove(RING);
+}
+
+START_TEST(others_move_past_a_stopped_writer)
+{
+    for (size_t i = 0; i < POINTS; i++)
+        stop_at(points[i], policies[_i], RINGD_STOPPED_MOVE);
+}
+END_TEST
+
+START_TEST(a_stopped_writer_is_killed)
+{
+    for (size_t i = 0; i < POINTS; i++)
+        stop_at(points[i], policies[_i], RINGD_STOPPED_KILL);
+}
+END_TEST
+
+/* It is shown, with how far the others can go, and nothing else happens. */
+START_TEST(a_stopped_writer_is_reported)
+{
+    struct party *party = new_party(RINGD_LOSSLESS);
+    struct ringd_context_info context;
+    struct crew crew;
+    pid_t victim;
+
+    party->point = "reserve-exact";
+    start_crew(&crew, party, (struct ringd_ring_options){.size = SMALL});
+    victim = child_start(run_victim, party);
+    while (atomic_load(&party->victim) == 0)
+        pause_ms(1);
+    for (bool seen = false; !seen; pause_ms(1)) {
+        struct ringd_context_info all[WRITERS + READERS + 1];
+        size_t count = 0;
+
+        require(ringd_status(RING, NULL, all, WRITERS + READERS + 1, &count) == 0, "status");
+        for (size_t i = 0; i < count; i++) {
+            if (all[i].state == RINGD_CONTEXT_STOPPED)
+                context = all[i];
+            seen |= all[i].state == RINGD_CONTEXT_STOPPED;
+        }
+    }
+    ck_assert_uint_eq(context.kind, RINGD_CONTEXT_WRITER);
+    ck_assert_uint_eq(context.pid, (uint32_t)atomic_load(&party->victim));
+    ck_assert_uint_ne(context.since_ns, 0);
+    ck_assert_uint_le(context.ahead, SMALL);
+    kill(atomic_load(&party->victim), SIGCONT);
+    wait_for_others(SMALL);
+    atomic_store(&party->over, 1);
+    child_finish(victim);
+    finish_crew(&crew, party);
+    ck_assert_uint_eq(ring_info(RING).generation, 1);
+}
+END_TEST
+
+/* ---- the daemon dies in a move ----------------------------------------------------------------------------------- */
+
+static const char *const move_points[] = {
+    "move-prepared", "move-begun",   "move-closed",   "move-journal", "move-sealed", "move-settled",
+    "move-carried",  "move-recorded", "move-done",    "move-woken",
+};
+#define MOVE_POINTS (sizeof move_points / sizeof move_points[0])
+
+/* Killed there, once or twice in a row; the next daemon finishes the move, or there was none. */
+static void die_at(const char *point, int deaths, uint64_t size)
+{
+    uint64_t before = ring_info(RING).size;
+    bool moved = strcmp(point, "move-prepared") != 0; /* before that there was none */
+
+    daemon_kill(&server);
+    for (int i = 0; i < deaths; i++) {
+        if (!daemon_restart_to_die(&server, point, 1))
+            continue; /* it has died while it finished its predecessor's move */
+        require(ringd_resize(RING, size) == -ECONNRESET, "at %s it went on", point);
+        child_wait(server.pid);
+    }
+    daemon_restart(&server, NULL);
+    require(ring_info(RING).size == (moved ? size : before), "at %s the move was not finished", point);
+}
+
+START_TEST(the_daemon_dies_in_a_move)
+{
+    struct party *party = new_party(policies[_i]);
+    struct crew crew;
+
+    start_crew(&crew, party, (struct ringd_ring_options){.size = LARGE});
+    for (size_t i = 0; i < MOVE_POINTS; i++) {
+        die_at(move_points[i], 1, SMALL);
+        wait_for_others(SMALL);
+        die_at(move_points[i], 2, LARGE);
+        wait_for_others(SMALL);
+    }
+    finish_crew(&crew, party);
 }
 END_TEST
 
@@ -258,5 +435,11 @@ int main(void)
     TCase *tests = add_case(suite, "move");
 
     tcase_add_loop_test(tests, a_ring_is_resized_under_full_load, 0, 3);
+    tests = add_case(suite, "stopped");
+    tcase_add_loop_test(tests, others_move_past_a_stopped_writer, 0, 3);
+    tcase_add_loop_test(tests, a_stopped_writer_is_killed, 0, 3);
+    tcase_add_test(tests, a_stopped_writer_is_reported);
+    tests = add_case(suite, "daemon dies");
+    tcase_add_loop_test(tests, the_daemon_dies_in_a_move, 0, 3);
     return run_suite(suite);
 }

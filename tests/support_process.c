@@ -304,22 +304,37 @@ struct daemon_launch {
     const struct daemon_process *daemon;
     const char *program; /* NULL: ringd of this build */
     const char *option;  /* NULL: none */
+    const char *point;   /* NULL: it is not killed at one */
+    unsigned nth;
     const char *config;
     int log;
 };
 
 static void run_daemon(const struct daemon_launch *launch, pid_t parent)
 {
-    const char *words[8] = {launch->program != NULL ? launch->program : support_built("ringd"), "--runtime-dir",
-                            launch->daemon->folder};
-    unsigned count = 3;
+    char tool[PATH_MAX], program[PATH_MAX], nth[16];
+    const char *words[16];
+    unsigned count = 0;
 
+    snprintf(tool, sizeof tool, "%s", support_built("at-stop-point"));
+    snprintf(program, sizeof program, "%s", launch->program != NULL ? launch->program : support_built("ringd"));
+    snprintf(nth, sizeof nth, "%u", launch->nth);
+    if (launch->point != NULL) {
+        const char *const before[] = {tool, launch->point, "kill", "--nth", nth, "--"};
+
+        memcpy(words, before, sizeof before);
+        count = 6;
+    }
+    words[count++] = program;
+    words[count++] = "--runtime-dir";
+    words[count++] = launch->daemon->folder;
     if (launch->option != NULL)
         words[count++] = launch->option;
     if (launch->config != NULL) {
         words[count++] = "--config";
         words[count++] = launch->config;
     }
+    words[count] = NULL;
     /* A process group of its own: a test's end must not kill it before it has cleaned up. */
     setpgid(0, 0);
     end_with_parent(parent, SIGTERM);
@@ -337,8 +352,8 @@ void daemon_read_log(const struct daemon_process *daemon, char *text, size_t byt
     text[len > 0 ? len : 0] = '\0';
 }
 
-/* Waits for the ready line. */
-static void wait_ready(const struct daemon_process *daemon)
+/* Waits for the ready line. False: it has ended. */
+static bool wait_ready(const struct daemon_process *daemon, bool may_end)
 {
     static char text[65536];
 
@@ -347,15 +362,19 @@ static void wait_ready(const struct daemon_process *daemon)
 
         daemon_read_log(daemon, text, sizeof text);
         if (strstr(text, "ringd: ready on ") != NULL)
-            return;
-        require(waitpid(daemon->pid, &status, WNOHANG) == 0, "ringd ended: %s", text);
+            return true;
+        if (waitpid(daemon->pid, &status, WNOHANG) != 0) {
+            require(may_end, "ringd ended: %s", text);
+            return false;
+        }
         pause_ms(1);
     }
 }
 
-static void launch_daemon(struct daemon_process *daemon, struct daemon_launch *launch)
+static bool launch_daemon(struct daemon_process *daemon, struct daemon_launch *launch)
 {
     pid_t parent = getpid();
+    bool ready;
 
     launch->log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
     require(launch->log >= 0, "%s: errno %d", daemon->log, errno);
@@ -365,8 +384,9 @@ static void launch_daemon(struct daemon_process *daemon, struct daemon_launch *l
     if (daemon->pid == 0)
         run_daemon(launch, parent);
     close(launch->log);
-    wait_ready(daemon);
+    ready = wait_ready(daemon, launch->point != NULL);
     require(setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+    return ready;
 }
 
 void daemon_restart(struct daemon_process *daemon, const char *config)
@@ -383,6 +403,13 @@ void daemon_restart_as(struct daemon_process *daemon, const char *program, const
     struct daemon_launch launch = {.daemon = daemon, .program = program, .option = option};
 
     launch_daemon(daemon, &launch);
+}
+
+bool daemon_restart_to_die(struct daemon_process *daemon, const char *point, unsigned nth)
+{
+    struct daemon_launch launch = {.daemon = daemon, .point = point, .nth = nth};
+
+    return launch_daemon(daemon, &launch);
 }
 
 void daemon_start(struct daemon_process *daemon, const char *config)
