@@ -400,13 +400,16 @@ static const char *const move_points[] = {
 static void die_at(const char *point, int deaths, uint64_t size)
 {
     uint64_t before = ring_info(RING).size;
+    int result;
     bool moved = strcmp(point, "move-prepared") != 0; /* before that there was none */
 
     daemon_kill(&server);
     for (int i = 0; i < deaths; i++) {
         if (!daemon_restart_to_die(&server, point, 1))
             continue; /* it has died while it finished its predecessor's move */
-        require(ringd_resize(RING, size) == -ECONNRESET, "at %s it went on", point);
+        while ((result = ringd_resize(RING, size)) == -EBUSY)
+            pause_ms(1);
+        require(result == -ECONNRESET, "at %s it went on: %d (%s)", point, result, ringd_error());
         child_wait(server.pid);
     }
     daemon_restart(&server, NULL);
