@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "generation.h"
 #include "life.h"
 #include "life_wait.h"
 #include "log.h"
@@ -358,6 +359,49 @@ static int make_life(struct context *context)
     return life_create(&name, &page);
 }
 
+/* A reader of what the ring has left behind joins the present generation at its beginning, and begins in an old one. */
+static int start_older(struct context *context, const struct context_wish *wish, struct attached *attached,
+                       struct problem *problem)
+{
+    struct shared_ring *ring = context->ring;
+    uint64_t number = generation_for_reader(ring, wish, attached->position, &attached->position);
+    int result = 0;
+
+    if (number == 0 && wish->start == RINGD_START_POSITION)
+        result = -ERANGE;
+    else if (number != 0 && wish->start == RINGD_START_POSITION)
+        result = generation_check_start(ring, number, wish->position);
+    if (result < 0) {
+        slots_leave(context);
+        return problem_say(problem, result, "position %ju is not in ring \"%s\" any more, or no record begins there",
+                           (uintmax_t)wish->position, ring->name);
+    }
+    if (number != 0) {
+        slots_take_older(context, number);
+        context_set_generation(context, number);
+    }
+    return 0;
+}
+
+static int take_slot(struct context *context, const struct context_wish *wish, struct attached *attached,
+                     struct problem *problem)
+{
+    const struct shared_ring *ring = context->ring;
+    struct context_wish present = *wish;
+    bool past = wish->start == RINGD_START_POSITION &&
+                (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
+    int result;
+
+    if (past)
+        present.start = RINGD_START_OLDEST;
+    if (wish->kind == RINGD_CONTEXT_WRITER || TAILQ_EMPTY(&ring->older))
+        return slots_take(context, wish, &attached->position, problem);
+    result = slots_take(context, &present, &attached->position, problem);
+    if (result == 0 && (past || wish->start == RINGD_START_OLDEST))
+        result = start_older(context, wish, attached, problem);
+    return result;
+}
+
 /* Life page first: from its slot on, everything about a context has evidence behind it. */
 static int context_start(struct context *context, const struct context_wish *wish, struct attached *attached,
                          struct problem *problem)
@@ -370,7 +414,7 @@ static int context_start(struct context *context, const struct context_wish *wis
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));
     record_kind(context, context->kind);
-    result = slots_take(context, wish, &attached->position, problem);
+    result = take_slot(context, wish, attached, problem);
     if (result < 0)
         close(attached->life_fd);
     return result;

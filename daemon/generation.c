@@ -363,11 +363,66 @@ static struct generation *find_older(const struct shared_ring *ring, uint64_t nu
     return NULL;
 }
 
+/* A lossless reader has read it to its end: it has been kept for long enough. */
+static void note_drained(const struct context *context, uint64_t number)
+{
+    struct generation *g = context->kind == RINGD_CONTEXT_LOSSLESS ? find_older(context->ring, number) : NULL;
+
+    if (g != NULL)
+        g->drained = true;
+}
+
 const struct segment *generation_of(const struct context *context)
 {
     const struct generation *g = find_older(context->ring, context->generation);
 
     return g != NULL ? &g->segment : &context->ring->segment;
+}
+
+const struct segment_objects *generation_objects(const struct shared_ring *ring, uint64_t number)
+{
+    const struct generation *g = find_older(ring, number);
+
+    return g != NULL ? &g->objects : &ring->objects;
+}
+
+int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position)
+{
+    const struct generation *g = find_older(ring, number);
+
+    return g == NULL ? -ERANGE : ring_check_start(&g->lanes[0], position);
+}
+
+/* Whether everything that was ever written to it is still there. */
+static bool is_whole(const struct segment *segment, const struct ring *lanes)
+{
+    return ring_oldest(&lanes[0]) == segment->geometry.first_position;
+}
+
+/* Of the generations from which one can read up to now without a gap the oldest, or the one with a position. */
+uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wish *wish, uint64_t cursor,
+                               uint64_t *position)
+{
+    const struct segment *newer = &ring->segment;
+    const struct ring *newer_lanes = ring->lanes;
+    struct generation *g, *found = NULL;
+
+    if (wish->start == RINGD_START_NOW ||
+        (wish->kind == RINGD_CONTEXT_LOSSLESS && cursor != ring->segment.geometry.first_position))
+        return 0;
+    TAILQ_FOREACH_REVERSE(g, &ring->older, generation_list, link)
+    {
+        if (g->number + 1 != newer->geometry.generation || !is_whole(newer, newer_lanes) ||
+            (wish->start == RINGD_START_POSITION && (int64_t)(wish->position - newer->geometry.first_position) >= 0))
+            break;
+        found = g;
+        newer = &g->segment;
+        newer_lanes = g->lanes;
+    }
+    if (found == NULL)
+        return 0;
+    *position = wish->start == RINGD_START_OLDEST ? ring_oldest(&found->lanes[0]) : wish->position;
+    return found->number;
 }
 
 /* `from` is input: a context goes on by one generation, or asks once more for the one it was given. */
@@ -376,7 +431,6 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
 {
     struct shared_ring *ring = context->ring;
     uint64_t present = ring->segment.geometry.generation, next = from + 1;
-    const struct generation *g;
 
     if (context_is_writer(context))
         next = present;
@@ -385,9 +439,9 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
     if (from >= present || next > present)
         return problem_say(problem, -EALREADY, "ring \"%s\" is in generation %ju, and the context knows it", ring->name,
                            (uintmax_t)present);
-    g = find_older(ring, next);
-    *objects = g != NULL ? &g->objects : &ring->objects;
+    *objects = generation_objects(ring, next);
     context_set_generation(context, next);
+    note_drained(context, next - 1);
     generation_settle(ring);
     return 0;
 }
@@ -415,6 +469,25 @@ static void remove_oldest(struct shared_ring *ring)
     generation_free(g);
 }
 
+/* Whether less than a ring's size has been written since that generation's end. */
+static bool is_recent(const struct shared_ring *ring, const struct generation *g)
+{
+    const struct generation *next = TAILQ_NEXT(g, link);
+    uint64_t end = next != NULL ? next->segment.geometry.first_position : ring->segment.geometry.first_position;
+    uint64_t position;
+
+    return is_whole(&ring->segment, ring->lanes) && ring_position(&ring->lanes[0], &position) == 0 &&
+           position - end < ring->segment.geometry.data_bytes;
+}
+
+/* Whether somebody who comes later is promised what is in it. */
+static bool is_promised(const struct shared_ring *ring, const struct generation *g)
+{
+    if (ring->removed || g->drained)
+        return false;
+    return ring->segment.geometry.policy == RINGD_OVERWRITE ? is_recent(ring, g) : ring->segment.geometry.hold;
+}
+
 void generation_settle(struct shared_ring *ring)
 {
     uint64_t lowest;
@@ -423,7 +496,8 @@ void generation_settle(struct shared_ring *ring)
         return;
     lowest = lowest_generation(ring->writers, shared_ring_writer_count(ring), ring->segment.geometry.generation);
     lowest = lowest_generation(ring->readers, RINGD_READERS_MAX, lowest);
-    while (!TAILQ_EMPTY(&ring->older) && TAILQ_FIRST(&ring->older)->number < lowest)
+    while (!TAILQ_EMPTY(&ring->older) && TAILQ_FIRST(&ring->older)->number < lowest &&
+           !is_promised(ring, TAILQ_FIRST(&ring->older)))
         remove_oldest(ring);
 }
 

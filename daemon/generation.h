@@ -7,7 +7,9 @@
  *
  * Contexts come by themselves: a writer when it finds the old one closed, a reader when it has read it to its end; they
  * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept (`older`
- * of struct shared_ring); it is freed when nobody is in it or in one before it. A lossless reader that is still in an old
+ * of struct shared_ring); it is freed when nobody is in it or in one before it, and nobody is promised what is in it: a
+ * ring that overwrites has to show its past until the present generation has been filled, one that holds its records keeps
+ * them for a lossless reader. A lossless reader that is still in an old
  * one holds writers of the new one at its beginning.
  *
  * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new generation
@@ -26,6 +28,7 @@
 #include "shared_ring.h"
 
 struct context;
+struct context_wish;
 
 /* Moves the ring to a new generation of `size` bytes a lane. 0; -EINVAL (size), -EBUSY (too many old ones are still read),
  * -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it was. */
@@ -42,6 +45,18 @@ int generation_resume(struct shared_ring *ring, struct problem *problem);
  * one. From then on it counts as being there. -EALREADY: there is none. Old generations may be freed. */
 int generation_follow(struct context *context, uint64_t from, struct problem *problem,
                       const struct segment_objects **objects);
+
+/* Where a new reader begins that wants the oldest record or a position: in an old generation, if it is still there and
+ * nothing between it and now has been overwritten. *position: where in it; unchanged, with 0, if it is the present one.
+ * A lossless reader has joined the present one before, at `cursor`. */
+uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wish *wish, uint64_t cursor,
+                               uint64_t *position);
+
+/* As ring_check_start, in an old generation. */
+int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position);
+
+/* The objects of a generation that is there. */
+const struct segment_objects *generation_objects(const struct shared_ring *ring, uint64_t number);
 
 /* The segment that the context is in. */
 const struct segment *generation_of(const struct context *context);

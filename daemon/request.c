@@ -185,7 +185,7 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.slot = attached.context->slot;
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
-    add_objects(answer, &ring->objects, request->kind);
+    add_objects(answer, generation_objects(ring, attached.context->generation), request->kind);
     add_life(answer, attached.life_fd);
     return 0;
 }

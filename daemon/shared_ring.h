@@ -46,6 +46,7 @@ struct generation {
     struct segment_objects objects;
     struct segment segment;
     struct ring *lanes;
+    bool drained; /* a lossless reader has read all of it */
     TAILQ_ENTRY(generation) link;
 };
 

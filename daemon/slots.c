@@ -127,9 +127,8 @@ static void take_writer(const struct context *context)
 
 /* ---- readers --------------------------------------------------------------------------------------------------- */
 
-static void clear_reader(const struct context *context, uint64_t cursor)
+static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
 {
-    const struct segment *segment = &context->ring->segment;
     struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
 
     atomic_store_explicit(&slot->delivered, 0, memory_order_relaxed);
@@ -196,16 +195,19 @@ static void leave(const struct context *context)
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
 
-static void publish_owner(const struct context *context)
+static void fill_owner(const struct context *context, struct ringd_owner *owner)
 {
-    struct ringd_owner *owner = owner_of(context);
-
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
     atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
     atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
     STOP_POINT("owner-named");
     atomic_store_explicit(&owner->state, context->kind, memory_order_release);
     STOP_POINT("owner-published");
+}
+
+static void publish_owner(const struct context *context)
+{
+    fill_owner(context, owner_of(context));
 }
 
 static void clear_owner(const struct context *context)
@@ -224,7 +226,7 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
         take_writer(context);
     } else {
         *position = lossy_start(&context->ring->lanes[0], wish);
-        clear_reader(context, *position);
+        clear_reader(context, &context->ring->segment, *position);
     }
     publish_owner(context);
     if (wish->kind == RINGD_CONTEXT_LOSSLESS)
@@ -232,6 +234,19 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     if (result < 0)
         clear_owner(context);
     return result;
+}
+
+void slots_take_older(const struct context *context, uint64_t generation)
+{
+    struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        if (g->number < generation)
+            continue;
+        clear_reader(context, &g->segment, g->segment.geometry.first_position);
+        fill_owner(context, &g->segment.control->readers[context->slot]);
+    }
 }
 
 void slots_stop_waiting(const struct context *context)
