@@ -27,6 +27,7 @@
 #include "problem.h"
 #include "rights.h"
 #include "ringd.h"
+#include "slow_readers.h"
 
 struct shared_ring;
 
@@ -39,9 +40,10 @@ struct context {
     uint32_t pid, uid;    /* for people */
     uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
-    bool dead;     /* in mid-record; without a life page, not counted as attached */
-    ev_timer look; /* runs while it is lost */
-    double look_s; /* how long it waits */
+    bool dead;               /* in mid-record; without a life page, not counted as attached */
+    struct slow_watch watch; /* of a writer */
+    ev_timer look;           /* runs while it is lost */
+    double look_s;           /* how long it waits */
 };
 
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
@@ -65,6 +67,9 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
 
 /* Its connection has ended. The context, and a removed ring with it, may be gone afterwards. */
 void context_disconnect(struct context *context);
+
+/* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
+void context_evict(struct context *context);
 
 /* A writer met a cursor that makes no sense: looks at all lossless readers and evicts those that certainly hold writers
  * up for ever. Returns how many. */

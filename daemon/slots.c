@@ -239,6 +239,7 @@ void slots_evict(const struct context *context)
 {
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
     leave(context);
+    wake_all(&context->ring->segment.readers->waits.data); /* it may sleep with records that it has not given back */
 }
 
 bool slots_cursor_is_bad(const struct context *context)

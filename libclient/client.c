@@ -394,7 +394,7 @@ static int take_late_reply(struct attachment *a, uint16_t type)
     return result;
 }
 
-static int send_alone(struct attachment *a, uint16_t type)
+static int send_alone(struct attachment *a, uint16_t type, uint64_t position)
 {
     struct ringd_request request;
     int result = take_late_reply(a, type);
@@ -402,6 +402,7 @@ static int send_alone(struct attachment *a, uint16_t type)
     if (result < 0)
         return result;
     proto_request_init(&request, type, "");
+    request.position = position;
     result = proto_send(a->socket_fd, &request);
     a->reply_pending = result == 0;
     return result;
@@ -410,7 +411,7 @@ static int send_alone(struct attachment *a, uint16_t type)
 int attachment_arm(struct attachment *attachment, uint32_t *value)
 {
     struct proto_reply reply;
-    int result = send_alone(attachment, RINGD_REQUEST_ARM);
+    int result = send_alone(attachment, RINGD_REQUEST_ARM, 0);
 
     if (result == 0)
         result = proto_wait(attachment->socket_fd, ARM_TIMEOUT_MS);
@@ -424,9 +425,9 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
     return result;
 }
 
-void attachment_report_cursor(struct attachment *attachment)
+void attachment_report_cursor(struct attachment *attachment, uint64_t needed)
 {
-    send_alone(attachment, RINGD_REQUEST_CHECK);
+    send_alone(attachment, RINGD_REQUEST_CHECK, needed);
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

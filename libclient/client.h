@@ -45,8 +45,9 @@ void attachment_free(struct attachment *attachment);
 /* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure, within milliseconds. */
 int attachment_arm(struct attachment *attachment, uint32_t *value);
 
-/* Tells the daemon that a reader's cursor makes no sense. Waits for no answer; one report at a time. */
-void attachment_report_cursor(struct attachment *attachment);
+/* Tells the daemon that a reader's cursor makes no sense or that a reader is beyond the ring's limits; `needed`: bytes
+ * that this writer waits for because of a reader, 0: none. Waits for no answer; one report at a time. */
+void attachment_report_cursor(struct attachment *attachment, uint64_t needed);
 
 /* A handle of `bytes` bytes, zeroed, or NULL. */
 void *handle_new(size_t bytes);

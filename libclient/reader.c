@@ -3,16 +3,17 @@
  * The next record is there when the stamp for exactly its position is there; that one look at its own line is all that
  * reading costs while there is something to read. What has been lost shows in the writers' sequence numbers.
  *
- *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays. A release is a plain
- *              store; with a locked one it is repeated when there is nothing more to read, and so before it sleeps. (A
- *              writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
- *              ring_wait_in_turn.)
- *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
- *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
+ *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays, until it is evicted
+ *              (its slot says so before any writer may pass it; was_evicted). Then it is a lossy one, or at its end. A
+ *              release is a plain store; with a locked one it is repeated when there is nothing more to read, and so
+ *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks
+ * once more, see ring_wait_in_turn.) lossy      copies the record first and then makes sure that it had not been
+ * overwritten meanwhile (reader_intact). observer   is lossy and cannot write: its counters are its own, and the daemon
+ * announces its sleep for it.
  *
  * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
- * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a damaged
- * ring has it, is noticed when there is nothing to read at that place.
+ * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a
+ * damaged ring has it, is noticed when there is nothing to read at that place.
  */
 #define _GNU_SOURCE
 #include "reader.h"
@@ -45,13 +46,15 @@
 #define IDLE_CHECK 1024
 
 /* Pacing, see pace(): how long, how many records make it worth while, how rarely it is tried. */
-#define PACE_PAUSES 32
-#define PACE_RUN 4
+#define PACE_PAUSES    32
+#define PACE_RUN       4
 #define PACE_EVERY_MIN 512
 #define PACE_EVERY_MAX 65536
 
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
+
+#define NOT_A_RECORD   UINT64_MAX
 
 /* ---- joining --------------------------------------------------------------------------------------------------- */
 
@@ -112,6 +115,7 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->mode = options->mode;
     r->deadline = options->deadline;
     r->max_record = max_record;
+    r->ends_evicted = segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
@@ -224,8 +228,8 @@ static void offer_space(struct ringd_reader *r)
         wake_all(&r->ring.waits->space);
 }
 
-/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about to
- * sleep for space has missed what was released. */
+/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about
+ * to sleep for space has missed what was released. */
 static void publish(struct ringd_reader *r)
 {
     r->published = r->released;
@@ -237,12 +241,49 @@ static void publish(struct ringd_reader *r)
     offer_space(r);
 }
 
+/* Says so before any writer may write where this reader has not released: what was loaded before and was overwritten
+ * already is known to be by this. */
 static bool was_evicted(const struct ringd_reader *r)
 {
     const struct ringd_owner *owner = &r->ring.control->readers[r->slot];
 
+    atomic_thread_fence(memory_order_acquire); /* V2 */
     return r->mode == RINGD_READ_LOSSLESS &&
            atomic_load_explicit(&owner->state, memory_order_acquire) == RINGD_OWNER_EVICTED;
+}
+
+/* From here on a lossy reader, or one at its end. What it has been given in place is not given back yet. */
+__attribute__((noinline)) static int turn_lossy(struct ringd_reader *r)
+{
+    r->mode = RINGD_READ_LOSSY;
+    r->in_place = true;
+    r->in_place_from = r->released;
+    if (r->ends_evicted)
+        r->pending = r->ended = true;
+    return RINGD_EVICTED;
+}
+
+/* Whether nothing from `position` on has been overwritten: it lies at or above M, or P is not more than one ring ahead.
+ */
+__attribute__((always_inline)) static inline bool intact_from(const struct ringd_reader *r, uint64_t from)
+{
+    uint64_t position;
+
+    atomic_thread_fence(memory_order_acquire); /* V1 */
+    if ((int64_t)(from - ring_oldest(&r->ring)) >= 0)
+        return true;
+    return ring_position(&r->ring, &position) == 0 && position - from <= r->ring.size;
+}
+
+int ringd_reader_valid(const struct ringd_reader *reader)
+{
+    uint64_t from = reader->in_place ? reader->in_place_from : reader->released;
+
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    if (!reader->in_place && !was_evicted(reader))
+        return RINGD_OK; /* copies, or held */
+    return intact_from(reader, from) ? RINGD_OK : RINGD_EVICTED;
 }
 
 int ringd_release(struct ringd_reader *reader)
@@ -251,12 +292,14 @@ int ringd_release(struct ringd_reader *reader)
         return -ECHILD;
     reader->released = reader->position;
     reader->copies_used = 0;
+    reader->in_place = false;
     if (reader->mode != RINGD_READ_OBSERVE)
         atomic_store_explicit(&reader->cursor->position, reader->released, memory_order_release); /* P1 */
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
-        reader->mode = RINGD_READ_LOSSY;
+        turn_lossy(reader);
+        reader->in_place = false;
         return RINGD_EVICTED;
     }
     return RINGD_OK;
@@ -266,8 +309,7 @@ int ringd_release(struct ringd_reader *reader)
 
 static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
 {
-    *record = (struct ringd_record){
-        .position = r->position, .next = r->position, .writer = writer, .lost = lost};
+    *record = (struct ringd_record){.position = r->position, .next = r->position, .writer = writer, .lost = lost};
     ring_count(&r->counters->lost, lost);
     ring_count(&r->counters->gaps, 1);
     return RINGD_GAP;
@@ -283,13 +325,15 @@ static uint64_t extend_sequence(const struct ringd_reader *r, uint32_t writer, u
 }
 
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
- * where the reader joined, unless it has been lapped since. */
+ * where the reader joined, unless it has been lapped since. NOT_A_RECORD: it is being overwritten in place. */
 __attribute__((noinline)) static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
 {
     struct reader_writer *w = &r->writers[writer];
     uint64_t found = extend_sequence(r, writer, sequence), expected = w->next;
     bool counts = w->known || r->lapped;
 
+    if (was_evicted(r))
+        return NOT_A_RECORD;
     w->known = true;
     w->next = found;
     return counts && found > expected ? found - expected : 0;
@@ -318,16 +362,10 @@ static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
 
 /* ---- lossy reading --------------------------------------------------------------------------------------------- */
 
-/* Whether what has just been copied from the reader's position is what stood there: it lies at or above M, or P is not
- * more than one ring ahead. */
-static bool reader_intact(const struct ringd_reader *r)
+/* Whether what has just been copied from the reader's position is what stood there. */
+__attribute__((noinline)) static bool reader_intact(const struct ringd_reader *r)
 {
-    uint64_t position;
-
-    atomic_thread_fence(memory_order_acquire); /* V1 */
-    if ((int64_t)(r->position - ring_oldest(&r->ring)) >= 0)
-        return true;
-    return ring_position(&r->ring, &position) == 0 && position - r->position <= r->ring.size;
+    return intact_from(r, r->position);
 }
 
 /* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
@@ -363,7 +401,7 @@ static enum look look_at_padding(struct ringd_reader *r, const struct ringd_reco
 {
     uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
 
-    if (r->mode != RINGD_READ_LOSSLESS && !reader_intact(r))
+    if (r->mode == RINGD_READ_LOSSLESS ? was_evicted(r) : !reader_intact(r))
         return LOOK_LAPPED;
     if (bytes > r->ring.max_grant)
         return LOOK_DAMAGED;
@@ -469,10 +507,8 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     bool removed = ring_removed(r);
     struct ring_view view;
 
-    if (was_evicted(r)) {
-        r->mode = RINGD_READ_LOSSY;
-        return RINGD_EVICTED;
-    }
+    if (was_evicted(r))
+        return turn_lossy(r);
     if (ring_look(&r->ring, &view) < 0) /* N2, S2 */
         return -EBADMSG;
     if (ring_record_at(&r->ring, r->position))
@@ -537,7 +573,9 @@ static void pace(struct ringd_reader *r)
     r->pace_delivered = delivered;
     if (run > 0 && r->pacing) {
         r->pacing = run >= PACE_RUN;
-        r->pace_every = r->pacing ? PACE_EVERY_MIN : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2 : PACE_EVERY_MAX;
+        r->pace_every = r->pacing                            ? PACE_EVERY_MIN
+                        : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2
+                                                             : PACE_EVERY_MAX;
         r->pace_in = r->pace_every;
     } else if (run > 0) {
         r->pacing = --r->pace_in == 0;
@@ -574,8 +612,25 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     return sleep_for_data(r, record);
 }
 
+/* What looked like a gap is a record that is being overwritten in place. Nothing has been lost yet. */
+static void take_back_gap(struct ringd_reader *r)
+{
+    ring_count(&r->counters->lost, 0 - NOT_A_RECORD);
+    ring_count(&r->counters->gaps, UINT64_MAX);
+}
+
+/* What a look at a lossless reader's record means when nothing holds it in place any more. */
+static int after_eviction(struct ringd_reader *r, const struct ringd_record *record, enum look look)
+{
+    if (look == LOOK_GAP && record->lost == NOT_A_RECORD)
+        take_back_gap(r);
+    return turn_lossy(r);
+}
+
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
 {
+    if (was_evicted(r))
+        return after_eviction(r, record, look);
     switch (look) {
     case LOOK_GAP:
         return RINGD_GAP;
@@ -591,10 +646,13 @@ static int after_look(struct ringd_reader *r, struct ringd_record *record, enum 
 
 /* ---- the calls ------------------------------------------------------------------------------------------------- */
 
-static int pending_gap(struct ringd_reader *r, struct ringd_record *record)
+/* What is to be said before anything else. */
+__attribute__((noinline)) static int say_pending(struct ringd_reader *r, struct ringd_record *record)
 {
+    if (r->ended)
+        return RINGD_END;
     *record = r->gap;
-    r->gap_pending = false;
+    r->pending = false;
     return RINGD_GAP;
 }
 
@@ -610,8 +668,8 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
 
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
         return -ECHILD;
-    if (__builtin_expect(reader->gap_pending, 0))
-        return pending_gap(reader, record);
+    if (__builtin_expect(reader->pending, 0))
+        return say_pending(reader, record);
     reader->copies_used = 0;
     for (;;) {
         enum look look = look_on(reader, record, false);
@@ -649,31 +707,39 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
     return look;
 }
 
+/* For the next call to tell; what is none will be met again by it. */
+static void keep_gap(struct ringd_reader *r, const struct ringd_record *gap)
+{
+    r->pending = gap->lost != NOT_A_RECORD;
+    r->gap = *gap;
+    if (!r->pending)
+        take_back_gap(r);
+}
+
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
 {
-    int rounds = 0;
+    int rounds = 0, result;
 
     *count = 0;
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
     if (max == 0)
         return -EINVAL;
-    if (reader->gap_pending) {
-        *count = 1;
-        return pending_gap(reader, records);
+    if (reader->pending) {
+        result = say_pending(reader, records);
+        *count = result == RINGD_GAP;
+        return result;
     }
     reader->copies_used = 0;
     for (;;) {
         enum look look;
-        int result;
 
         if ((int64_t)(reader->opened - reader->position) <= 0)
             look_for_opening(reader);
         look = fill(reader, records, max, count);
         if (*count > 0) {
-            reader->gap_pending = look == LOOK_GAP;
             if (look == LOOK_GAP)
-                reader->gap = records[*count];
+                keep_gap(reader, &records[*count]);
             return RINGD_OK;
         }
         result = after_look(reader, records, look);

@@ -229,6 +229,10 @@ void output_deinit(struct output *output); /* does not flush */
 int output_put(struct output *output, const void *data, size_t len);
 int output_flush(struct output *output);
 
+/* Flushes if so many bytes do not fit behind what is in the buffer. Returns how much is in it: what is put next can be
+ * taken back by setting `used` to that. */
+size_t output_room(struct output *output, size_t len);
+
 /* Says a failed output, unless it is a closed pipe; `code` is what the command would otherwise have returned. */
 int output_exit(const struct options *options, const struct output *output, int code);
 

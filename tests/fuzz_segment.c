@@ -243,7 +243,7 @@ static void attach_and_ask(struct role *role, struct ringd *ring)
         attachment_arm(attachment, &value); /* a daemon that is busy may let it wait in vain */
     begin_call(role, "check");
     if (kind == RINGD_CONTEXT_WRITER)
-        attachment_report_cursor(attachment);
+        attachment_report_cursor(attachment, 0);
     attachment_free(attachment);
 }
 
