@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "reader.h"
+#include "segment.h"
 #include "support_check.h"
 #include "writer.h"
 
@@ -78,6 +79,18 @@ static uint64_t take(struct tracker *tracker, struct ringd_reader *reader, uint6
 static uint32_t lossless_readers(void)
 {
     return ring_info(RING).lossless_readers;
+}
+
+/* Whether the record's bytes are those that its writer and sequence number stand for. */
+static bool is_whole(const struct ringd_record *record)
+{
+    unsigned char copy[LEN], expected[LEN];
+
+    if (record->len != LEN)
+        return false;
+    memcpy(copy, record->data, LEN);
+    record_make(expected, LEN, record->writer, record->sequence);
+    return memcmp(copy, expected, LEN) == 0;
 }
 
 /* ---- by lag ------------------------------------------------------------------------------------------------------ */
@@ -413,8 +426,12 @@ START_TEST(one_that_sleeps_with_records_in_hand_is_woken)
     while (write_record(w, LEN) == RINGD_OK)
         ;
     child_wait_still(reader);
-    ringd_writer_deadline(w, RINGD_FOREVER);
-    ck_assert_int_eq(write_record(w, LEN), RINGD_OK);
+    if (_i == 0) {
+        ringd_writer_deadline(w, RINGD_FOREVER);
+        ck_assert_int_eq(write_record(w, LEN), RINGD_OK);
+    }
+    while (lossless_readers() == 1) /* writes nothing that could wake it */
+        ck_assert_int_eq(write_record(w, LEN), RINGD_FULL);
     child_finish(reader);
 }
 END_TEST
@@ -458,19 +475,91 @@ START_TEST(who_waits_for_the_first_reader_sleeps)
 }
 END_TEST
 
-/* ---- at the same time -------------------------------------------------------------------------------------------- */
+/* ---- what is overwritten under its eyes -------------------------------------------------------------------------- */
 
-/* Whether the record's bytes are those that its writer and sequence number stand for. */
-static bool is_whole(const struct ringd_record *record)
+/* A lossless reader in slot 0 of a ring without a daemon, before which three records are written; the second of them
+ * then looks as it may when it is being overwritten: its stamp was seen, and something else is no longer what it was.
+ */
+struct torn {
+    struct own_ring ring;
+    struct ringd_writer *writer;
+    struct ringd_reader *reader;
+    struct ringd_record_header *second;
+};
+
+static void torn_new(struct torn *torn)
 {
-    unsigned char copy[LEN], expected[LEN];
+    struct ringd_reader_options options = {.mode = RINGD_READ_LOSSLESS};
+    uint64_t start, second;
+    struct ring lane;
 
-    if (record->len != LEN)
-        return false;
-    memcpy(copy, record->data, LEN);
-    record_make(expected, LEN, record->writer, record->sequence);
-    return memcmp(copy, expected, LEN) == 0;
+    own_ring_new(&torn->ring, by_lag);
+    ck_assert_int_eq(writer_new(&torn->writer, torn->ring.segment, 0, 1, NULL), 0);
+    ring_init(&lane, torn->ring.segment, 0);
+    ck_assert_int_eq(ring_join(&lane, 0, RINGD_START_NOW, 0, &start), 0);
+    ck_assert_int_eq(reader_new(&torn->reader, torn->ring.segment, 0, start, &options), 0);
+    write_records(torn->writer, 1);
+    ck_assert_int_eq(ring_position(&lane, &second), 0);
+    write_records(torn->writer, 2);
+    torn->second = ring_header(&lane, second);
+    atomic_store(&torn->ring.segment->control->readers[0].state, RINGD_OWNER_EVICTED);
 }
+
+static void torn_free(struct torn *torn)
+{
+    ringd_reader_close(torn->reader);
+    ringd_writer_close(torn->writer);
+    own_ring_free(&torn->ring);
+}
+
+static void tear(struct torn *torn, int what)
+{
+    uint64_t stamp = atomic_load(&torn->second->stamp);
+
+    switch (what) {
+    case 0: /* another sequence number: as if some were missing */
+        atomic_store(&torn->second->extent, LEN | UINT64_C(77) << 32);
+        break;
+    case 1: /* a length that cannot be */
+        atomic_store(&torn->second->extent, UINT32_MAX | UINT64_C(1) << 32);
+        break;
+    case 2: /* another writer, of which nothing was known */
+        atomic_store(&torn->second->origin, 5);
+        break;
+    case 3: /* a writer that cannot be */
+        atomic_store(&torn->second->origin, RINGD_ORIGIN_WRITER_MASK);
+        break;
+    default: /* padding of a length that cannot be */
+        atomic_store(&torn->second->stamp, stamp ^ RINGD_STATE_COMMITTED ^ RINGD_STATE_PADDING);
+        atomic_store(&torn->second->extent, UINT32_MAX);
+    }
+}
+
+/* It is told that it was evicted, and nothing else: no gap, no damage, nothing counted. */
+START_TEST(what_is_being_overwritten_is_no_record)
+{
+    struct ringd_record records[4];
+    struct torn torn;
+    size_t count;
+
+    for (int many = 0; many < 2; many++) {
+        torn_new(&torn);
+        tear(&torn, _i);
+        if (many == 0)
+            ck_assert_int_eq(ringd_next(torn.reader, records), RINGD_OK);
+        else
+            ck_assert_int_eq(ringd_next_many(torn.reader, records, 4, &count), RINGD_OK);
+        ck_assert(is_whole(&records[0]));
+        ck_assert_int_eq(ringd_next_many(torn.reader, records, 4, &count), RINGD_EVICTED);
+        ck_assert_uint_eq(torn.reader->counters->delivered, 1);
+        ck_assert_uint_eq(torn.reader->counters->lost, 0);
+        ck_assert_uint_eq(torn.reader->counters->gaps, 0);
+        torn_free(&torn);
+    }
+}
+END_TEST
+
+/* ---- at the same time -------------------------------------------------------------------------------------------- */
 
 static void write_many(void *argument)
 {
@@ -549,8 +638,9 @@ int main(void)
     tcase_add_test(tests, one_that_is_slow_while_nobody_waits_is_left_alone);
     tcase_add_test(tests, one_that_gets_on_is_left_alone);
     tcase_add_test(tests, one_that_is_stopped_holds_nobody_up_for_longer);
-    tcase_add_test(tests, one_that_sleeps_with_records_in_hand_is_woken);
+    tcase_add_loop_test(tests, one_that_sleeps_with_records_in_hand_is_woken, 0, 2);
     tcase_add_test(tests, who_waits_for_the_first_reader_sleeps);
+    tcase_add_loop_test(tests, what_is_being_overwritten_is_no_record, 0, 5);
     tcase_add_loop_test(tests, what_is_valid_is_whole_while_it_is_put_out, 0, 10);
     return run_suite(suite);
 }
