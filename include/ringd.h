@@ -279,7 +279,8 @@ struct ringd_record {
     size_t len;
     uint64_t position;   /* of this record; grows */
     uint64_t next;       /* position of what follows it: start there to resume */
-    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot */
+    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot: its next
+                            owner goes on counting. With RINGD_GAP: of the first that is missing */
     uint64_t time;       /* as the ring's time source says; 0 without one */
     uint64_t lost;       /* with RINGD_GAP: how many records of `writer` are missing here */
     uint32_t writer;     /* the writer's slot */

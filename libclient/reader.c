@@ -54,16 +54,50 @@
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
 
-#define NOT_A_RECORD   UINT64_MAX
+/* ---- accounts ------------------------------------------------------------------------------------------------------
+ *
+ * What a reader has to say of itself, so that others can add it up (ringctl doctor): at its cursor, what it has had and
+ * lost of the slots it knows is what they have committed below there, less what they had when it got to know them. */
+
+/* All given out, or lost, belongs to this position. */
+static inline void store_cursor(struct ringd_reader *r, uint64_t position)
+{
+    uint64_t settled = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed) +
+                       atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
+
+    atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
+    atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
+    atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
+}
+
+/* A gap is in the accounts at once: there may be no release after it. Nobody waits for the cursor of a lossy reader. */
+static void settle_gap(struct ringd_reader *r)
+{
+    if (r->mode != RINGD_READ_LOSSLESS)
+        store_cursor(r, r->position);
+}
+
+/* From here on the account of this slot is kept: it had committed `start` records before. */
+static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
+{
+    uint64_t known = atomic_load_explicit(&r->counters->known, memory_order_relaxed);
+
+    r->writers[writer].known = true;
+    ring_count(&r->counters->base, start);
+    atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
+}
 
 /* ---- joining --------------------------------------------------------------------------------------------------- */
 
 /* How many records each slot has committed below the reader's start: known if its owner is between two records and the
  * last one lies below. Otherwise its next record will tell. */
-static void baseline(struct ringd_reader *r)
+static void baseline(struct ringd_reader *r, bool now)
 {
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
-        r->writers[i].known = ring_count_below(&r->ring, i, r->position, &r->writers[i].next);
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
+        /* What a start in the past shows first counts as where it joined. */
+        if (ring_count_below(&r->ring, i, r->position, &r->writers[i].next) && now)
+            know_writer(r, i, r->writers[i].next);
+    }
 }
 
 static int start_at(struct ringd_reader *r, const struct ringd_reader_options *o)
@@ -83,10 +117,7 @@ static int join(struct ringd_reader *r, uint64_t position, const struct ringd_re
         r->position = position;
     else
         result = start_at(r, o);
-    baseline(r);
-    /* What a start in the past shows first counts as where it joined. */
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE && o->start != RINGD_START_NOW; i++)
-        r->writers[i].known = false;
+    baseline(r, o->start == RINGD_START_NOW);
     r->released = r->published = r->opened = r->position;
     if (r->cursor != &r->own_cursor)
         atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
@@ -234,7 +265,7 @@ static void publish(struct ringd_reader *r)
 {
     r->published = r->released;
     if (r->mode != RINGD_READ_LOSSLESS) {
-        atomic_store_explicit(&r->cursor->position, r->released, memory_order_relaxed);
+        store_cursor(r, r->released);
         return;
     }
     atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
@@ -294,7 +325,7 @@ int ringd_release(struct ringd_reader *reader)
     reader->copies_used = 0;
     reader->in_place = false;
     if (reader->mode != RINGD_READ_OBSERVE)
-        atomic_store_explicit(&reader->cursor->position, reader->released, memory_order_release); /* P1 */
+        store_cursor(reader, reader->released);
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
@@ -309,7 +340,13 @@ int ringd_release(struct ringd_reader *reader)
 
 static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
 {
-    *record = (struct ringd_record){.position = r->position, .next = r->position, .writer = writer, .lost = lost};
+    *record = (struct ringd_record){
+        .position = r->position,
+        .next = r->position,
+        .sequence = r->writers[writer].next - lost,
+        .writer = writer,
+        .lost = lost,
+    };
     ring_count(&r->counters->lost, lost);
     ring_count(&r->counters->gaps, 1);
     return RINGD_GAP;
@@ -325,16 +362,15 @@ static uint64_t extend_sequence(const struct ringd_reader *r, uint32_t writer, u
 }
 
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
- * where the reader joined, unless it has been lapped since. NOT_A_RECORD: it is being overwritten in place. */
-__attribute__((noinline)) static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
+ * where the reader joined, unless it has been lapped since. */
+static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
 {
     struct reader_writer *w = &r->writers[writer];
     uint64_t found = extend_sequence(r, writer, sequence), expected = w->next;
     bool counts = w->known || r->lapped;
 
-    if (was_evicted(r))
-        return NOT_A_RECORD;
-    w->known = true;
+    if (!w->known)
+        know_writer(r, writer, counts ? expected : found);
     w->next = found;
     return counts && found > expected ? found - expected : 0;
 }
@@ -351,12 +387,14 @@ static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
             resolved = false;
             continue;
         }
+        if (!r->writers[i].known)
+            know_writer(r, i, expected);
         r->writers[i].next = committed;
-        r->writers[i].known = true;
         if (committed > expected)
             return tell_gap(r, record, i, committed - expected);
     }
     r->ask_silent = !resolved;
+    atomic_store_explicit(&r->counters->unsettled, r->ask_silent, memory_order_relaxed);
     return RINGD_OK;
 }
 
@@ -371,6 +409,7 @@ __attribute__((noinline)) static bool reader_intact(const struct ringd_reader *r
 /* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
 static void reader_resume(struct ringd_reader *r)
 {
+    atomic_store_explicit(&r->counters->unsettled, 1, memory_order_relaxed);
     r->position = ring_oldest(&r->ring);
     r->lapped = r->ask_silent = true;
 }
@@ -390,7 +429,7 @@ __attribute__((no_sanitize("thread"))) static void *keep_copy(struct ringd_reade
 enum look {
     LOOK_RECORD,  /* a record: *record */
     LOOK_GAP,     /* some are missing before it: *record */
-    LOOK_PADDING, /* passed over */
+    LOOK_AGAIN,   /* padding, passed over, or what is the expected record on the next look */
     LOOK_NOTHING, /* no stamp */
     LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
     LOOK_NO_ROOM, /* no room for another copy */
@@ -408,7 +447,23 @@ static enum look look_at_padding(struct ringd_reader *r, const struct ringd_reco
     if (r->released == r->position)
         r->released += bytes; /* nobody is shown it, and nobody can release it */
     r->position += bytes;
-    return LOOK_PADDING;
+    return LOOK_AGAIN;
+}
+
+/* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
+ * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
+__attribute__((noinline, cold)) static enum look look_closely(struct ringd_reader *r, struct ringd_record *record,
+                                                              uint32_t writer, uint32_t sequence)
+{
+    uint64_t lost;
+
+    if (was_evicted(r))
+        return LOOK_LAPPED;
+    lost = missing_before(r, writer, sequence);
+    if (lost == 0)
+        return LOOK_AGAIN;
+    tell_gap(r, record, writer, lost);
+    return LOOK_GAP;
 }
 
 /* Field by field: clearing the whole first would cost more than reading the record. */
@@ -456,14 +511,8 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
     if (__builtin_expect(len > r->max_record || writer >= RINGD_WRITERS_PER_LANE, 0))
         return LOOK_DAMAGED;
-    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0)) {
-        uint64_t lost = missing_before(r, writer, sequence);
-
-        if (lost > 0) {
-            tell_gap(r, record, writer, lost);
-            return LOOK_GAP;
-        }
-    }
+    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0))
+        return look_closely(r, record, writer, sequence);
     fill_record(record, data, len, r->position, r->writers[writer].next++, origin);
     record->time = time;
     if (r->mode != RINGD_READ_LOSSLESS)
@@ -482,7 +531,7 @@ static inline enum look look_on(struct ringd_reader *r, struct ringd_record *rec
         bool opened = bulk && (int64_t)(r->opened - r->position) > 0;
         enum look look = opened ? look_at(r, record, true) : look_at(r, record, false);
 
-        if (__builtin_expect(look != LOOK_PADDING, 1))
+        if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }
     return LOOK_NOTHING;
@@ -523,8 +572,10 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
         return RINGD_WOULD_BLOCK;
     if (view.position != r->position)
         return -EBADMSG; /* nobody active, below P, not overwritten: a stamp must be there */
-    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP)
+    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP) {
+        settle_gap(r);
         return RINGD_GAP;
+    }
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
@@ -612,27 +663,13 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     return sleep_for_data(r, record);
 }
 
-/* What looked like a gap is a record that is being overwritten in place. Nothing has been lost yet. */
-static void take_back_gap(struct ringd_reader *r)
-{
-    ring_count(&r->counters->lost, 0 - NOT_A_RECORD);
-    ring_count(&r->counters->gaps, UINT64_MAX);
-}
-
-/* What a look at a lossless reader's record means when nothing holds it in place any more. */
-static int after_eviction(struct ringd_reader *r, const struct ringd_record *record, enum look look)
-{
-    if (look == LOOK_GAP && record->lost == NOT_A_RECORD)
-        take_back_gap(r);
-    return turn_lossy(r);
-}
-
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
 {
     if (was_evicted(r))
-        return after_eviction(r, record, look);
+        return turn_lossy(r);
     switch (look) {
     case LOOK_GAP:
+        settle_gap(r);
         return RINGD_GAP;
     case LOOK_LAPPED:
         reader_resume(r);
@@ -707,13 +744,12 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
     return look;
 }
 
-/* For the next call to tell; what is none will be met again by it. */
+/* For the next call to tell. */
 static void keep_gap(struct ringd_reader *r, const struct ringd_record *gap)
 {
-    r->pending = gap->lost != NOT_A_RECORD;
+    r->pending = true;
     r->gap = *gap;
-    if (!r->pending)
-        take_back_gap(r);
+    settle_gap(r);
 }
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)

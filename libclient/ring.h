@@ -58,6 +58,7 @@
  *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
  *   G3 load  cursor       seq_cst    P1 store cursor  release         overwriting what is being read
  *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
+ *   P3 store settled      release    doctor: settled, cursor, settling; all acquire: an account of another position
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
  *   E1 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
