@@ -215,6 +215,8 @@ struct ringd_readers_header {
     uint8_t reserved_1[3960];
 };
 
+#define RINGD_KNOWN_CHANGING (UINT64_C(1) << 63) /* in `known`: it and `base` do not belong together just now */
+
 /* Written by the reader that owns the slot. Observers cannot, theirs stay zero. */
 struct ringd_reader_slot {
     _Atomic uint64_t delivered; /*  0  records */

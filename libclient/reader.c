@@ -83,6 +83,8 @@ static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
     uint64_t known = atomic_load_explicit(&r->counters->known, memory_order_relaxed);
 
     r->writers[writer].known = true;
+    atomic_store_explicit(&r->counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
     ring_count(&r->counters->base, start);
     atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
 }
