@@ -40,7 +40,8 @@ SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
 PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/fuzz_*.c))
 
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/pic/%.o)
-RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
+# doctor looks at the map by itself
+RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
 BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)

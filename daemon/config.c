@@ -199,7 +199,7 @@ static const struct key ring_keys[] = {
     {"first_position", set_first_position, "bytes, a multiple of 32", false},
     {"stopped", set_stopped, "report, move or kill, the latter two with a time, as in: kill:200ms", false},
     {"slow", set_slow, "wait, lossy or evict", false},
-    {"slow_bytes", set_slow_bytes, "bytes, 1 to size, as in: 4M", false},
+    {"slow_bytes", set_slow_bytes, "bytes, less than the ring has, as in: 4M", false},
     {"slow_after", set_slow_after, "a time from 1ms to 1h, as in: 500ms, 2s", false},
 };
 

@@ -514,6 +514,14 @@ int context_reattach(struct shared_ring *ring, enum ringd_context_kind kind, uin
 
 /* ---- evicting -------------------------------------------------------------------------------------------------- */
 
+void context_evict(struct context *context)
+{
+    record_kind(context, RINGD_CONTEXT_EVICTED);
+    slots_evict(context);
+    context->kind = RINGD_CONTEXT_EVICTED;
+    context->ring->evicted_count++;
+}
+
 uint32_t context_evict_bad(struct shared_ring *ring)
 {
     uint32_t evicted = 0;
@@ -523,11 +531,8 @@ uint32_t context_evict_bad(struct shared_ring *ring)
 
         if (context == NULL || context->kind != RINGD_CONTEXT_LOSSLESS || !slots_cursor_is_bad(context))
             continue;
-        record_kind(context, RINGD_CONTEXT_EVICTED);
-        slots_evict(context);
-        context->kind = RINGD_CONTEXT_EVICTED;
+        context_evict(context);
         evicted++;
-        ring->evicted_count++;
         log_warning("ring %s: reader %u (pid %u, %s) is lossless no more: its cursor made no sense (%u evicted so far)",
                     ring->name, context->slot, context->pid, context->command, ring->evicted_count);
     }

@@ -33,6 +33,7 @@
 #include "ring_repair.h"
 #include "ringd.h"
 #include "ringd_proto.h"
+#include "slow_readers.h"
 
 struct life_wait;
 struct shared_ring;
@@ -58,6 +59,7 @@ struct context {
     bool said_lost;
     uint64_t stopped_ns;    /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
     uint64_t stopped_begin; /* where in mid-record; 0: the kernel says so */
+    struct slow_watch watch; /* of a writer */
     bool dead;              /* certainly; not counted as attached any more */
     struct ring_repair repair;
 };
@@ -114,6 +116,8 @@ void context_say_left(const struct context *context);
 
 /* Neither its slot in shared memory nor the ring's count: those are its callers'. */
 void context_free(struct context *context);
+/* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
+void context_evict(struct context *context);
 
 /* A writer met a cursor that makes no sense: looks at all lossless readers and evicts those that certainly hold writers
  * up for ever. Returns how many. */

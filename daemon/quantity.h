@@ -2,8 +2,8 @@
  *
  * Sizes are bytes. In a configuration they may end in K, M or G (1024, 1024^2, 1024^3; small letters too); in messages
  * they are given in full, with the short form behind when there is one: "4194304 (4M)". Both directions are here so
- * that what a message suggests can be typed back. Times are milliseconds, written 500ms, 2s, 1.5s or 1m; a number without
- * a unit is seconds. ringctl has its own parser, as it uses nothing but the public API.
+ * that what a message suggests can be typed back. Times are milliseconds, written 500ms, 2s, 1.5s or 1m; a number
+ * without a unit is seconds. ringctl has its own parser, as it uses nothing but the public API.
  *
  * Called by config.c and ring_options.c.
  */

@@ -10,6 +10,7 @@
 #include "generation.h"
 #include "peer.h"
 #include "ring_options.h"
+#include "slow_readers.h"
 #include "stall.h"
 #include "status.h"
 #include "wake.h"
@@ -222,12 +223,11 @@ static int handle_arm(struct peer *peer, const struct ringd_request *request, st
 static int handle_check(struct peer *peer, const struct ringd_request *request, struct answer *answer,
                         struct problem *problem)
 {
-    const struct context *context = peer->context;
+    struct context *context = peer->context;
 
-    (void)request;
     if (context == NULL || !context_is_writer(context))
         return problem_say(problem, -EINVAL, "only the connection of an attached writer can have readers checked");
-    answer->reply.value = context_evict_bad(context->ring);
+    answer->reply.value = context_evict_bad(context->ring) + slow_readers_check(context, request->position);
     return 0;
 }
 

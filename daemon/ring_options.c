@@ -9,6 +9,7 @@
 
 #include "quantity.h"
 #include "ringd_segment.h"
+#include "segment.h"
 
 #define SIZE_DEFAULT       (UINT64_C(1) << 20)
 #define MODE_DEFAULT       0740u
@@ -196,9 +197,12 @@ static int check_slow(struct ringd_ring_options *options, struct problem *proble
     return 0;
 }
 
-/* Comes after the size and the policy. */
+/* Comes after size, policy and max_record. A writer that finds no room for one record is to see a reader beyond the
+ * limit. */
 static int check_slow_limits(const struct ringd_ring_options *options, struct problem *problem)
 {
+    uint64_t most = options->size - (RINGD_WRITERS_PER_LANE + 2) * segment_max_grant(options->max_record);
+
     if (options->slow_after_ms != 0 && options->policy == RINGD_DROP)
         return problem_say(problem, -EINVAL,
                            "slow_after_ms limits how long writers wait, and on a ring that drops they never do; give "
@@ -207,9 +211,10 @@ static int check_slow_limits(const struct ringd_ring_options *options, struct pr
     if (options->slow_after_ms > AFTER_MS_MAX)
         return problem_say(problem, -EINVAL, "slow_after_ms %u is too long; the longest is %u, an hour",
                            options->slow_after_ms, AFTER_MS_MAX);
-    if (options->slow_bytes > options->size)
-        return problem_say(problem, -EINVAL, "slow_bytes %s is more than the ring has; the most is its size, %s",
-                           quantity_text(options->slow_bytes).text, quantity_text(options->size).text);
+    if (options->slow_bytes > most)
+        return problem_say(problem, -EINVAL,
+                           "slow_bytes %s is more than a reader can be behind when the ring is full; the most is %s",
+                           quantity_text(options->slow_bytes).text, quantity_text(most).text);
     return 0;
 }
 

@@ -127,6 +127,13 @@ static void take_writer(const struct context *context)
 
 /* ---- readers --------------------------------------------------------------------------------------------------- */
 
+static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
+{
+    atomic_store_explicit(&cursor->settling, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->position, position, memory_order_relaxed);
+    atomic_store_explicit(&cursor->settled, 0, memory_order_relaxed);
+}
+
 static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
 {
     struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
@@ -136,8 +143,11 @@ static void clear_reader(const struct context *context, const struct segment *se
     atomic_store_explicit(&slot->lost, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->gaps, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->known, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->base, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->unsettled, 0, memory_order_relaxed);
     for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
-        atomic_store_explicit(&segment_cursor(segment, lane, context->slot)->position, cursor, memory_order_relaxed);
+        clear_cursor(segment_cursor(segment, lane, context->slot), cursor);
 }
 
 /* Where a lossy reader will look first, as far as the daemon can tell: its cursor is only looked at by people. */
@@ -297,6 +307,7 @@ void slots_evict(const struct context *context)
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
     STOP_POINT("evict-told");
     leave(context);
+    wake_all(&context->ring->segment.readers->waits.data); /* it may sleep with records that it has not given back */
 }
 
 static void clear_free_writer(const struct shared_ring *ring, uint32_t writer)

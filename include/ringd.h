@@ -50,11 +50,11 @@ struct ringd_reader;
 enum ringd_result {
     RINGD_OK = 0,
     RINGD_WOULD_BLOCK = 1, /* next: nothing to read by the deadline */
-    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read */
+    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read, or this reader was evicted */
     RINGD_GAP = 3,         /* next: record.lost records of record.writer were overwritten unread */
     RINGD_FULL = 4,        /* write, reserve: no room by the deadline; nothing was written */
     RINGD_DROPPED = 5,     /* write, reserve on a `drop` ring: no room; the record is dropped and counted */
-    RINGD_EVICTED = 6,     /* next, release: this lossless reader was made lossy; what it looked at may be gone */
+    RINGD_EVICTED = 6,     /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
 #define RINGD_NO_WAIT INT64_C(0)
@@ -108,7 +108,8 @@ struct ringd_ring_options {
     uint32_t slow;             /* enum ringd_slow; 0: RINGD_SLOW_WAIT */
     uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit; not
                                   with RINGD_DROP, where writers do not wait */
-    uint64_t slow_bytes;       /* how far it may be behind, 1 to size; 0: no limit */
+    uint64_t slow_bytes;       /* how far it may be behind; less than what a full ring holds, the message says how much;
+                                  0: no limit. Seen when a writer passes a sixteenth of the ring or finds no room */
     uint64_t reserved[3];      /* zero */
 };
 
@@ -293,7 +294,8 @@ struct ringd_record {
     size_t len;
     uint64_t position;   /* of this record; grows */
     uint64_t next;       /* position of what follows it: start there to resume */
-    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot */
+    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot: its next
+                            owner goes on counting. With RINGD_GAP: of the first that is missing */
     uint64_t time;       /* as the ring's time source says; 0 without one */
     uint64_t lost;       /* with RINGD_GAP: how many records of `writer` are missing here */
     uint32_t writer;     /* the writer's slot */
@@ -316,7 +318,7 @@ void ringd_reader_close(struct ringd_reader *reader);
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 
 /* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
- * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once); -EINTR, -ECHILD,
+ * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow); -EINTR, -ECHILD,
  * -EBADMSG (the ring is damaged). [signal] (R8) */
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record);
 
@@ -328,6 +330,12 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
 /* Gives back everything that next has given so far; a lossless reader's space goes to writers. RINGD_OK, RINGD_EVICTED
  * (what a lossless reader looked at in place may have been overwritten meanwhile), -ECHILD. [signal] (R9) */
 int ringd_release(struct ringd_reader *reader);
+
+/* Whether all that next has given since the last release was, until this call, what its writers wrote: to be asked after
+ * the use of a record in place that cannot be undone. RINGD_OK; RINGD_EVICTED (this lossless reader was evicted, and some
+ * of it has been overwritten; also after next has told so); -ECHILD. Of a lossy reader's copies it is always true.
+ * [signal] */
+int ringd_reader_valid(const struct ringd_reader *reader);
 
 /* Position of the record that ringd_next gives next. [signal] */
 uint64_t ringd_reader_position(const struct ringd_reader *reader);

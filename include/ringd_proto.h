@@ -31,7 +31,8 @@ enum ringd_request_type {
     RINGD_REQUEST_ATTACH = 6, /* ring, kind, start, position */
     /* on an attached connection: */
     RINGD_REQUEST_ARM = 7,   /* observer: say for me that I sleep; reply.value is what to sleep on */
-    RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense; look and evict */
+    RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense, or a reader is beyond the ring's limits; look and
+                                evict. position: bytes that it waits for because of a reader, or 0 */
     RINGD_REQUEST_STALLED = 10, /* writer, reader: somebody is in mid-record and does not get on; look at him */
     RINGD_REQUEST_FOLLOW = 12,  /* position: the generation I have; the reply brings segment and readers of the next */
     /* on a new connection, after the context's own has ended (a restarted daemon): */

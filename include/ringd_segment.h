@@ -242,6 +242,8 @@ struct ringd_readers_header {
     uint8_t reserved_1[3960];
 };
 
+#define RINGD_KNOWN_CHANGING (UINT64_C(1) << 63) /* in `known`: it and `base` do not belong together just now */
+
 /* Written by the reader that owns the slot. Observers cannot, theirs stay zero. */
 struct ringd_reader_slot {
     _Atomic uint64_t delivered; /*  0  records */
@@ -249,13 +251,18 @@ struct ringd_reader_slot {
     _Atomic uint64_t lost;      /* 16  records, in gaps */
     _Atomic uint64_t gaps;      /* 24 */
     _Atomic uint64_t slept;     /* 32 */
-    uint64_t reserved[3];
+    _Atomic uint64_t known;     /* 40  bit per writer slot: where the reader's account of it begins is in `base` */
+    _Atomic uint64_t base;      /* 48  sum over these: how many records the slot had committed before */
+    _Atomic uint64_t unsettled; /* 56  1: it was overtaken, and for some slots has yet to find out what it lost */
 };
 
-/* One line for each reader of each lane: all below it is released. */
+/* One line for each reader of each lane: all below it is released. `settled` is delivered + lost as of that position; it
+ * belongs to it if `settling`, loaded after it, is the same (the reader stores settling, position, settled). */
 struct ringd_cursor {
-    _Atomic uint64_t position;
-    uint64_t reserved[7];
+    _Atomic uint64_t position; /*  0 */
+    _Atomic uint64_t settling; /*  8 */
+    _Atomic uint64_t settled;  /* 16 */
+    uint64_t reserved[5];
 };
 
 /* The readers' object:
@@ -330,7 +337,9 @@ RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);
 RINGD_SIZE(ringd_reader_slot, 64);
+RINGD_AT(ringd_reader_slot, known, 40);
 RINGD_SIZE(ringd_cursor, 64);
+RINGD_AT(ringd_cursor, settled, 16);
 _Static_assert(RINGD_CURSORS_OFFSET == RINGD_SLOTS_OFFSET + RINGD_READERS_MAX * 64, "cursors follow the slots");
 _Static_assert(RINGD_LANES_OFFSET == RINGD_CONTROL_OFFSET + 8192, "lanes follow the control");
 _Static_assert(RINGD_UNIT == 1u << RINGD_UNIT_SHIFT, "one unit");

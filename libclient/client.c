@@ -551,11 +551,12 @@ static int send_question(struct attachment *a, const struct ringd_request *reque
     return result == 0 ? send_request(a, request) : result;
 }
 
-static int send_alone(struct attachment *a, uint16_t type)
+static int send_alone(struct attachment *a, uint16_t type, uint64_t position)
 {
     struct ringd_request request;
 
     proto_request_init(&request, type, "");
+    request.position = position;
     return send_question(a, &request);
 }
 
@@ -576,7 +577,7 @@ static int await_reply(struct attachment *a, struct proto_reply *reply)
 
 static int ask_alone(struct attachment *a, uint16_t type, struct proto_reply *reply)
 {
-    int result = send_alone(a, type);
+    int result = send_alone(a, type, 0);
 
     return result == 0 ? await_reply(a, reply) : result;
 }
@@ -592,15 +593,15 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
     return result;
 }
 
-void attachment_report_cursor(struct attachment *attachment)
+void attachment_report_cursor(struct attachment *attachment, uint64_t needed)
 {
-    send_alone(attachment, RINGD_REQUEST_CHECK);
+    send_alone(attachment, RINGD_REQUEST_CHECK, needed);
 }
 
 /* Waits for no answer. */
 static void report_stall(void *argument)
 {
-    send_alone(argument, RINGD_REQUEST_STALLED);
+    send_alone(argument, RINGD_REQUEST_STALLED, 0);
 }
 
 /* A quarter of the time that a stopped writer has is waited here, the daemon's own look takes the rest. */

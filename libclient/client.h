@@ -58,8 +58,9 @@ void attachment_free(struct attachment *attachment);
  * (as when there is no daemon, or it has just been started again). */
 int attachment_arm(struct attachment *attachment, uint32_t *value);
 
-/* Tells the daemon that a reader's cursor makes no sense. Waits for no answer; one report at a time. */
-void attachment_report_cursor(struct attachment *attachment);
+/* Tells the daemon that a reader's cursor makes no sense or that a reader is beyond the ring's limits; `needed`: bytes
+ * that this writer waits for because of a reader, 0: none. Waits for no answer; one report at a time. */
+void attachment_report_cursor(struct attachment *attachment, uint64_t needed);
 
 /* How those who wait behind a writer in mid-record report it. Points to the attachment; NULL: not at all. */
 struct ring_watch attachment_watch(struct attachment *attachment);

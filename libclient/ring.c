@@ -37,6 +37,7 @@ void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
         .control = segment->control,
         .waits = &segment->readers->waits,
         .cursors = segment_cursor(segment, lane, 0),
+        .slow_bytes = g->slow_bytes,
         .keeps = g->policy != RINGD_OVERWRITE,
         .hold = g->hold,
     };
@@ -241,6 +242,7 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     }
     if (ring->hold && !attached)
         bound = floor;
+    w->behind_reader = attached && bound != frontier && cursors == 0;
     *shortage = bound == frontier ? RING_FULL_WRITER : RING_FULL_READER;
     target = ring_choose_floor(ring, view->position + bytes - ring->reach, bound);
     if ((int64_t)(target - floor) <= 0)
@@ -248,6 +250,20 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     /* If it fails somebody else has raised it, or a reader has joined: look again either way. */
     ring_swap_limit(ring->lane, view, target + ring->reach);
     return RING_RAISED;
+}
+
+/* Looks whether a lossless reader is further behind than the ring allows: at each mark, and when there is no room. */
+static void ring_watch_lag(struct ring_writer *w, uint64_t position)
+{
+    for (uint32_t block = 0; w->ring.slow_bytes != 0 && block < RINGD_READERS_MAX / 64; block++) {
+        uint64_t readers = atomic_load_explicit(&w->ring.control->lossless[block], memory_order_relaxed);
+
+        for (; readers != 0; readers &= readers - 1) {
+            uint32_t reader = block * 64 + (uint32_t)__builtin_ctzll(readers);
+
+            w->far_behind |= ring_lag(&w->ring, reader, position) > w->ring.slow_bytes;
+        }
+    }
 }
 
 /* ---- finding room ---------------------------------------------------------------------------------------------- */
@@ -281,7 +297,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         int result;
 
         /* First: who takes its room and leaves after that shows in W. */
-        w->unsettled = false;
+        w->unsettled = w->behind_reader = false;
         before = ring_needs_before(w, ticket);
         result = ring_look(&w->ring, &view);
 
@@ -300,12 +316,17 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
             if (result == RING_RAISED)
                 continue;
         }
-        if (room < (int64_t)min)
+        if (room < (int64_t)min) {
+            w->needed = before + min;
+            ring_watch_lag(w, view.position);
             return RINGD_FULL;
+        }
         ring_see_limit(w, view.limit);
         result = ring_take(*w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
-        if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0)
+        if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0) {
             ring_mark(w, grant->place + grant->bytes);
+            ring_watch_lag(w, grant->place);
+        }
         return result;
     }
     *shortage = RING_FULL_READER;
@@ -387,6 +408,14 @@ int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ri
     return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
 }
 
+/* What keeps it may be somebody that the ring has limits for. Until when to sleep. */
+static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
+{
+    int64_t again = w->watch != NULL ? w->watch(w) : INT64_MAX;
+
+    return again < until ? again : until;
+}
+
 /* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
  * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
@@ -409,7 +438,8 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
-        until = ring_watch_stall(&w->watch, *shortage == RING_FULL_WRITER, &stall, until);
+        until = ring_watch_until(w, until);
+        until = ring_watch_stall(&w->stall_watch, *shortage == RING_FULL_WRITER, &stall, until);
         ring_count(&w->slot->waited, 1);
         STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
@@ -544,6 +574,13 @@ int ring_check_cursor(const struct ring *ring, uint32_t reader)
     if (ring_look(ring, &after) < 0 || after.limit != before.limit)
         return 0;
     return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor;
+}
+
+uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position)
+{
+    uint64_t lag = position - atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst);
+
+    return lag <= ring->size ? lag : 0;
 }
 
 void ring_close(struct ring *ring)

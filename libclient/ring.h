@@ -38,6 +38,10 @@
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
  * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
  *
+ * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind); one
+ * that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges, tells
+ * the reader (E1) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
+ *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
  *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
@@ -59,7 +63,9 @@
  *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
  *   G3 load  cursor       seq_cst    P1 store cursor  release         overwriting what is being read
  *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
+ *   P3 store settled      release    doctor: settled, cursor, settling; all acquire: an account of another position
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
+ *   E1 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
@@ -114,6 +120,7 @@ struct ring {
     struct ringd_control *control;
     struct ringd_waits *waits;
     struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
+    uint64_t slow_bytes;                /* further behind a lossless reader should not be; 0: as it likes */
     bool keeps;                         /* policy: lossless readers count */
     bool hold;
 };
@@ -144,7 +151,13 @@ struct ring_writer {
     uint32_t spins;      /* looks for space before it sleeps */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
-    struct ring_watch watch;
+    struct ring_watch stall_watch; /* of one that stays in mid-record */
+    bool far_behind;     /* met a lossless reader that is further behind than slow_bytes; likewise */
+    bool behind_reader;  /* the last look for space found a lossless reader in the way */
+    uint64_t needed;     /* bytes that the last look did not find, with what those before it need */
+
+    /* Called before it sleeps for space; gives when it wants to be called again at the latest. May be NULL. */
+    int64_t (*watch)(struct ring_writer *writer);
 };
 
 /* What one addition has brought: `bytes` from `place` on, the writer's own until ring_finish. */
@@ -232,6 +245,9 @@ void ring_leave(struct ring *ring, uint32_t reader);
 
 /* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine. */
 int ring_check_cursor(const struct ring *ring, uint32_t reader);
+
+/* How far the reader's cursor is behind `position`; 0 for one that makes no sense. */
+uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position);
 
 /* No more reservations: the ring is removed, or moves if control.moving says so. Everybody who sleeps is woken by the
  * caller. */

@@ -1,6 +1,6 @@
 /* ringctl.h - what the parts of the operator's command share.
  *
- * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at.
+ * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at. (But doctor, which examines the map.)
  *
  *     ringctl.c         main, the table of commands, help and version
  *     ringctl_args.c    the command line into struct options
@@ -14,6 +14,9 @@
  *     ringctl_view.c    status for people
  *     ringctl_table.c   tables for people
  *     ringctl_json.c    rings and contexts as JSON
+ *     ringctl_doctor.c  doctor: attaches and says what was found by
+ *     ringctl_walk.c    its look at the memory, and by
+ *     ringctl_accounts.c  its look at the counters
  *     ringctl_write.c   write
  *     ringctl_tail.c    tail
  *     ringctl_record.c  one record as a line, a frame or JSON, for `tail`
@@ -40,6 +43,7 @@ enum ringctl_exit {
     RINGCTL_NO_RING = 5,       /* no such ring, or it was removed meanwhile */
     RINGCTL_NO_DAEMON = 6,     /* ringd is not there or does not answer */
     RINGCTL_NOT_PERMITTED = 7, /* the ring's mode or ringd's configuration says no */
+    RINGCTL_WRONG = 8,         /* doctor: something is wrong with the ring */
     RINGCTL_SIGNAL = 128,      /* write: ended by a signal; plus its number */
 };
 
@@ -230,19 +234,24 @@ void output_deinit(struct output *output); /* does not flush */
 int output_put(struct output *output, const void *data, size_t len);
 int output_flush(struct output *output);
 
+/* Flushes if so many bytes do not fit behind what is in the buffer. Returns how much is in it: what is put next can be
+ * taken back by setting `used` to that. */
+size_t output_room(struct output *output, size_t len);
+
 /* Says a failed output, unless it is a closed pipe; `code` is what the command would otherwise have returned. */
 int output_exit(const struct options *options, const struct output *output, int code);
 
 /* All of `text` on stdout; RINGCTL_DONE or RINGCTL_FAILED. */
 int print_text(const struct options *options, const char *text, size_t len);
 
-/* ---- ringctl_rings.c, ringctl_status.c, ringctl_write.c, ringctl_tail.c ------------------------------------------ */
+/* ---- ringctl_rings.c, ringctl_status.c, _doctor.c, _write.c, _tail.c --------------------------------------------- */
 
 int command_create(const struct options *options);
 int command_remove(const struct options *options);
 int command_resize(const struct options *options);
 int command_list(const struct options *options);
 int command_status(const struct options *options);
+int command_doctor(const struct options *options);
 int command_write(const struct options *options);
 int command_tail(const struct options *options);
 

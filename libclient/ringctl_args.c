@@ -114,7 +114,7 @@ static int set_bound(int id, const char *value, struct ringd_ring_options *ring)
     case RINGCTL_OPTION_SLOW_BYTES:
         return parse_size(value, UINT64_MAX, &ring->slow_bytes) == 0 && ring->slow_bytes > 0
                    ? 0
-                   : bad_value(id, value, "give bytes, up to the size of the ring, as in 65536 or 4M");
+                   : bad_value(id, value, "give bytes, less than the ring has, as in 65536 or 4M");
     default: /* RINGCTL_OPTION_SLOW_AFTER */
         return parse_ms(value, &ring->slow_after_ms) == 0
                    ? 0

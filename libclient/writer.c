@@ -19,6 +19,9 @@
 
 #define WRITEV_MAX 1024
 
+/* Between two reports of a reader that is too far behind: the daemon needs a fraction of it. */
+#define REPORT_PAUSE_NS 20000000
+
 /* Between two looks while a cursor that makes no sense holds the ring. */
 #define SUSPICION_PAUSE_NS 2000000
 
@@ -27,6 +30,40 @@
 
 /* Moves in one call; more are none, but somebody who scribbles. */
 #define MOVES_MAX 1000
+/* ---- slow readers ---------------------------------------------------------------------------------------------- */
+
+/* When the daemon is to hear that a lossless reader keeps this writer waiting: after half the time that a reader may, and
+ * then every quarter, so that it can measure for itself. What breaks it off is a grant, or a time without a look. */
+static int64_t writer_tell_kept(struct ringd_writer *w, int64_t now)
+{
+    struct writer_watch *watch = &w->watch;
+    uint64_t done = w->sequence + atomic_load_explicit(&w->ring.slot->aborted, memory_order_relaxed);
+
+    if (watch->slow_after == 0 || !w->ring.behind_reader)
+        return INT64_MAX;
+    if (watch->seen == 0 || now - watch->seen > watch->slow_after || watch->done != done)
+        watch->tell_kept = now + watch->slow_after / 2;
+    watch->done = done;
+    watch->seen = now;
+    return watch->tell_kept;
+}
+
+/* Readers beyond the ring's limits, see slow_readers.h: says so to the daemon, which judges for itself. For
+ * struct ring_writer.watch: when to look again at the latest. */
+static int64_t writer_watch(struct ring_writer *ring)
+{
+    struct ringd_writer *w = (void *)((unsigned char *)ring - offsetof(struct ringd_writer, ring));
+    int64_t now = wake_now(), kept = writer_tell_kept(w, now), far = ring->far_behind ? w->watch.tell_far : INT64_MAX;
+
+    if (now < kept && now < far)
+        return kept < far ? kept : far;
+    if (now >= kept)
+        kept = w->watch.tell_kept = now + w->watch.slow_after / 4;
+    w->watch.tell_far = now + REPORT_PAUSE_NS;
+    if (w->attachment != NULL)
+        attachment_report_cursor(w->attachment, ring->behind_reader ? ring->needed : 0);
+    return kept < w->watch.tell_far ? kept : w->watch.tell_far;
+}
 
 /* ---- opening and closing --------------------------------------------------------------------------------------- */
 
@@ -52,6 +89,14 @@ static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
     w->origin |= (uint64_t)type << RINGD_ORIGIN_TYPE_SHIFT | (uint64_t)level << RINGD_ORIGIN_LEVEL_SHIFT;
 }
 
+/* Its part in this generation of the ring. */
+static void enter(struct ringd_writer *w, const struct segment *segment, uint32_t slot)
+{
+    ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    if (w->watch.slow_after != 0 || segment->geometry.slow_bytes != 0)
+        w->ring.watch = writer_watch;
+}
+
 int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
                const struct ringd_writer_options *options)
 {
@@ -71,7 +116,8 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
         w->short_end = 1 + (w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX);
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
-    ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    w->watch.slow_after = segment->geometry.slow_after_ms * INT64_C(1000000);
+    enter(w, segment, slot);
     w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
     read_counters(w, &w->base);
     return 0;
@@ -91,7 +137,7 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
         return client_fail(result, "no memory for a writer's handle");
     }
     (*writer)->attachment = attachment;
-    (*writer)->ring.watch = attachment_watch(attachment);
+    (*writer)->ring.stall_watch = attachment_watch(attachment);
     return 0;
 }
 
@@ -157,7 +203,7 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 
-    ring_watch_stall(&w->ring.watch, shortage == RING_FULL_WRITER, &w->stall, 0);
+    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
     if (!w->drops) {
         ring_count(&slot->refused, records);
         STOP_POINT("refuse-counted");
@@ -178,7 +224,7 @@ static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
 
     w->ring.suspicious = false;
     if (w->attachment != NULL)
-        attachment_report_cursor(w->attachment);
+        attachment_report_cursor(w->attachment, 0);
     if (deadline == RINGD_NO_WAIT)
         return RINGD_OK;
     result = wake_sleep(space, wake_announce(space), pause < deadline ? pause : deadline);
@@ -231,9 +277,9 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
                                        : attachment_follow(w->attachment, RINGD_CONTEXT_WRITER, deadline, old);
     if (result != RINGD_OK)
         return result == RINGD_WOULD_BLOCK ? RINGD_FULL : result;
-    ring_writer_init(&w->ring, &w->attachment->segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    enter(w, &w->attachment->segment, slot);
     w->ring.spins = spins;
-    w->ring.watch = attachment_watch(w->attachment);
+    w->ring.stall_watch = attachment_watch(w->attachment);
     carry_counters(w, before, w->ring.slot);
     return RINGD_OK;
 }
@@ -276,6 +322,9 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
         if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
             break;
     }
+    if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
+        writer_watch(&w->ring);
+    w->ring.far_behind = false;
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
     if (result < 0)

@@ -123,7 +123,7 @@ START_TEST(options_of_a_ring)
         {{.slow = RINGD_SLOW_LOSSY}, "slow_bytes"},
         {{.slow = RINGD_SLOW_EVICT, .slow_after_ms = 3600001}, "3600000"},
         {{.slow = RINGD_SLOW_LOSSY, .slow_after_ms = 5, .policy = RINGD_DROP}, "slow_bytes"},
-        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = (1 << 20) + 1}, "1048576"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = 912353}, "912352"}, /* 2^20 - 33 * 4128 */
         {{.slow = RINGD_SLOW_EVICT, .slow_bytes = 4096, .policy = RINGD_OVERWRITE}, "overwrites"},
     };
     struct ringd_info info;
@@ -158,7 +158,7 @@ START_TEST(bounds_of_a_ring)
                                            .stopped_after_ms = 3600000,
                                            .slow = RINGD_SLOW_EVICT,
                                            .slow_after_ms = 1,
-                                           .slow_bytes = 1 << 20};
+                                           .slow_bytes = 912352};
     struct ringd_info info;
 
     ck_assert_int_eq(ringd_create(RING, &all), 0);
@@ -167,7 +167,7 @@ START_TEST(bounds_of_a_ring)
     ck_assert_uint_eq(info.stopped_after_ms, 3600000);
     ck_assert_uint_eq(info.slow, RINGD_SLOW_EVICT);
     ck_assert_uint_eq(info.slow_after_ms, 1);
-    ck_assert_uint_eq(info.slow_bytes, 1 << 20);
+    ck_assert_uint_eq(info.slow_bytes, 912352);
     ck_assert_int_eq(ringd_create("half", &(struct ringd_ring_options){.stopped = RINGD_STOPPED_MOVE,
                                                                        .slow = RINGD_SLOW_LOSSY,
                                                                        .slow_bytes = 1}),

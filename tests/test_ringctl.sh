@@ -248,6 +248,9 @@ check_forms() {
     expect 'status NAME' 0 '' "$ringctl" status events
     check 'status NAME shows the records' grep -qE '2 committed' "$work/out"
     no_escapes 'status NAME has no escape sequences' "$work/out"
+    expect 'doctor' 0 '' "$ringctl" doctor events
+    check 'doctor finds everything as it should be' grep -qE '^events: [0-9]+ ok, 0 pending, 0 wrong$' "$work/out"
+    expect 'doctor of a ring that is not there' 5 'nowhere' "$ringctl" doctor nowhere
     expect 'remove' 0 '' "$ringctl" remove forms-none
     expect 'a removed ring is gone' 5 "forms-none.*" "$ringctl" status forms-none
     no_escapes 'messages have no escape sequences' "$work/err"
@@ -265,6 +268,8 @@ check_json() {
     start_tail lossless_reader json --lossless
     valid_json 'status NAME --json' is_json "$ringctl" status json --json
     check 'status NAME --json shows who is attached' grep -q "\"pid\": $tail," "$work/json"
+    valid_json 'doctor --json' is_json "$ringctl" doctor json --json
+    check 'doctor --json has a verdict' grep -q '"sound": true' "$work/json"
     kill "$tail"
     await "$tail"
     valid_json 'remove --json' is_json "$ringctl" remove json --json
