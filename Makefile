@@ -31,7 +31,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
@@ -40,7 +40,8 @@ SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
 PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/fuzz_*.c))
 
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/pic/%.o)
-RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
+# doctor looks at the map by itself
+RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
 BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)

@@ -44,6 +44,7 @@ void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
         .control = segment->control,
         .waits = &segment->readers->waits,
         .cursors = segment_cursor(segment, lane, 0),
+        .slow_bytes = g->slow_bytes,
         .keeps = g->policy != RINGD_OVERWRITE,
         .hold = g->hold,
     };
@@ -248,6 +249,7 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     }
     if (ring->hold && !attached)
         bound = floor;
+    w->behind_reader = attached && bound != frontier && cursors == 0;
     *shortage = bound == frontier ? RING_FULL_WRITER : RING_FULL_READER;
     target = ring_choose_floor(ring, view->position + bytes - ring->reach, bound);
     if ((int64_t)(target - floor) <= 0)
@@ -255,6 +257,20 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     /* If it fails somebody else has raised it, or a reader has joined: look again either way. */
     ring_swap_limit(ring->lane, view, target + ring->reach);
     return RING_RAISED;
+}
+
+/* Looks whether a lossless reader is further behind than the ring allows: at each mark, and when there is no room. */
+static void ring_watch_lag(struct ring_writer *w, uint64_t position)
+{
+    for (uint32_t block = 0; w->ring.slow_bytes != 0 && block < RINGD_READERS_MAX / 64; block++) {
+        uint64_t readers = atomic_load_explicit(&w->ring.control->lossless[block], memory_order_relaxed);
+
+        for (; readers != 0; readers &= readers - 1) {
+            uint32_t reader = block * 64 + (uint32_t)__builtin_ctzll(readers);
+
+            w->far_behind |= ring_lag(&w->ring, reader, position) > w->ring.slow_bytes;
+        }
+    }
 }
 
 /* ---- finding room ---------------------------------------------------------------------------------------------- */
@@ -299,7 +315,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         int result;
 
         /* First: who takes its room and leaves after that shows in W. */
-        w->unsettled = false;
+        w->unsettled = w->behind_reader = false;
         before = ring_left_to_others(w, ticket, spare);
         result = ring_look(&w->ring, &view);
 
@@ -318,12 +334,17 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
             if (result == RING_RAISED)
                 continue;
         }
-        if (room < (int64_t)min)
+        if (room < (int64_t)min) {
+            w->needed = before + min;
+            ring_watch_lag(w, view.position);
             return RINGD_FULL;
+        }
         ring_see_limit(w, view.limit);
         result = ring_take(*w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
-        if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0)
+        if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0) {
             ring_mark(w, grant->place + grant->bytes);
+            ring_watch_lag(w, grant->place);
+        }
         return result;
     }
     *shortage = RING_FULL_READER;
@@ -433,13 +454,40 @@ static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t 
     return result;
 }
 
-/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when
- * we looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until)
+{
+    int64_t now;
+
+    if (!stalled || watch->after_ns == 0) {
+        *stall = (struct ring_stall){0};
+        return until;
+    }
+    now = wake_now();
+    if (stall->since_ns == 0)
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = watch->after_ns};
+    if (now - stall->since_ns >= stall->pause_ns) {
+        watch->report(watch->argument);
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = 2 * stall->pause_ns};
+    }
+    return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
+}
+
+/* What keeps it may be somebody that the ring has limits for. Until when to sleep. */
+static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
+{
+    int64_t again = w->watch != NULL ? w->watch(w) : INT64_MAX;
+
+    return again < until ? again : until;
+}
+
+/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
+ * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
  * taken the announcement off, is not. */
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
                              struct ring_grant *grant, enum ring_shortage *shortage)
 {
+    struct ring_stall stall = {0};
     uint32_t announced = 0;
 
     for (;;) {
@@ -454,6 +502,8 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
+        until = ring_watch_until(w, until);
+        until = ring_watch_stall(&w->stall_watch, *shortage == RING_FULL_WRITER, &stall, until);
         ring_count(&w->slot->waited, 1);
         STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
@@ -487,11 +537,13 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
     return result;
 }
 
-int ring_finish_slow(struct ringd_waits *waits, bool was_set)
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit)
 {
     wake_all(&waits->data);
     wake_all(&waits->space);
-    return was_set ? RINGD_OK : -EBADMSG;
+    if (!(old_word & bit))
+        return -EBADMSG;
+    return old_word & RINGD_W_SEALED ? RING_SEALED : RINGD_OK;
 }
 
 /* ---- questions of readers --------------------------------------------------------------------------------------- */
@@ -523,7 +575,9 @@ bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t positio
     /* A reservation in between would have changed `begin` before it could change the count. */
     *count = atomic_load_explicit(&slot->sequence, memory_order_acquire); /* N4 */
     after = atomic_load_explicit(&slot->begin, memory_order_acquire);
-    return !(word >> writer & 1) && before == after && (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
+    /* In a sealed lane it may be the count of one that was given up. */
+    return !(word & RINGD_W_SEALED) && !(word >> writer & 1) && before == after &&
+           (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
 }
 
 /* ---- the daemon's part ----------------------------------------------------------------------------------------- */
@@ -588,6 +642,13 @@ int ring_check_cursor(const struct ring *ring, uint32_t reader)
     if (ring_look(ring, &after) < 0 || after.limit != before.limit)
         return 0;
     return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor;
+}
+
+uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position)
+{
+    uint64_t lag = position - atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst);
+
+    return lag <= ring->size ? lag : 0;
 }
 
 void ring_close(struct ring *ring)

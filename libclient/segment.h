@@ -42,6 +42,11 @@ struct geometry {
     uint32_t max_record;
     uint32_t policy;
     uint32_t time_source;
+    uint32_t stopped_policy;
+    uint32_t stopped_after_ms;
+    uint32_t slow_policy;
+    uint32_t slow_after_ms;
+    uint64_t slow_bytes;
     bool hold;
     char name[RINGD_NAME_BYTES];
 };
