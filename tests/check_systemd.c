@@ -458,7 +458,7 @@ START_TEST(it_is_started_again_with_its_store)
     }
     ringd_writer_close(writer);
     require(ringd_remove("events") == 0, "%s", ringd_error());
-    wait_for_status("0 rings");
+    wait_for_status("0 rings, 0 contexts");
     require(store_count == 0, "%u stored", store_count);
     stop_ringd();
 }
