@@ -149,7 +149,7 @@ test: have-deps
 
 bench: have-deps
 	+@$(MAKE) --no-print-directory bench-programs
-	@BUILD=$(BUILD) tests/bench/run.sh
+	@BUILD=$(BUILD) REPS="$(REPS)" CASES="$(CASES)" tests/bench/run.sh
 
 sanitize: have-deps
 	@MAKE="$(MAKE)" BUILD=$(BUILD) tests/sanitize.sh
@@ -201,7 +201,7 @@ help:
 	@echo 'make            ringd, ringctl, libringd.so and libringd.a in $(BUILD)/'
 	@echo 'make demo       several processes write real logs into one ring, others read them back; LOGS="a b c" for yours'
 	@echo 'make test       all checks; ends with how many ran, failed and were skipped'
-	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run; $(BUILD)/bench.tsv'
+	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run, CASES="a b" for some; $(BUILD)/bench.tsv'
 	@echo 'make stop-points  where $(BUILD)/at-stop-point can kill, stop or hold a program; --help says how'
 	@echo 'make sanitize   the checks under address, undefined behaviour and thread sanitizers'
 	@echo 'make soak       longer runs of the models and the stress tests'

@@ -22,6 +22,7 @@
 #define _GNU_SOURCE
 #include "reader.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -32,8 +33,22 @@
 /* Looks at the next stamp before a reader says that there is nothing: a fraction of a microsecond. */
 #define READER_GLANCES 16
 
-/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep. */
-#define READER_SPINS 200
+/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep: fewer after each time that was in
+ * vain, as whoever is to write may need this very processor. */
+#define READER_SPINS_MIN 8
+#define READER_SPINS_MAX 200
+
+/* Napping, see nap_for_data(): how many records since the last sleep, how recent that was, how long. */
+#define NAP_RUN       4
+#define NAP_WITHIN_NS 300000
+#define NAP_NS        50000
+
+/* Sleeps in a row for less than that and fewer records than those, after which it lets others run first. */
+#define HASTY_SLEEPS 8
+#define HASTY_NS     20000
+
+/* How many headers ahead bulk reading asks for. */
+#define HEADERS_AHEAD 4
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
@@ -57,7 +72,7 @@
 #define PACE_EVERY_MAX 65536
 
 /* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
-#define FOLLOW_PATIENCE_NS 5000000
+#define FOLLOW_PATIENCE_NS 100000000
 
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
@@ -161,6 +176,8 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
+    r->spins = READER_SPINS_MAX;
+    r->backlog = true;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
     r->copies = malloc(r->copies_bytes);
@@ -643,6 +660,37 @@ static int64_t watch_writers(struct ringd_reader *r, int64_t until)
     return ring_watch_stall(&r->watch, active, &r->stall, until);
 }
 
+/* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
+ * a wake-up each time. If it sleeps shortly after its last sleep and that has brought several records, the next one is
+ * a nap: it announces nothing, nobody has to wake it, and it finds more.
+ *
+ * If it brings one record at a time, again and again in a few microseconds, the writer is probably on this processor
+ * and was pushed aside by its own wake-up: it may finish what it was at, before this reader sleeps. (Where there is
+ * nobody to let go first, as when two processes on two processors answer each other, that takes no time.) */
+static bool nap_for_data(struct ringd_reader *r, int *result)
+{
+    uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
+    uint64_t run = delivered - r->nap_delivered;
+    int64_t now = wake_now(), since = now - r->nap_ns;
+
+    r->nap_delivered = delivered;
+    r->nap_ns = now;
+    r->hasty = run < NAP_RUN && since < HASTY_NS ? r->hasty + 1 : 0;
+    if (r->hasty >= HASTY_SLEEPS) {
+        sched_yield();
+        *result = RINGD_OK;
+        return ring_record_at(&r->ring, r->position);
+    }
+    if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
+        return false;
+    ring_count(&r->counters->slept, 1);
+    *result = wake_sleep(&r->ring.waits->data, atomic_load_explicit(&r->ring.waits->data, memory_order_relaxed),
+                         now + NAP_NS);
+    if (*result == -ETIMEDOUT)
+        *result = RINGD_OK;
+    return true;
+}
+
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -829,12 +877,15 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     result = explain_nothing(r, record);
     if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
         return result;
-    for (int spin = 0; spin < READER_SPINS; spin++) {
-        if (ring_record_at(&r->ring, r->position))
+    for (uint32_t spin = 0; spin < r->spins; spin++) {
+        if (ring_record_at(&r->ring, r->position)) {
+            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
             return RINGD_OK;
+        }
         relax();
     }
-    return sleep_for_data(r, record);
+    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
+    return nap_for_data(r, &result) ? result : sleep_for_data(r, record);
 }
 
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
@@ -907,6 +958,17 @@ static void look_for_opening(struct ringd_reader *r)
         r->opened = view.position;
 }
 
+/* Only headers are looked at here, one line of each record, and where the next one is stands in the one before: without
+ * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked for
+ * that may still be written. */
+static inline void ask_ahead(const struct ringd_reader *r, const struct ringd_record *record)
+{
+    uint64_t distance = HEADERS_AHEAD * (record->next - record->position);
+
+    if ((int64_t)(r->opened - r->position - distance) > 0)
+        __builtin_prefetch(ring_header(&r->ring, r->position + distance));
+}
+
 static enum look fill(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
 {
     enum look look = LOOK_NOTHING;
@@ -915,6 +977,7 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
         look = look_on(r, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
+        ask_ahead(r, &records[*count]);
         ++*count;
     }
     return look;
@@ -946,9 +1009,10 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
     for (;;) {
         enum look look;
 
-        if ((int64_t)(reader->opened - reader->position) <= 0)
+        if (reader->backlog && (int64_t)(reader->opened - reader->position) <= 0)
             look_for_opening(reader);
         look = fill(reader, records, max, count);
+        reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)
                 keep_gap(reader, &records[*count]);

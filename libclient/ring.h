@@ -30,9 +30,11 @@
  * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out, makes
  * its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
  *
- * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
- * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
- * stopped or died costs the others the room it asked for and nothing else.
+ * Waiting for space is in the order of arrival (R11): a writer that spinning and naps of less than a millisecond have not
+ * helped gets in line. It has a bit in `waiters`, a ticket and its need in its slot. Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one grant
+ * of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died costs the
+ * others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
@@ -183,9 +185,11 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines, and how long these are. */
-#define RING_PREFETCH 512
-#define RING_LINE     64
+/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying), and
+ * how long these are. */
+#define RING_PREFETCH      512
+#define RING_PREFETCH_MOST 1024
+#define RING_LINE          64
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
@@ -330,7 +334,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
     STOP_POINT("reserve-exact");
     atomic_thread_fence(memory_order_release);                                             /* W6 */
-    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes);
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;
 }

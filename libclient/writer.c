@@ -673,6 +673,8 @@ static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const
         struct ringd_record_header *h = ring_header(&ring, position);
         size_t len = records[i].iov_len;
 
+        if (len > COPY_SHORT_MAX) /* of a long batch ring_take has asked for the beginning only */
+            ring_prefetch(&ring, position + RING_PREFETCH, ring_record_bytes(len));
         fill_header(h, len, sequence + (uint64_t)i, origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
         STOP_POINT("batch-filled");

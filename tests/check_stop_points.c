@@ -675,7 +675,7 @@ START_TEST(the_tool_kills)
     if (!at_point_allowed("the_tool_kills"))
         return;
     make(RINGD_LOSSLESS, 0);
-    run_tool(&command, "commit-stamped", "kill", "2", write_lines());
+    run_tool(&command, "reserve-exact", "kill", "2", write_lines());
     ck_assert_msg(command.code == STOP_EXIT_KILLED, "%d: %s", command.code, command.err);
     command_free(&command);
     ck_assert_uint_eq(ring_info(RING).committed, 1);
