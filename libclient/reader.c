@@ -828,6 +828,9 @@ static int begin_leaving(struct ringd_reader *r)
         return result;
     result = ring_read_tail(&r->ring, &r->tail);
     r->leaving = result == 0;
+    /* It began at W's position, and that was beyond the end by additions that were void. */
+    if (r->leaving && (int64_t)(r->position - r->tail.end) > 0)
+        r->released = r->position = r->tail.end;
     return result;
 }
 
