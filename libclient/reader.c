@@ -72,7 +72,7 @@
 #define PACE_EVERY_MAX 65536
 
 /* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
-#define FOLLOW_PATIENCE_NS 5000000
+#define FOLLOW_PATIENCE_NS 100000000
 
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
@@ -649,6 +649,17 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
+/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
+static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+{
+    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
+
+    if (r->stall_position != r->position)
+        r->stall = (struct ring_stall){0};
+    r->stall_position = r->position;
+    return ring_watch_stall(&r->watch, active, &r->stall, until);
+}
+
 /* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
  * a wake-up each time. If it sleeps shortly after its last sleep and that has brought several records, the next one is
  * a nap: it announces nothing, nobody has to wake it, and it finds more.
@@ -678,17 +689,6 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
     if (*result == -ETIMEDOUT)
         *result = RINGD_OK;
     return true;
-}
-
-/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
-static int64_t watch_writers(struct ringd_reader *r, int64_t until)
-{
-    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
-
-    if (r->stall_position != r->position)
-        r->stall = (struct ring_stall){0};
-    r->stall_position = r->position;
-    return ring_watch_stall(&r->watch, active, &r->stall, until);
 }
 
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
@@ -828,6 +828,9 @@ static int begin_leaving(struct ringd_reader *r)
         return result;
     result = ring_read_tail(&r->ring, &r->tail);
     r->leaving = result == 0;
+    /* It began at W's position, and that was beyond the end by additions that were void. */
+    if (r->leaving && (int64_t)(r->position - r->tail.end) > 0)
+        r->released = r->position = r->tail.end;
     return result;
 }
 

@@ -408,6 +408,32 @@ static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_
     return result;
 }
 
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until)
+{
+    int64_t now;
+
+    if (!stalled || watch->after_ns == 0) {
+        *stall = (struct ring_stall){0};
+        return until;
+    }
+    now = wake_now();
+    if (stall->since_ns == 0)
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = watch->after_ns};
+    if (now - stall->since_ns >= stall->pause_ns) {
+        watch->report(watch->argument);
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = 2 * stall->pause_ns};
+    }
+    return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
+}
+
+/* What keeps it may be somebody that the ring has limits for. Until when to sleep. */
+static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
+{
+    int64_t again = w->watch != NULL ? w->watch(w) : INT64_MAX;
+
+    return again < until ? again : until;
+}
+
 /* One nap. *flow: others have written a good deal meanwhile. RINGD_OK, RINGD_FULL (it would last beyond the deadline),
  * or a failure. */
 static int ring_nap_once(struct ring_writer *w, int64_t deadline, bool *flow)
@@ -454,34 +480,8 @@ static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t 
     return result;
 }
 
-int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until)
-{
-    int64_t now;
-
-    if (!stalled || watch->after_ns == 0) {
-        *stall = (struct ring_stall){0};
-        return until;
-    }
-    now = wake_now();
-    if (stall->since_ns == 0)
-        *stall = (struct ring_stall){.since_ns = now, .pause_ns = watch->after_ns};
-    if (now - stall->since_ns >= stall->pause_ns) {
-        watch->report(watch->argument);
-        *stall = (struct ring_stall){.since_ns = now, .pause_ns = 2 * stall->pause_ns};
-    }
-    return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
-}
-
-/* What keeps it may be somebody that the ring has limits for. Until when to sleep. */
-static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
-{
-    int64_t again = w->watch != NULL ? w->watch(w) : INT64_MAX;
-
-    return again < until ? again : until;
-}
-
-/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
- * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
+/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when
+ * we looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
  * taken the announcement off, is not. */
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,

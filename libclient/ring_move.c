@@ -457,7 +457,7 @@ int ring_read_tail(const struct ring *ring, struct ring_tail *tail)
 const struct ring_range *ring_gone_at(const struct ring_tail *tail, uint64_t position)
 {
     for (uint32_t i = 0; i < tail->count; i++) {
-        if (tail->gone[i].begin == position)
+        if (position - tail->gone[i].begin < tail->gone[i].end - tail->gone[i].begin)
             return &tail->gone[i];
     }
     return NULL;

@@ -95,7 +95,8 @@ int ring_await_move(const struct ring *ring, _Atomic uint32_t *wait_word, bool m
 /* Copies end and list of a lane whose move is done. 0 or -EBADMSG. */
 int ring_read_tail(const struct ring *ring, struct ring_tail *tail);
 
-/* The range that begins at `position`, or NULL. */
+/* The range that `position` lies in, or NULL. (In the middle of one begins a reader that joined between two grants which
+ * were then both given up.) */
 const struct ring_range *ring_gone_at(const struct ring_tail *tail, uint64_t position);
 
 #endif
