@@ -154,6 +154,7 @@ void ringd_writer_close(struct ringd_writer *writer)
     if (writer_alive(writer)) {
         if (writer->alive == HANDLE_GRANT)
             ringd_abort(writer);
+        segment_unmap(&writer->left);
         attachment_free(writer->attachment);
     }
     handle_free(writer, sizeof *writer);
@@ -284,13 +285,23 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
     return RINGD_OK;
 }
 
+/* What was left is taken down bit by bit, one each time that this writer comes to writer_grant_slow, which is sixteen
+ * times a lap at least: to do it at once would be most of the pause that a move costs. */
+static void leave_behind(struct ringd_writer *w, const struct segment *old)
+{
+    if (old->data_map == NULL)
+        return;
+    segment_unmap(&w->left);
+    w->left = *old;
+}
+
 /* The same for one who needs nothing of what was left. */
 static int writer_move_on(struct ringd_writer *w)
 {
     struct segment old;
     int result = writer_follow(w, &old);
 
-    segment_unmap(&old);
+    leave_behind(w, &old);
     return result;
 }
 
@@ -302,6 +313,8 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     int64_t deadline = writer_deadline(w);
     int result, moves = 0;
 
+    if (w->left.data_map != NULL)
+        segment_unmap_part(&w->left);
     for (;;) {
         int reported = RINGD_OK;
 
@@ -472,7 +485,7 @@ static int append_anew(struct ringd_writer *w)
         result = writer_find_room(w, lost.bytes, lost.bytes, lost.records, &grant);
     if (result == RINGD_OK)
         result = append_lost(w, &lost, grant);
-    segment_unmap(&old);
+    leave_behind(w, &old);
     return result;
 }
 

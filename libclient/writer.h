@@ -31,6 +31,7 @@ struct ringd_writer {
     struct writer_watch watch;
     struct ringd_writer_counters base; /* the slot's counters when it was opened */
     struct attachment *attachment;
+    struct segment left; /* the generation before this one, on its way out */
 };
 
 /* A writer on a mapping that somebody else owns: slot `slot` of lane 0 (its owner's word is the caller's business).
