@@ -5,6 +5,8 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -182,6 +184,43 @@ static int check_free(int fd, uint64_t bytes, struct problem *problem)
     return 0;
 }
 
+/* Pages being made for an object; -1 or an errno when done. */
+struct reservation {
+    int fd;
+    off_t begin, bytes;
+    int result;
+};
+
+static void *reserve_slice(void *argument)
+{
+    struct reservation *slice = argument;
+
+    do
+        slice->result = posix_fallocate(slice->fd, slice->begin, slice->bytes);
+    while (slice->result == EINTR);
+    return NULL;
+}
+
+/* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the event
+ * loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow a ring
+ * that moves. Signals are for the loop's thread. */
+static int reserve_aside(struct reservation *slice)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int result;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&thread, NULL, reserve_slice, slice);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        reserve_slice(slice);
+    else
+        pthread_join(thread, NULL);
+    return slice->result;
+}
+
 /* In slices, because a large one takes seconds: the watchdog is told that this is no hang, and a signal costs no more
  * than a slice. */
 static int object_reserve(const struct shared_object *object, struct problem *problem)
@@ -190,10 +229,10 @@ static int object_reserve(const struct shared_object *object, struct problem *pr
 
     for (uint64_t begin = 0; begin < object->bytes && result == 0; begin += SLICE_BYTES) {
         uint64_t left = object->bytes - begin;
+        struct reservation slice = {
+            .fd = object->fd, .begin = (off_t)begin, .bytes = (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES)};
 
-        do
-            result = posix_fallocate(object->fd, (off_t)begin, (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES));
-        while (result == EINTR);
+        result = reserve_aside(&slice);
         notify_alive();
     }
     if (result != 0)
