@@ -193,12 +193,14 @@ int shared_ring_adopt(struct shared_ring **ring, const char *instance_id, struct
 void shared_ring_end(struct shared_ring *ring)
 {
     ring_record_end(&ring->record);
+    STOP_POINT("remove-recorded");
     segment_end(&ring->segment);
     if (!ring_record_claimed(&ring->record)) {
         segment_objects_leave(&ring->objects);
         generation_leave_all(ring);
     }
     segment_objects_unlink(&ring->objects);
+    STOP_POINT("remove-unlinked");
     generation_end_all(ring);
     ring_record_unlink(&ring->record);
 }

@@ -307,6 +307,7 @@ static const struct row rows[] = {
     {"leave-lossless", use_daemon, 0, 0},
     {"evict-told", use_daemon, 0, 0},
     {"answer-sent", use_daemon, 0, 0},
+    {"remove-recorded", use_daemon, 0, 0},
     {"remove-unlinked", use_daemon, 0, 0},
     {"remove-closing", use_daemon, 0, 0},
     {"remove-told", use_daemon, 0, 0},
