@@ -148,9 +148,10 @@ static int end_lanes(struct shared_ring *ring, uint64_t size, struct ring_end *e
     STOP_POINT("move-begun");
     for (uint32_t i = 0; i < lane_count && result == 0; i++)
         result = ring_seal(&ring->lanes[i], &ends[i]);
-    for (uint32_t i = 0; i < lane_count && result == 0; i++)
+    for (uint32_t i = 0; i < lane_count && result == 0; i++) {
         result = ring_settle(&ring->lanes[i], &ends[i]);
-    STOP_POINT("move-settled");
+        STOP_POINT("move-settled");
+    }
     return result;
 }
 
