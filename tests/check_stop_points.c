@@ -193,6 +193,11 @@ static bool come_and_write(void)
     return done;
 }
 
+static bool was_evicted(const struct ringd_reader *r)
+{
+    return atomic_load(&r->ring.control->readers[r->slot].state) == RINGD_OWNER_EVICTED;
+}
+
 /* A lossless reader whose cursor makes no sense, while writers want room; and one that just comes and goes. */
 static bool come_and_read(bool evicted)
 {
@@ -203,7 +208,8 @@ static bool come_and_read(bool evicted)
 
     if (done && evicted) {
         atomic_store(&r->cursor->position, 4711);
-        come_and_write();
+        while (!was_evicted(r) && come_and_write())
+            pause_ms(1);
     }
     ringd_reader_close(r);
     ringd_close(ring);
@@ -540,24 +546,26 @@ END_TEST
 #define THREADS 3
 #define EACH    40
 
-static void *write_in_thread(void *unused)
+static void *write_in_thread(void *together)
 {
     struct ringd_writer *w = open_writer(RING);
 
-    (void)unused;
+    pthread_barrier_wait(together);
     for (int i = 0; i < EACH; i++)
-        require(ringd_write(w, payload, 40) == RINGD_OK, "write");
+        require(write_record(w, 40) == RINGD_OK, "write");
     ringd_writer_close(w);
     return NULL;
 }
 
 static void write_in_threads(void *unused)
 {
+    pthread_barrier_t together;
     pthread_t threads[THREADS];
 
     (void)unused;
+    pthread_barrier_init(&together, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
-        require(pthread_create(&threads[i], NULL, write_in_thread, NULL) == 0, "no thread");
+        require(pthread_create(&threads[i], NULL, write_in_thread, &together) == 0, "no thread");
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
 }
@@ -577,6 +585,29 @@ START_TEST(every_passing_of_threads_counts)
     ck_assert_uint_eq(ring_info(RING).committed, THREADS * EACH);
     at = at_point_start("reserve-added", STOP_HOLD, THREADS * EACH + 1, write_in_threads, NULL);
     ck_assert_int_eq(at_point_finish(&at), STOP_EXIT_NOT_PASSED);
+}
+END_TEST
+
+/* Who has run into a breakpoint when all are taken out executes what stood there, whole. */
+START_TEST(threads_that_are_let_go_go_on)
+{
+    struct tracker tracker = {0};
+    struct ringd_reader *reader;
+
+    if (!at_point_allowed("threads_that_are_let_go_go_on"))
+        return;
+    make(RINGD_LOSSLESS, 0);
+    reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    for (uint64_t i = 1; i <= 10; i++) {
+        struct at_point at = at_point_start("reserve-begin", STOP_HOLD, i * 10, write_in_threads, NULL);
+
+        ck_assert_int_ne(at_point_pid(&at), 0);
+        at_point_go_on(&at);
+        ck_assert_int_eq(at_point_finish(&at), 0);
+        ck_assert_int_eq(tracker_drain(&tracker, reader), RINGD_WOULD_BLOCK);
+        ck_assert_uint_eq(tracker_delivered(&tracker), i * THREADS * EACH);
+    }
+    ringd_reader_close(reader);
 }
 END_TEST
 
@@ -818,6 +849,7 @@ static Suite *make_suite(void)
     tcase_add_loop_test(points, a_writer_stands_right_after_the_step, 0, 2 * (int)(sizeof steps / sizeof *steps));
     tcase_add_test(points, the_nth_passing_counts);
     tcase_add_test(points, every_passing_of_threads_counts);
+    tcase_add_test(points, threads_that_are_let_go_go_on);
     tcase_add_test(points, children_are_followed);
     tcase_add_test(tools, the_tool_kills);
     tcase_add_test(tools, the_tool_says_what_was_not_passed);

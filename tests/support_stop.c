@@ -67,21 +67,21 @@ struct tracer {
 
 /* ---- who there is ------------------------------------------------------------------------------------------------ */
 
-/* The n-th number of a line of /proc/PID/status, or 0. */
-static pid_t status_number(pid_t tid, const char *key)
+/* The first number of a line of /proc/PID/status, or 0. */
+static uint64_t status_number(pid_t tid, const char *key, int base)
 {
     char path[64], line[256];
-    long number = 0;
+    uint64_t number = 0;
     FILE *file;
 
     snprintf(path, sizeof path, "/proc/%ld/status", (long)tid);
     file = fopen(path, "re");
     while (file != NULL && number == 0 && fgets(line, sizeof line, file) != NULL)
         if (strncmp(line, key, strlen(key)) == 0)
-            number = strtol(line + strlen(key), NULL, 10);
+            number = strtoull(line + strlen(key), NULL, base);
     if (file != NULL)
         fclose(file);
-    return (pid_t)number;
+    return number;
 }
 
 static char state_of(pid_t tid)
@@ -146,14 +146,14 @@ static struct process *add_process(struct tracer *t, pid_t pid, pid_t parent)
 static struct thread *add_thread(struct tracer *t, pid_t tid)
 {
     struct thread *thread = find_thread(t, tid);
-    pid_t pid = status_number(tid, "Tgid:");
+    pid_t pid = (pid_t)status_number(tid, "Tgid:", 10);
     struct process *process;
 
     if (thread != NULL || pid == 0)
         return thread;
     process = find_process(t, pid);
     if (process == NULL)
-        process = add_process(t, pid, status_number(tid, "PPid:"));
+        process = add_process(t, pid, (pid_t)status_number(tid, "PPid:", 10));
     thread = must(calloc(1, sizeof *thread));
     thread->tid = tid;
     thread->process = process;
@@ -318,6 +318,27 @@ static void adopt_child(struct tracer *t, pid_t parent)
         add_thread(t, (pid_t)child);
 }
 
+static bool trap_pends(pid_t tid)
+{
+    return status_number(tid, "SigPnd:", 16) >> (SIGTRAP - 1) & 1;
+}
+
+/* Waits for what this one has to tell. The kernel tells first that it stands because it was told to, though it may have
+ * executed a breakpoint or a step just before: that is what counts, and it comes next. */
+static bool wait_for(pid_t tid, int *status)
+{
+    for (;;) {
+        if (waitpid(tid, status, __WALL) != tid) {
+            if (errno != EINTR)
+                return false;
+        } else if (WIFSTOPPED(*status) && is_event(*status, PTRACE_EVENT_STOP) && trap_pends(tid)) {
+            ptrace(PTRACE_CONT, tid, NULL, NULL);
+        } else {
+            return true;
+        }
+    }
+}
+
 /* Waits for this one to stand; what it stands for is kept for later, unless it is only that it was told to. False: it
  * has ended, or (a leader without whom the others go on) does not stand any more. */
 static bool wait_standing(struct tracer *t, struct thread *thread)
@@ -325,11 +346,8 @@ static bool wait_standing(struct tracer *t, struct thread *thread)
     pid_t tid = thread->tid;
     int status;
 
-    if (state_of(tid) == 'Z')
+    if (state_of(tid) == 'Z' || !wait_for(tid, &status))
         return false;
-    while (waitpid(tid, &status, __WALL) != tid)
-        if (errno != EINTR)
-            return false;
     if (!WIFSTOPPED(status)) {
         note_end(t, tid, status);
         return false;
@@ -388,11 +406,11 @@ static bool step_past(struct tracer *t, struct thread *thread, uint64_t address)
 {
     uint64_t deferred = 0, pc = address;
     pid_t tid = thread->tid;
-    int status;
+    int status = 0;
 
     while (pc == address) {
         ptrace(PTRACE_SINGLESTEP, tid, NULL, NULL);
-        if (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status)) {
+        if (!wait_for(tid, &status) || !WIFSTOPPED(status)) {
             note_end(t, tid, status);
             return false;
         }
