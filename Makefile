@@ -31,7 +31,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
@@ -40,7 +40,8 @@ SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
 PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/fuzz_*.c))
 
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/pic/%.o)
-RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o)
+# doctor looks at the map by itself
+RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
 BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)
@@ -148,7 +149,7 @@ test: have-deps
 
 bench: have-deps
 	+@$(MAKE) --no-print-directory bench-programs
-	@BUILD=$(BUILD) tests/bench/run.sh
+	@BUILD=$(BUILD) REPS="$(REPS)" CASES="$(CASES)" tests/bench/run.sh
 
 sanitize: have-deps
 	@MAKE="$(MAKE)" BUILD=$(BUILD) tests/sanitize.sh
@@ -200,7 +201,7 @@ help:
 	@echo 'make            ringd, ringctl, libringd.so and libringd.a in $(BUILD)/'
 	@echo 'make demo       several processes write real logs into one ring, others read them back; LOGS="a b c" for yours'
 	@echo 'make test       all checks; ends with how many ran, failed and were skipped'
-	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run; $(BUILD)/bench.tsv'
+	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run, CASES="a b" for some; $(BUILD)/bench.tsv'
 	@echo 'make stop-points  where $(BUILD)/at-stop-point can kill, stop or hold a program; --help says how'
 	@echo 'make sanitize   the checks under address, undefined behaviour and thread sanitizers'
 	@echo 'make soak       longer runs of the models and the stress tests'

@@ -67,7 +67,7 @@ static uint32_t dead_of_lane(const struct shared_ring *ring, uint32_t lane)
     uint32_t dead = 0;
 
     for (uint32_t bit = 0; bit < RINGD_WRITERS_PER_LANE; bit++) {
-        if (slots[bit].context == NULL || slots[bit].context->dead)
+        if (slots[bit].context == NULL ? !slots[bit].closed : slots[bit].context->dead)
             dead |= UINT32_C(1) << bit;
     }
     return dead;

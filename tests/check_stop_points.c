@@ -307,6 +307,7 @@ static const struct row rows[] = {
     {"leave-lossless", use_daemon, 0, 0},
     {"evict-told", use_daemon, 0, 0},
     {"answer-sent", use_daemon, 0, 0},
+    {"remove-recorded", use_daemon, 0, 0},
     {"remove-unlinked", use_daemon, 0, 0},
     {"remove-closing", use_daemon, 0, 0},
     {"remove-told", use_daemon, 0, 0},
@@ -675,7 +676,7 @@ START_TEST(the_tool_kills)
     if (!at_point_allowed("the_tool_kills"))
         return;
     make(RINGD_LOSSLESS, 0);
-    run_tool(&command, "commit-stamped", "kill", "2", write_lines());
+    run_tool(&command, "reserve-exact", "kill", "2", write_lines());
     ck_assert_msg(command.code == STOP_EXIT_KILLED, "%d: %s", command.code, command.err);
     command_free(&command);
     wait_for_contexts(RING, 0); /* the daemon counts what its writer did not come to */
