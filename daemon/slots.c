@@ -279,6 +279,7 @@ uint64_t slots_settle(const struct context *context)
     if (lost > context->ring->segment.geometry.max_grant / RINGD_UNIT)
         lost = 0;
     atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
+    STOP_POINT("repair-settled");
     return lost;
 }
 
