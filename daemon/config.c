@@ -144,6 +144,44 @@ static int set_first_position(void *target, const char *value)
     return quantity_parse(value, &((struct config_ring *)target)->options.first_position);
 }
 
+/* "kill:200ms": what is done, and after which time. */
+static int set_stopped(void *target, const char *value)
+{
+    static const struct choice choices[] = {
+        {"report", RINGD_STOPPED_REPORT}, {"move", RINGD_STOPPED_MOVE}, {"kill", RINGD_STOPPED_KILL}};
+    struct ringd_ring_options *options = &((struct config_ring *)target)->options;
+    const char *after = strchr(value, ':');
+    char word[16];
+
+    strlcpy(word, value, sizeof word);
+    word[strcspn(word, ":")] = '\0';
+    if (after != NULL && (duration_parse(after + 1, &options->stopped_after_ms) < 0 || options->stopped_after_ms == 0))
+        return -EINVAL;
+    return choose(choices, 3, word, &options->stopped);
+}
+
+static int set_slow(void *target, const char *value)
+{
+    static const struct choice choices[] = {
+        {"wait", RINGD_SLOW_WAIT}, {"lossy", RINGD_SLOW_LOSSY}, {"evict", RINGD_SLOW_EVICT}};
+
+    return choose(choices, 3, value, &((struct config_ring *)target)->options.slow);
+}
+
+static int set_slow_bytes(void *target, const char *value)
+{
+    uint64_t *bytes = &((struct config_ring *)target)->options.slow_bytes;
+
+    return quantity_parse(value, bytes) < 0 || *bytes == 0 ? -EINVAL : 0;
+}
+
+static int set_slow_after(void *target, const char *value)
+{
+    uint32_t *ms = &((struct config_ring *)target)->options.slow_after_ms;
+
+    return duration_parse(value, ms) < 0 || *ms == 0 ? -EINVAL : 0;
+}
+
 static const struct key ringd_keys[] = {
     {"create", set_create, "users and groups of this machine, as in: alice, 1000, @staff", true},
     {"max_clients", set_max_clients, "a number from 1 to 1000000", false},
@@ -159,6 +197,10 @@ static const struct key ring_keys[] = {
     {"owner", set_owner, "a user of this machine, by name or number", false},
     {"group", set_group, "a group of this machine, by name or number", false},
     {"first_position", set_first_position, "bytes, a multiple of 32", false},
+    {"stopped", set_stopped, "report, move or kill, the latter two with a time, as in: kill:200ms", false},
+    {"slow", set_slow, "wait, lossy or evict", false},
+    {"slow_bytes", set_slow_bytes, "bytes, less than the ring has, as in: 4M", false},
+    {"slow_after", set_slow_after, "a time from 1ms to 1h, as in: 500ms, 2s", false},
 };
 
 /* ---- keys ------------------------------------------------------------------------------------------------------ */
@@ -174,7 +216,7 @@ static const struct key *find_key(const struct parser *parser, const char *name)
 
 static void say_unknown_key(struct parser *parser, const char *name)
 {
-    char known[128] = "";
+    char known[192] = "";
 
     for (size_t i = 0; i < parser->key_count; i++) {
         strlcat(known, i == 0 ? "" : ", ", sizeof known);

@@ -6,6 +6,8 @@
  *                                          max_record = 64K               owner = alice
  *                                          time = none                    group = staff
  *                                          first_position = 0
+ *                                          stopped = kill:200ms            slow = lossy
+ *                                          slow_bytes = 4M                 slow_after = 2s
  *
  * A file is right as a whole or refused: what is unknown, out of range, given twice or contradictory is an error that
  * names file, line and key and says what is allowed. Only `create` may come several times; it adds up. A ring needs no

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NS_PER_MS 1000000
+
 static const char suffixes[] = "KMG"; /* 2^10, 2^20, 2^30 */
 
 int quantity_parse(const char *text, uint64_t *bytes)
@@ -31,6 +33,34 @@ int quantity_parse(const char *text, uint64_t *bytes)
     if (*bytes > UINT64_MAX >> shift)
         return -ERANGE;
     *bytes <<= shift;
+    return 0;
+}
+
+static double duration_unit_ns(const char *unit)
+{
+    static const struct {
+        const char *text;
+        double ns;
+    } units[] = {{"", 1e9}, {"ns", 1}, {"us", 1e3}, {"ms", NS_PER_MS}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(units[i].text, unit) == 0)
+            return units[i].ns;
+    }
+    return 0;
+}
+
+/* strtod knows more forms than are offered: what it read has to be digits and a point, and to begin with a digit. */
+int duration_parse(const char *text, uint32_t *ms)
+{
+    char *end;
+    double value = strtod(text, &end), unit_ns = duration_unit_ns(end);
+
+    if (!isdigit((unsigned char)text[0]) || end != text + strspn(text, "0123456789.") || unit_ns == 0)
+        return -EINVAL;
+    if (value * unit_ns > (double)UINT32_MAX * NS_PER_MS)
+        return -ERANGE;
+    *ms = (uint32_t)(((uint64_t)(value * unit_ns) + NS_PER_MS - 1) / NS_PER_MS);
     return 0;
 }
 

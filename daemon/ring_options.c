@@ -4,13 +4,17 @@
 
 #include <bsd/string.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "quantity.h"
 #include "ringd_segment.h"
+#include "segment.h"
 
 #define SIZE_DEFAULT       (UINT64_C(1) << 20)
 #define MODE_DEFAULT       0740u
+#define STOPPED_AFTER_MS   1000u
+#define AFTER_MS_MAX       3600000u
 #define FIRST_POSITION_END (UINT64_C(1) << 62)
 
 static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -146,6 +150,74 @@ static int check_first_position(const struct ringd_ring_options *options, struct
     return 0;
 }
 
+static int check_stopped(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->stopped == 0)
+        options->stopped = RINGD_STOPPED_REPORT;
+    if (options->stopped > RINGD_STOPPED_KILL)
+        return problem_say(problem, -EINVAL, "stopped %u is unknown; there are report (%d), move (%d), kill (%d)",
+                           options->stopped, RINGD_STOPPED_REPORT, RINGD_STOPPED_MOVE, RINGD_STOPPED_KILL);
+    if (options->stopped == RINGD_STOPPED_REPORT && options->stopped_after_ms != 0)
+        return problem_say(problem, -EINVAL,
+                           "stopped_after_ms is %u, and nothing is done after it; give stopped move or kill with it",
+                           options->stopped_after_ms);
+    if (options->stopped_after_ms > AFTER_MS_MAX)
+        return problem_say(problem, -EINVAL, "stopped_after_ms %u is too long; the longest is %u, an hour",
+                           options->stopped_after_ms, AFTER_MS_MAX);
+    if (options->stopped != RINGD_STOPPED_REPORT && options->stopped_after_ms == 0)
+        options->stopped_after_ms = STOPPED_AFTER_MS;
+    return 0;
+}
+
+/* That there are limits exactly when something is done beyond them. Comes after the policy. */
+static int check_slow(struct ringd_ring_options *options, struct problem *problem)
+{
+    bool limited = options->slow_bytes != 0 || options->slow_after_ms != 0;
+
+    if (options->slow == 0)
+        options->slow = RINGD_SLOW_WAIT;
+    if (options->slow > RINGD_SLOW_EVICT)
+        return problem_say(problem, -EINVAL, "slow %u is unknown; there are wait (%d), lossy (%d), evict (%d)",
+                           options->slow, RINGD_SLOW_WAIT, RINGD_SLOW_LOSSY, RINGD_SLOW_EVICT);
+    if (options->slow == RINGD_SLOW_WAIT && limited)
+        return problem_say(
+            problem, -EINVAL,
+            "slow_bytes and slow_after_ms are limits, and nothing is done beyond them; give slow lossy or "
+            "evict with them");
+    if (options->slow != RINGD_SLOW_WAIT && !limited)
+        return problem_say(
+            problem, -EINVAL,
+            "slow lossy and evict need a limit beyond which a reader is slow; give slow_bytes (up to %s), "
+            "slow_after_ms (up to %u), or both",
+            quantity_text(options->size).text, AFTER_MS_MAX);
+    if (options->slow != RINGD_SLOW_WAIT && options->policy == RINGD_OVERWRITE)
+        return problem_say(problem, -EINVAL,
+                           "slow readers hold nobody up on a ring that overwrites; leave slow out, or use the policy "
+                           "lossless or drop");
+    return 0;
+}
+
+/* Comes after size, policy and max_record. A writer that finds no room for one record is to see a reader beyond the
+ * limit. */
+static int check_slow_limits(const struct ringd_ring_options *options, struct problem *problem)
+{
+    uint64_t most = options->size - (RINGD_WRITERS_PER_LANE + 2) * segment_max_grant(options->max_record);
+
+    if (options->slow_after_ms != 0 && options->policy == RINGD_DROP)
+        return problem_say(problem, -EINVAL,
+                           "slow_after_ms limits how long writers wait, and on a ring that drops they never do; give "
+                           "slow_bytes (up to %s)",
+                           quantity_text(options->size).text);
+    if (options->slow_after_ms > AFTER_MS_MAX)
+        return problem_say(problem, -EINVAL, "slow_after_ms %u is too long; the longest is %u, an hour",
+                           options->slow_after_ms, AFTER_MS_MAX);
+    if (options->slow_bytes > most)
+        return problem_say(problem, -EINVAL,
+                           "slow_bytes %s is more than a reader can be behind when the ring is full; the most is %s",
+                           quantity_text(options->slow_bytes).text, quantity_text(most).text);
+    return 0;
+}
+
 static int check_reserved(const struct ringd_ring_options *options, struct problem *problem)
 {
     for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
@@ -175,6 +247,12 @@ int ring_options_check(struct ringd_ring_options *options, struct problem *probl
         result = check_mode(options, problem);
     if (result == 0)
         result = check_first_position(options, problem);
+    if (result == 0)
+        result = check_stopped(options, problem);
+    if (result == 0)
+        result = check_slow(options, problem);
+    if (result == 0)
+        result = check_slow_limits(options, problem);
     if (result == 0)
         result = check_reserved(options, problem);
     return result;

@@ -6,7 +6,10 @@
  *
  * What holds for options that were checked: size is a power of two from RINGD_SIZE_MIN to RINGD_SIZE_MAX; 1 <=
  * max_record <= size/64; policy, time, hold and lanes are known values; hold only with the lossless policy; mode has
- * only bits of 0777; first_position is a multiple of RINGD_UNIT below 2^62, so that positions never reach the sign bit.
+ * only bits of 0777; first_position is a multiple of RINGD_UNIT below 2^62, so that positions never reach the sign bit;
+ * stopped is a known value with a time from 1 ms to an hour (report: 0); slow is a known value, with at least one limit
+ * unless it is RINGD_SLOW_WAIT, and not on a ring that overwrites; slow_bytes
+ * is less than what a reader can be behind in a full ring.
  *
  * Called by config.c and request.c, before anything is created.
  */

@@ -6,6 +6,7 @@
 
 #include "ring.h"
 #include "shared_ring.h"
+#include "stop_point.h"
 #include "wake.h"
 
 /* A context's kind is stored as its owner state: the numbers are the same. */
@@ -49,7 +50,7 @@ static bool is_active(const struct shared_ring *ring, uint32_t writer)
 static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
-        if (ring->writers[i].context == NULL && !is_active(ring, i)) {
+        if (ring->writers[i].context == NULL && !ring->writers[i].closed && !is_active(ring, i)) {
             *slot = i;
             return 0;
         }
@@ -60,7 +61,7 @@ static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 static int find_reader(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
-        if (ring->readers[i].context == NULL) {
+        if (ring->readers[i].context == NULL && !ring->readers[i].closed) {
             *slot = i;
             return 0;
         }
@@ -78,7 +79,11 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 /* The daemon alone writes the sums, so two steps do. */
 static void move_counter(_Atomic uint64_t *sum, _Atomic uint64_t *counter)
 {
-    ring_count(sum, atomic_exchange_explicit(counter, 0, memory_order_relaxed));
+    uint64_t count = atomic_exchange_explicit(counter, 0, memory_order_relaxed);
+
+    STOP_POINT("slot-counter-taken");
+    ring_count(sum, count);
+    STOP_POINT("slot-counter-added");
 }
 
 /* `sequence` counts on over all owners; what the last one committed is what it added to it. */
@@ -87,7 +92,9 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
     ring_count(&departed->committed, sequence - slot->first_sequence);
+    STOP_POINT("slot-committed-added");
     slot->first_sequence = sequence;
+    STOP_POINT("slot-sequence-taken");
     move_counter(&departed->offered, &slot->offered);
     move_counter(&departed->bytes, &slot->bytes);
     move_counter(&departed->aborted, &slot->aborted);
@@ -95,12 +102,14 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     move_counter(&departed->dropped_full, &slot->dropped_full);
     move_counter(&departed->dropped_stalled, &slot->dropped_stalled);
     move_counter(&departed->waited, &slot->waited);
+    move_counter(&departed->lost, &slot->lost);
 }
 
 /* A bit left among the waiting would make everybody behind it wait for nobody. */
 static void stop_waiting(const struct shared_ring *ring, uint32_t writer)
 {
     atomic_fetch_and_explicit(&lane_of(ring, writer)->waiters, ~bit_of(writer), memory_order_seq_cst);
+    STOP_POINT("slot-waits-no-more");
     wake_all(&ring->segment.readers->waits.space);
 }
 
@@ -118,9 +127,15 @@ static void take_writer(const struct context *context)
 
 /* ---- readers --------------------------------------------------------------------------------------------------- */
 
-static void clear_reader(const struct context *context, uint64_t cursor)
+static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
 {
-    const struct segment *segment = &context->ring->segment;
+    atomic_store_explicit(&cursor->settling, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->position, position, memory_order_relaxed);
+    atomic_store_explicit(&cursor->settled, 0, memory_order_relaxed);
+}
+
+static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
+{
     struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
 
     atomic_store_explicit(&slot->delivered, 0, memory_order_relaxed);
@@ -128,8 +143,11 @@ static void clear_reader(const struct context *context, uint64_t cursor)
     atomic_store_explicit(&slot->lost, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->gaps, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->known, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->base, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->unsettled, 0, memory_order_relaxed);
     for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
-        atomic_store_explicit(&segment_cursor(segment, lane, context->slot)->position, cursor, memory_order_relaxed);
+        clear_cursor(segment_cursor(segment, lane, context->slot), cursor);
 }
 
 /* Where a lossy reader will look first, as far as the daemon can tell: its cursor is only looked at by people. */
@@ -187,19 +205,25 @@ static void leave(const struct context *context)
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
 
-static void publish_owner(const struct context *context)
+static void fill_owner(const struct context *context, struct ringd_owner *owner)
 {
-    struct ringd_owner *owner = owner_of(context);
-
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
     atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
     atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
+    STOP_POINT("owner-named");
     atomic_store_explicit(&owner->state, context->kind, memory_order_release);
+    STOP_POINT("owner-published");
+}
+
+static void publish_owner(const struct context *context)
+{
+    fill_owner(context, owner_of(context));
 }
 
 static void clear_owner(const struct context *context)
 {
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_NONE, memory_order_release);
+    STOP_POINT("owner-cleared");
 }
 
 int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
@@ -212,7 +236,7 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
         take_writer(context);
     } else {
         *position = lossy_start(&context->ring->lanes[0], wish);
-        clear_reader(context, *position);
+        clear_reader(context, &context->ring->segment, *position);
     }
     publish_owner(context);
     if (wish->kind == RINGD_CONTEXT_LOSSLESS)
@@ -222,23 +246,100 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     return result;
 }
 
-bool slots_leave(const struct context *context)
+void slots_take_older(const struct context *context, uint64_t generation)
+{
+    struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        if (g->number < generation)
+            continue;
+        clear_reader(context, &g->segment, g->segment.geometry.first_position);
+        fill_owner(context, &g->segment.control->readers[context->slot]);
+    }
+}
+
+void slots_stop_waiting(const struct context *context)
+{
+    stop_waiting(context->ring, context->slot);
+}
+
+/* Whoever closed in order took nothing along. Who did not can have lost one grant, of records of a unit each at least;
+ * more than that are counters that somebody has scribbled over, and it is not for us to make their sum come true. */
+uint64_t slots_settle(const struct context *context)
+{
+    struct ringd_writer_slot *slot = writer_slot(context->ring, context->slot);
+    uint64_t lost = atomic_load_explicit(&slot->offered, memory_order_relaxed);
+
+    lost -= atomic_load_explicit(&slot->sequence, memory_order_relaxed) - slot->first_sequence;
+    lost -= atomic_load_explicit(&slot->aborted, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->refused, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_full, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_stalled, memory_order_relaxed);
+    if (lost > context->ring->segment.geometry.max_grant / RINGD_UNIT)
+        lost = 0;
+    atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
+    STOP_POINT("repair-settled");
+    return lost;
+}
+
+void slots_leave(const struct context *context)
 {
     if (context->kind == RINGD_CONTEXT_LOSSLESS)
         leave(context);
-    if (context_is_writer(context)) {
-        stop_waiting(context->ring, context->slot);
-        if (is_active(context->ring, context->slot))
-            return true;
-    }
     clear_owner(context);
-    return false;
+}
+
+/* Also in the old generations that it has still to read. */
+static void tell_evicted(const struct context *context)
+{
+    const struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        atomic_store_explicit(&g->segment.control->readers[context->slot].state, RINGD_OWNER_EVICTED,
+                              memory_order_seq_cst);
+    }
 }
 
 void slots_evict(const struct context *context)
 {
+    tell_evicted(context);
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
+    STOP_POINT("evict-told");
     leave(context);
+    wake_all(&context->ring->segment.readers->waits.data); /* it may sleep with records that it has not given back */
+}
+
+static void clear_free_writer(const struct shared_ring *ring, uint32_t writer)
+{
+    struct ringd_owner *owner = &writer_slot(ring, writer)->owner;
+
+    if (ring->writers[writer].context != NULL || ring->writers[writer].closed)
+        return;
+    if (atomic_load_explicit(&lane_of(ring, writer)->waiters, memory_order_relaxed) & bit_of(writer))
+        stop_waiting(ring, writer);
+    atomic_store_explicit(&owner->state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+static void clear_free_reader(const struct shared_ring *ring, uint32_t reader)
+{
+    struct ringd_control *control = ring->segment.control;
+    uint64_t bits = atomic_load_explicit(&control->lossless[reader / 64], memory_order_seq_cst);
+
+    if (ring->readers[reader].context != NULL || ring->readers[reader].closed)
+        return;
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count && (bits >> reader % 64 & 1) != 0; lane++)
+        ring_leave(&ring->lanes[lane], reader);
+    atomic_store_explicit(&control->readers[reader].state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+void slots_clear_free(const struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
+        clear_free_writer(ring, i);
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
+        clear_free_reader(ring, i);
 }
 
 bool slots_cursor_is_bad(const struct context *context)

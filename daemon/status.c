@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "generation.h"
+#include "stall.h"
 #include "wake.h"
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -24,6 +26,7 @@ static void add_departed(struct ringd_info *info, const struct ringd_departed *d
     info->refused += load(&departed->refused);
     info->dropped_full += load(&departed->dropped_full);
     info->dropped_stalled += load(&departed->dropped_stalled);
+    info->lost += load(&departed->lost);
 }
 
 /* Also of a slot whose owner has left: its counters are added to the departed when it gets the next one. */
@@ -36,6 +39,7 @@ static void add_slot(struct ringd_info *info, const struct ringd_writer_slot *sl
     info->refused += load(&slot->refused);
     info->dropped_full += load(&slot->dropped_full);
     info->dropped_stalled += load(&slot->dropped_stalled);
+    info->lost += load(&slot->lost);
 }
 
 static void add_counters(struct ringd_info *info, const struct segment *segment)
@@ -94,6 +98,11 @@ void status_of_ring(const struct shared_ring *ring, struct ringd_info *info)
         .generation = geometry->generation,
         .created_ns = geometry->created_ns,
         .ticks_per_second = geometry->ticks_per_second,
+        .stopped = geometry->stopped_policy,
+        .stopped_after_ms = geometry->stopped_after_ms,
+        .slow = geometry->slow_policy,
+        .slow_after_ms = geometry->slow_after_ms,
+        .slow_bytes = geometry->slow_bytes,
         .sampled_ns = (uint64_t)wake_now(),
     };
     strlcpy(info->name, ring->name, sizeof info->name);
@@ -108,7 +117,7 @@ static uint32_t writer_state(const struct context *context, const struct ringd_l
 {
     if (context->dead)
         return RINGD_CONTEXT_DEAD;
-    if (context->holder == NULL)
+    if (context->holder == NULL && !context->adopted)
         return RINGD_CONTEXT_LOST;
     if (load(&lane->word) >> bit & 1)
         return RINGD_CONTEXT_IN_RECORD;
@@ -139,16 +148,16 @@ static void fill_cursor(struct ringd_context_info *info, const struct context *c
 {
     uint64_t position;
 
-    info->cursor = load(&segment_cursor(&context->ring->segment, 0, context->slot)->position);
+    info->cursor = load(&segment_cursor(generation_of(context), 0, context->slot)->position);
     if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
         info->lag = position - info->cursor;
 }
 
 static void fill_reader(struct ringd_context_info *info, const struct context *context)
 {
-    const struct ringd_reader_slot *slot = &context->ring->segment.reader_slots[context->slot];
+    const struct ringd_reader_slot *slot = &generation_of(context)->reader_slots[context->slot];
 
-    info->state = context->holder == NULL ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
+    info->state = context->holder == NULL && !context->adopted ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
     info->delivered = load(&slot->delivered);
     info->delivered_bytes = load(&slot->bytes);
     info->lost = load(&slot->lost);
@@ -158,7 +167,23 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
         fill_cursor(info, context);
 }
 
-static void fill_context(struct ringd_context_info *info, const struct context *context)
+/* A stopped writer in mid-record holds others up where the limit is: it cannot be raised beyond that for long. */
+static void fill_stopped(struct ringd_context_info *info, struct context *context)
+{
+    const struct ring *lane = &context->ring->lanes[0];
+    uint64_t since_ns = stall_since(context), position;
+
+    if (since_ns == 0)
+        return;
+    info->since_ns = since_ns;
+    if (info->state == RINGD_CONTEXT_IN_RECORD && ring_position(lane, &position) == 0)
+        info->ahead = (load(&lane->lane->limit) & RINGD_POSITION_MASK) - position;
+    if ((int64_t)info->ahead < 0)
+        info->ahead = 0;
+    info->state = RINGD_CONTEXT_STOPPED;
+}
+
+static void fill_context(struct ringd_context_info *info, struct context *context)
 {
     *info = (struct ringd_context_info){
         .kind = context->kind,
@@ -167,12 +192,14 @@ static void fill_context(struct ringd_context_info *info, const struct context *
         .pid = context->pid,
         .uid = context->uid,
         .attached_ns = context->attached_ns,
+        .since_ns = context->lost_ns,
     };
     strlcpy(info->command, context->command, sizeof info->command);
     if (context_is_writer(context))
         fill_writer(info, context);
     else
         fill_reader(info, context);
+    fill_stopped(info, context);
 }
 
 /* A page of the list: `first` and `max` of the caller's, and how far it has come. */

@@ -24,6 +24,11 @@
  * Fork: handles stay with the process that opened them. In a child every call on an inherited handle answers -ECHILD
  * (close frees it); open the ring anew there.
  *
+ * Restart: rings outlive the daemon. Handles stay valid while it is away, whether it was stopped, killed or is being
+ * upgraded, and with the next one; the data path notices nothing. Calls that ask the daemon answer -ECONNREFUSED
+ * meanwhile. A handle that needs it (an observer that goes to sleep) looks by itself until it is there, and connects
+ * again.
+ *
  * Time: deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC. RINGD_NO_WAIT and RINGD_FOREVER are deadlines too.
  */
 #ifndef RINGD_H
@@ -45,11 +50,11 @@ struct ringd_reader;
 enum ringd_result {
     RINGD_OK = 0,
     RINGD_WOULD_BLOCK = 1, /* next: nothing to read by the deadline */
-    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read */
+    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read, or this reader was evicted */
     RINGD_GAP = 3,         /* next: record.lost records of record.writer were overwritten unread */
     RINGD_FULL = 4,        /* write, reserve: no room by the deadline; nothing was written */
     RINGD_DROPPED = 5,     /* write, reserve on a `drop` ring: no room; the record is dropped and counted */
-    RINGD_EVICTED = 6,     /* next, release: this lossless reader was made lossy; what it looked at may be gone */
+    RINGD_EVICTED = 6,     /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
 #define RINGD_NO_WAIT INT64_C(0)
@@ -101,8 +106,10 @@ struct ringd_ring_options {
     uint32_t stopped;          /* enum ringd_stopped; 0: RINGD_STOPPED_REPORT */
     uint32_t stopped_after_ms; /* how long such a writer may be in the way, 1 to 3600000; 0: 1000 */
     uint32_t slow;             /* enum ringd_slow; 0: RINGD_SLOW_WAIT */
-    uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit */
-    uint64_t slow_bytes;       /* how far it may be behind, 1 to size; 0: no limit */
+    uint32_t slow_after_ms;    /* how long a lossless reader may keep writers waiting, 1 to 3600000; 0: no limit; not
+                                  with RINGD_DROP, where writers do not wait */
+    uint64_t slow_bytes;       /* how far it may be behind; less than what a full ring holds, the message says how much;
+                                  0: no limit. Seen when a writer passes a sixteenth of the ring or finds no room */
     uint64_t reserved[3];      /* zero */
 };
 
@@ -123,7 +130,7 @@ struct ringd_info {
     uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled; /* writers, past and present */
     uint32_t writers, lossless_readers, lossy_readers, observers;                        /* attached */
     uint64_t sampled_ns;        /* CLOCK_MONOTONIC, when the counters were read */
-    uint64_t lost;              /* records: offered by writers that died with them */
+    uint64_t lost;              /* records: offered by writers that died while they wrote them */
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
     uint64_t reserved[4];
@@ -142,7 +149,7 @@ enum ringd_context_state {
     RINGD_CONTEXT_IN_RECORD = 2, /* a writer between reserve and commit */
     RINGD_CONTEXT_WAITING = 3,   /* a writer that waits for space */
     RINGD_CONTEXT_LOST = 4,      /* its connection ended, the kernel has not confirmed its death */
-    RINGD_CONTEXT_DEAD = 5,      /* died in mid-record; its grant waits for repair */
+    RINGD_CONTEXT_DEAD = 5,      /* died; its repair waits for another writer to go on, or to be found dead */
     RINGD_CONTEXT_STOPPED = 6,   /* its process is stopped (SIGSTOP, a debugger) */
 };
 
@@ -172,6 +179,13 @@ int ringd_create(const char *name, const struct ringd_ring_options *options);
 /* Removes a ring's name at once. Those attached are told: writers get -ESHUTDOWN, readers RINGD_END after the last
  * record. -ENOENT, -EPERM (neither root, the daemon's user nor the ring's owner). */
 int ringd_remove(const char *name);
+
+/* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
+ * follows by itself and notices nothing: no record is lost or moved, positions go on counting, and handles stay valid.
+ * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
+ * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays), -ENOSPC,
+ * -EBUSY (it has moved many times while somebody was stopped or behind). */
+int ringd_resize(const char *name, uint64_t size);
 
 /* Fills `infos` with up to `max` rings and sets *count to how many there are. */
 int ringd_list(struct ringd_info *infos, size_t max, size_t *count);
@@ -233,8 +247,11 @@ int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, 
  * what others write after it. Results as ringd_write; -EINVAL (min > want or a NULL). [signal] */
 int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted);
 
-/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is
- * open). [signal] (R5 to R7) */
+/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is open).
+ * If the ring has moved on meanwhile (it was resized, or this process was stopped and held others up), the record is
+ * copied to where the ring is now, behind what others have written since, with a new time. Only then may there be no room
+ * for it by the deadline: RINGD_FULL, RINGD_DROPPED or a failure as of ringd_write, and nothing was written. [signal] (R5
+ * to R7) */
 int ringd_commit(struct ringd_writer *writer, size_t len);
 
 /* Gives the open grant up; readers never see it. -EINVAL (no grant is open). [signal] */
@@ -277,7 +294,8 @@ struct ringd_record {
     size_t len;
     uint64_t position;   /* of this record; grows */
     uint64_t next;       /* position of what follows it: start there to resume */
-    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot */
+    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot: its next
+                            owner goes on counting. With RINGD_GAP: of the first that is missing */
     uint64_t time;       /* as the ring's time source says; 0 without one */
     uint64_t lost;       /* with RINGD_GAP: how many records of `writer` are missing here */
     uint32_t writer;     /* the writer's slot */
@@ -300,7 +318,7 @@ void ringd_reader_close(struct ringd_reader *reader);
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 
 /* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
- * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once); -EINTR, -ECHILD,
+ * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow); -EINTR, -ECHILD,
  * -EBADMSG (the ring is damaged). [signal] (R8) */
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record);
 
@@ -312,6 +330,12 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
 /* Gives back everything that next has given so far; a lossless reader's space goes to writers. RINGD_OK, RINGD_EVICTED
  * (what a lossless reader looked at in place may have been overwritten meanwhile), -ECHILD. [signal] (R9) */
 int ringd_release(struct ringd_reader *reader);
+
+/* Whether all that next has given since the last release was, until this call, what its writers wrote: to be asked after
+ * the use of a record in place that cannot be undone. RINGD_OK; RINGD_EVICTED (this lossless reader was evicted, and some
+ * of it has been overwritten; also after next has told so); -ECHILD. Of a lossy reader's copies it is always true.
+ * [signal] */
+int ringd_reader_valid(const struct ringd_reader *reader);
 
 /* Position of the record that ringd_next gives next. [signal] */
 uint64_t ringd_reader_position(const struct ringd_reader *reader);
@@ -329,7 +353,7 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
 const char *ringd_strerror(int result);
 
 /* The daemon's or the library's own words for the last failure, in this thread, of a call that speaks with the daemon
- * (create, remove, list, status and the three opens): names what was asked. "" when there was none. Valid until the
+ * (create, remove, resize, list, status and the three opens): names what was asked. "" when there was none. Valid until the
  * thread's next such call. */
 const char *ringd_error(void);
 

@@ -3,21 +3,28 @@
  * The next record is there when the stamp for exactly its position is there; that one look at its own line is all that
  * reading costs while there is something to read. What has been lost shows in the writers' sequence numbers.
  *
- *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays. A release is a plain
- *              store; with a locked one it is repeated when there is nothing more to read, and so before it sleeps. (A
- *              writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
- *              ring_wait_in_turn.)
+ *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays, until it is evicted
+ *              (its slot says so before any writer may pass it; was_evicted). Then it is a lossy one, or at its end. A
+ *              release is a plain store; with a locked one it is repeated when there is nothing more to read, and so
+ *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once
+ *              more, see ring_wait_in_turn.)
  *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
  *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
  *
+ * When the ring has moved (ring_move.h) the reader drains the old generation to its end and follows; what is in it is
+ * told by the list from then on, by look_leaving and reader_leave. All that reading pays for it is a load of
+ * control.moving, in a line that changes once in the life of a generation.
+ *
  * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
- * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a damaged
- * ring has it, is noticed when there is nothing to read at that place.
+ * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a
+ * damaged ring has it, is noticed when there is nothing to read at that place.
  */
 #define _GNU_SOURCE
 #include "reader.h"
 
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "copy.h"
 #include "relax.h"
@@ -26,8 +33,22 @@
 /* Looks at the next stamp before a reader says that there is nothing: a fraction of a microsecond. */
 #define READER_GLANCES 16
 
-/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep. */
-#define READER_SPINS 200
+/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep: fewer after each time that was in
+ * vain, as whoever is to write may need this very processor. */
+#define READER_SPINS_MIN 8
+#define READER_SPINS_MAX 200
+
+/* Napping, see nap_for_data(): how many records since the last sleep, how recent that was, how long. */
+#define NAP_RUN       4
+#define NAP_WITHIN_NS 300000
+#define NAP_NS        50000
+
+/* Sleeps in a row for less than that and fewer records than those, after which it lets others run first. */
+#define HASTY_SLEEPS 8
+#define HASTY_NS     20000
+
+/* How many headers ahead bulk reading asks for. */
+#define HEADERS_AHEAD 4
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
@@ -45,22 +66,66 @@
 #define IDLE_CHECK 1024
 
 /* Pacing, see pace(): how long, how many records make it worth while, how rarely it is tried. */
-#define PACE_PAUSES 32
-#define PACE_RUN 4
+#define PACE_PAUSES    32
+#define PACE_RUN       4
 #define PACE_EVERY_MIN 512
 #define PACE_EVERY_MAX 65536
 
+/* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
+#define FOLLOW_PATIENCE_NS 100000000
+
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
+
+/* ---- accounts ------------------------------------------------------------------------------------------------------
+ *
+ * What a reader has to say of itself, so that others can add it up (ringctl doctor): at its cursor, what it has had and
+ * lost of the slots it knows is what they have committed below there, less what they had when it got to know them. */
+
+/* All given out, or lost, belongs to this position. */
+static inline void store_cursor(struct ringd_reader *r, uint64_t position)
+{
+    uint64_t settled = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed) +
+                       atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
+
+    atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
+    STOP_POINT("release-settling");
+    atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
+    STOP_POINT("release-stored");
+    atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
+    STOP_POINT("release-settled");
+}
+
+/* A gap is in the accounts at once: there may be no release after it. Nobody waits for the cursor of a lossy reader. */
+static void settle_gap(struct ringd_reader *r)
+{
+    if (r->mode != RINGD_READ_LOSSLESS)
+        store_cursor(r, r->position);
+}
+
+/* From here on the account of this slot is kept: it had committed `start` records before. */
+static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
+{
+    uint64_t known = atomic_load_explicit(&r->counters->known, memory_order_relaxed);
+
+    r->writers[writer].known = true;
+    atomic_store_explicit(&r->counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    ring_count(&r->counters->base, start);
+    atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
+}
 
 /* ---- joining --------------------------------------------------------------------------------------------------- */
 
 /* How many records each slot has committed below the reader's start: known if its owner is between two records and the
  * last one lies below. Otherwise its next record will tell. */
-static void baseline(struct ringd_reader *r)
+static void baseline(struct ringd_reader *r, bool now)
 {
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
-        r->writers[i].known = ring_count_below(&r->ring, i, r->position, &r->writers[i].next);
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
+        /* What a start in the past shows first counts as where it joined. */
+        if (ring_count_below(&r->ring, i, r->position, &r->writers[i].next) && now)
+            know_writer(r, i, r->writers[i].next);
+    }
 }
 
 static int start_at(struct ringd_reader *r, const struct ringd_reader_options *o)
@@ -80,13 +145,11 @@ static int join(struct ringd_reader *r, uint64_t position, const struct ringd_re
         r->position = position;
     else
         result = start_at(r, o);
-    baseline(r);
-    /* What a start in the past shows first counts as where it joined. */
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE && o->start != RINGD_START_NOW; i++)
-        r->writers[i].known = false;
+    baseline(r, o->start == RINGD_START_NOW);
     r->released = r->published = r->opened = r->position;
     if (r->cursor != &r->own_cursor)
         atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
+    STOP_POINT("attach-cursor");
     return result;
 }
 
@@ -112,9 +175,12 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->mode = options->mode;
     r->deadline = options->deadline;
     r->max_record = max_record;
+    r->ends_evicted = segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
+    r->spins = READER_SPINS_MAX;
+    r->backlog = true;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
     r->copies = malloc(r->copies_bytes);
@@ -172,7 +238,17 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
         return explain_start(result, o);
     }
     (*reader)->attachment = attachment;
+    (*reader)->watch = attachment_watch(attachment);
     return 0;
+}
+
+/* What was given out of generations that it has left is given back. */
+static void drop_kept(struct ringd_reader *r)
+{
+    while (r->kept_count > 0) {
+        r->kept_count--;
+        munmap(r->kept[r->kept_count].map, r->kept[r->kept_count].bytes);
+    }
 }
 
 void ringd_reader_close(struct ringd_reader *reader)
@@ -180,6 +256,7 @@ void ringd_reader_close(struct ringd_reader *reader)
     if (reader == NULL)
         return;
     if (reader->alive == HANDLE_ALIVE) {
+        drop_kept(reader);
         attachment_free(reader->attachment);
         free(reader->copies);
     }
@@ -224,25 +301,63 @@ static void offer_space(struct ringd_reader *r)
         wake_all(&r->ring.waits->space);
 }
 
-/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about to
- * sleep for space has missed what was released. */
+/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about
+ * to sleep for space has missed what was released. */
 static void publish(struct ringd_reader *r)
 {
     r->published = r->released;
     if (r->mode != RINGD_READ_LOSSLESS) {
-        atomic_store_explicit(&r->cursor->position, r->released, memory_order_relaxed);
+        store_cursor(r, r->released);
         return;
     }
     atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
+    STOP_POINT("publish-stored");
     offer_space(r);
 }
 
+/* Says so before any writer may write where this reader has not released: what was loaded before and was overwritten
+ * already is known to be by this. */
 static bool was_evicted(const struct ringd_reader *r)
 {
     const struct ringd_owner *owner = &r->ring.control->readers[r->slot];
 
+    atomic_thread_fence(memory_order_acquire); /* V2 */
     return r->mode == RINGD_READ_LOSSLESS &&
            atomic_load_explicit(&owner->state, memory_order_acquire) == RINGD_OWNER_EVICTED;
+}
+
+/* From here on a lossy reader, or one at its end. What it has been given in place is not given back yet. */
+__attribute__((noinline)) static int turn_lossy(struct ringd_reader *r)
+{
+    r->mode = RINGD_READ_LOSSY;
+    r->in_place = true;
+    r->in_place_from = r->released;
+    if (r->ends_evicted)
+        r->pending = r->ended = true;
+    return RINGD_EVICTED;
+}
+
+/* Whether nothing from `position` on has been overwritten: it lies at or above M, or P is not more than one ring ahead.
+ */
+__attribute__((always_inline)) static inline bool intact_from(const struct ringd_reader *r, uint64_t from)
+{
+    uint64_t position;
+
+    atomic_thread_fence(memory_order_acquire); /* V1 */
+    if ((int64_t)(from - ring_oldest(&r->ring)) >= 0)
+        return true;
+    return ring_position(&r->ring, &position) == 0 && position - from <= r->ring.size;
+}
+
+int ringd_reader_valid(const struct ringd_reader *reader)
+{
+    uint64_t from = reader->in_place ? reader->in_place_from : reader->released;
+
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    if (!reader->in_place && !was_evicted(reader))
+        return RINGD_OK; /* copies, or held */
+    return intact_from(reader, from) ? RINGD_OK : RINGD_EVICTED;
 }
 
 int ringd_release(struct ringd_reader *reader)
@@ -251,12 +366,16 @@ int ringd_release(struct ringd_reader *reader)
         return -ECHILD;
     reader->released = reader->position;
     reader->copies_used = 0;
+    reader->in_place = false;
     if (reader->mode != RINGD_READ_OBSERVE)
-        atomic_store_explicit(&reader->cursor->position, reader->released, memory_order_release); /* P1 */
+        store_cursor(reader, reader->released);
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
+    if (__builtin_expect(reader->kept_count != 0, 0))
+        drop_kept(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
-        reader->mode = RINGD_READ_LOSSY;
+        turn_lossy(reader);
+        reader->in_place = false;
         return RINGD_EVICTED;
     }
     return RINGD_OK;
@@ -267,9 +386,16 @@ int ringd_release(struct ringd_reader *reader)
 static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
 {
     *record = (struct ringd_record){
-        .position = r->position, .next = r->position, .writer = writer, .lost = lost};
+        .position = r->position,
+        .next = r->position,
+        .sequence = r->writers[writer].next - lost,
+        .writer = writer,
+        .lost = lost,
+    };
     ring_count(&r->counters->lost, lost);
+    STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
+    STOP_POINT("gap-counted");
     return RINGD_GAP;
 }
 
@@ -284,13 +410,14 @@ static uint64_t extend_sequence(const struct ringd_reader *r, uint32_t writer, u
 
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
  * where the reader joined, unless it has been lapped since. */
-__attribute__((noinline)) static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
+static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
 {
     struct reader_writer *w = &r->writers[writer];
     uint64_t found = extend_sequence(r, writer, sequence), expected = w->next;
     bool counts = w->known || r->lapped;
 
-    w->known = true;
+    if (!w->known)
+        know_writer(r, writer, counts ? expected : found);
     w->next = found;
     return counts && found > expected ? found - expected : 0;
 }
@@ -307,32 +434,29 @@ static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
             resolved = false;
             continue;
         }
+        if (!r->writers[i].known)
+            know_writer(r, i, expected);
         r->writers[i].next = committed;
-        r->writers[i].known = true;
         if (committed > expected)
             return tell_gap(r, record, i, committed - expected);
     }
     r->ask_silent = !resolved;
+    atomic_store_explicit(&r->counters->unsettled, r->ask_silent, memory_order_relaxed);
     return RINGD_OK;
 }
 
 /* ---- lossy reading --------------------------------------------------------------------------------------------- */
 
-/* Whether what has just been copied from the reader's position is what stood there: it lies at or above M, or P is not
- * more than one ring ahead. */
-static bool reader_intact(const struct ringd_reader *r)
+/* Whether what has just been copied from the reader's position is what stood there. */
+__attribute__((noinline)) static bool reader_intact(const struct ringd_reader *r)
 {
-    uint64_t position;
-
-    atomic_thread_fence(memory_order_acquire); /* V1 */
-    if ((int64_t)(r->position - ring_oldest(&r->ring)) >= 0)
-        return true;
-    return ring_position(&r->ring, &position) == 0 && position - r->position <= r->ring.size;
+    return intact_from(r, r->position);
 }
 
 /* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
 static void reader_resume(struct ringd_reader *r)
 {
+    atomic_store_explicit(&r->counters->unsettled, 1, memory_order_relaxed);
     r->position = ring_oldest(&r->ring);
     r->lapped = r->ask_silent = true;
 }
@@ -352,25 +476,44 @@ __attribute__((no_sanitize("thread"))) static void *keep_copy(struct ringd_reade
 enum look {
     LOOK_RECORD,  /* a record: *record */
     LOOK_GAP,     /* some are missing before it: *record */
-    LOOK_PADDING, /* passed over */
+    LOOK_AGAIN,   /* padding, passed over, or what is the expected record on the next look */
     LOOK_NOTHING, /* no stamp */
     LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
     LOOK_NO_ROOM, /* no room for another copy */
+    LOOK_LEAVING, /* the ring has moved, and there is something to wait for or to do before the next look */
     LOOK_DAMAGED,
 };
+
+static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record);
 
 static enum look look_at_padding(struct ringd_reader *r, const struct ringd_record_header *h)
 {
     uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
 
-    if (r->mode != RINGD_READ_LOSSLESS && !reader_intact(r))
+    if (r->mode == RINGD_READ_LOSSLESS ? was_evicted(r) : !reader_intact(r))
         return LOOK_LAPPED;
     if (bytes > r->ring.max_grant)
         return LOOK_DAMAGED;
     if (r->released == r->position)
         r->released += bytes; /* nobody is shown it, and nobody can release it */
     r->position += bytes;
-    return LOOK_PADDING;
+    return LOOK_AGAIN;
+}
+
+/* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
+ * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
+__attribute__((noinline, cold)) static enum look look_closely(struct ringd_reader *r, struct ringd_record *record,
+                                                              uint32_t writer, uint32_t sequence)
+{
+    uint64_t lost;
+
+    if (was_evicted(r))
+        return LOOK_LAPPED;
+    lost = missing_before(r, writer, sequence);
+    if (lost == 0)
+        return LOOK_AGAIN;
+    tell_gap(r, record, writer, lost);
+    return LOOK_GAP;
 }
 
 /* Field by field: clearing the whole first would cost more than reading the record. */
@@ -396,12 +539,19 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
 {
     const struct ringd_record_header *h = ring_header(&r->ring, r->position);
     uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
+    struct ringd_reader_slot *counters;
     uint64_t extent, origin, time;
     uint32_t len, sequence, writer;
     const void *data = h + 1;
 
-    if (state != RINGD_STATE_COMMITTED) /* N1 */
-        return state == RINGD_STATE_PADDING ? look_at_padding(r, h) : LOOK_NOTHING;
+    if (!ring_state_valid(state)) /* N1 */
+        return LOOK_NOTHING;
+    /* X2: after the stamp. What was opened before any seal needs no look. */
+    if (!opened && __builtin_expect(atomic_load_explicit(&r->ring.control->moving, memory_order_acquire) != 0, 0))
+        return look_leaving(r, record);
+    if (state == RINGD_STATE_PADDING)
+        return look_at_padding(r, h);
+    STOP_POINT("next-stamp");
     extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
     origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
     time = atomic_load_explicit(&h->time, memory_order_relaxed);
@@ -412,28 +562,34 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
             return LOOK_NO_ROOM;
         if (len <= r->max_record)
             data = keep_copy(r, data, len);
+        STOP_POINT("next-copied");
         if (!reader_intact(r))
             return LOOK_LAPPED;
     }
     writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
     if (__builtin_expect(len > r->max_record || writer >= RINGD_WRITERS_PER_LANE, 0))
         return LOOK_DAMAGED;
-    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0)) {
-        uint64_t lost = missing_before(r, writer, sequence);
-
-        if (lost > 0) {
-            tell_gap(r, record, writer, lost);
-            return LOOK_GAP;
-        }
-    }
+    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0))
+        return look_closely(r, record, writer, sequence);
     fill_record(record, data, len, r->position, r->writers[writer].next++, origin);
     record->time = time;
     if (r->mode != RINGD_READ_LOSSLESS)
         r->copies_used += (len + 7) & ~(size_t)7;
+    counters = r->counters;
     r->position = record->next;
-    ring_count(&r->counters->delivered, 1);
-    ring_count(&r->counters->bytes, len);
+    ring_count(&counters->delivered, 1);
+    STOP_POINT("next-delivered");
+    ring_count(&counters->bytes, len);
+    STOP_POINT("next-counted");
     return LOOK_RECORD;
+}
+
+/* A stamp was seen at the reader's position, and the ring moves. Once the list is closed it decides; all else is final. */
+__attribute__((noinline)) static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record)
+{
+    if (!r->leaving || r->position == r->tail.end || ring_gone_at(&r->tail, r->position) != NULL)
+        return LOOK_LEAVING;
+    return look_at(r, record, true);
 }
 
 /* The first look in a row that shows something else than padding, or nothing after many of that: it may be without end.
@@ -444,7 +600,7 @@ static inline enum look look_on(struct ringd_reader *r, struct ringd_record *rec
         bool opened = bulk && (int64_t)(r->opened - r->position) > 0;
         enum look look = opened ? look_at(r, record, true) : look_at(r, record, false);
 
-        if (__builtin_expect(look != LOOK_PADDING, 1))
+        if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }
     return LOOK_NOTHING;
@@ -469,10 +625,10 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     bool removed = ring_removed(r);
     struct ring_view view;
 
-    if (was_evicted(r)) {
-        r->mode = RINGD_READ_LOSSY;
-        return RINGD_EVICTED;
-    }
+    if (was_evicted(r))
+        return turn_lossy(r);
+    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
+        return RINGD_OK;
     if (ring_look(&r->ring, &view) < 0) /* N2, S2 */
         return -EBADMSG;
     if (ring_record_at(&r->ring, r->position))
@@ -487,9 +643,53 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
         return RINGD_WOULD_BLOCK;
     if (view.position != r->position)
         return -EBADMSG; /* nobody active, below P, not overwritten: a stamp must be there */
-    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP)
+    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP) {
+        settle_gap(r);
         return RINGD_GAP;
+    }
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
+}
+
+/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
+static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+{
+    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
+
+    if (r->stall_position != r->position)
+        r->stall = (struct ring_stall){0};
+    r->stall_position = r->position;
+    return ring_watch_stall(&r->watch, active, &r->stall, until);
+}
+
+/* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
+ * a wake-up each time. If it sleeps shortly after its last sleep and that has brought several records, the next one is
+ * a nap: it announces nothing, nobody has to wake it, and it finds more.
+ *
+ * If it brings one record at a time, again and again in a few microseconds, the writer is probably on this processor
+ * and was pushed aside by its own wake-up: it may finish what it was at, before this reader sleeps. (Where there is
+ * nobody to let go first, as when two processes on two processors answer each other, that takes no time.) */
+static bool nap_for_data(struct ringd_reader *r, int *result)
+{
+    uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
+    uint64_t run = delivered - r->nap_delivered;
+    int64_t now = wake_now(), since = now - r->nap_ns;
+
+    r->nap_delivered = delivered;
+    r->nap_ns = now;
+    r->hasty = run < NAP_RUN && since < HASTY_NS ? r->hasty + 1 : 0;
+    if (r->hasty >= HASTY_SLEEPS) {
+        sched_yield();
+        *result = RINGD_OK;
+        return ring_record_at(&r->ring, r->position);
+    }
+    if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
+        return false;
+    ring_count(&r->counters->slept, 1);
+    *result = wake_sleep(&r->ring.waits->data, atomic_load_explicit(&r->ring.waits->data, memory_order_relaxed),
+                         now + NAP_NS);
+    if (*result == -ETIMEDOUT)
+        *result = RINGD_OK;
+    return true;
 }
 
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
@@ -512,7 +712,8 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
     if (result != RINGD_WOULD_BLOCK || wake_now() >= r->deadline)
         return result;
     ring_count(&r->counters->slept, 1);
-    result = wake_sleep(word, value, until);
+    STOP_POINT("wait-counted");
+    result = wake_sleep(word, value, watch_writers(r, until));
     if (result == -ETIMEDOUT)
         return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;
     return result;
@@ -537,7 +738,9 @@ static void pace(struct ringd_reader *r)
     r->pace_delivered = delivered;
     if (run > 0 && r->pacing) {
         r->pacing = run >= PACE_RUN;
-        r->pace_every = r->pacing ? PACE_EVERY_MIN : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2 : PACE_EVERY_MAX;
+        r->pace_every = r->pacing                            ? PACE_EVERY_MIN
+                        : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2
+                                                             : PACE_EVERY_MAX;
         r->pace_in = r->pace_every;
     } else if (run > 0) {
         r->pacing = --r->pace_in == 0;
@@ -546,11 +749,123 @@ static void pace(struct ringd_reader *r)
         relax();
 }
 
+/* ---- leaving a generation -------------------------------------------------------------------------------------- */
+
+/* Pointers into it that were given out stay good until they are released. */
+static void keep_or_unmap(struct ringd_reader *r, struct segment *old)
+{
+    if (r->mode == RINGD_READ_LOSSLESS && r->released != r->position) {
+        r->kept[r->kept_count++] = (struct reader_kept){.map = old->data_map, .bytes = old->data_map_bytes};
+        old->data_map = NULL;
+    }
+    segment_unmap(old);
+}
+
+/* The slot is the reader's own, in both generations. */
+static void carry_reader(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
+{
+    static const size_t fields[] = {
+        offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
+        offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
+        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, unsettled),
+        offsetof(struct ringd_reader_slot, base),      offsetof(struct ringd_reader_slot, known),
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
+
+        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
+                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_release);
+    }
+}
+
+/* Goes on at the beginning of the next generation, which is where the last one ended. */
+static int begin_generation(struct ringd_reader *r, struct segment *old)
+{
+    const struct segment *segment = &r->attachment->segment;
+    const struct ringd_reader_slot *counters = r->counters;
+
+    ring_init(&r->ring, segment, 0);
+    point_at_slot(r, segment);
+    if (r->mode != RINGD_READ_OBSERVE)
+        carry_reader(counters, r->counters);
+    keep_or_unmap(r, old);
+    if (segment->geometry.first_position != r->position)
+        return -EBADMSG;
+    /* Writers of this generation have been waiting for this position since it began. */
+    r->released = r->published = r->opened = r->position;
+    store_cursor(r, r->position);
+    r->leaving = false;
+    r->watch = attachment_watch(r->attachment);
+    STOP_POINT("follow-begun");
+    return RINGD_OK;
+}
+
+/* The old generation is drained. RINGD_OK: look again. */
+static int follow(struct ringd_reader *r)
+{
+    int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
+    struct segment old;
+    int result;
+
+    if (r->attachment == NULL)
+        return RINGD_END;
+    if (r->kept_count == READER_KEPT_MAX)
+        return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
+    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience,
+                               &old);
+    if (result == RINGD_OK)
+        return begin_generation(r, &old);
+    /* The ring was removed, and with it the daemon. */
+    return result < 0 && result != -EBADMSG && ring_removed(r) ? RINGD_END : result;
+}
+
+/* The move is done: how does this generation end? */
+static int begin_leaving(struct ringd_reader *r)
+{
+    int result = ring_await_move(&r->ring, &r->ring.waits->data, r->mode != RINGD_READ_OBSERVE, r->deadline);
+
+    if (result != RINGD_OK || ring_moving(&r->ring) == RINGD_MOVING_NO)
+        return result;
+    result = ring_read_tail(&r->ring, &r->tail);
+    r->leaving = result == 0;
+    /* It began at W's position, and that was beyond the end by additions that were void. */
+    if (r->leaving && (int64_t)(r->position - r->tail.end) > 0)
+        r->released = r->position = r->tail.end;
+    return result;
+}
+
+/* The ring moves, and the next thing to do is not to read a record. RINGD_OK: look again. */
+static int reader_leave(struct ringd_reader *r)
+{
+    const struct ring_range *gone;
+
+    if (!r->leaving)
+        return begin_leaving(r);
+    if (r->position == r->tail.end)
+        return follow(r);
+    gone = ring_gone_at(&r->tail, r->position);
+    if (gone != NULL) {
+        if (r->released == r->position)
+            r->released = gone->end;
+        r->position = gone->end;
+        return RINGD_OK;
+    }
+    if (ring_record_at(&r->ring, r->position))
+        return RINGD_OK;
+    if (!below_floor(r))
+        return -EBADMSG;
+    reader_resume(r);
+    return RINGD_OK;
+}
+
 /* Nothing at the reader's position. RINGD_OK: look again; anything else is the caller's result. */
 __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
     int result;
 
+    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
+        return reader_leave(r);
     if (r->mode != RINGD_READ_LOSSLESS)
         r->released = r->position;
     if (r->published != r->released)
@@ -566,24 +881,32 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     result = explain_nothing(r, record);
     if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
         return result;
-    for (int spin = 0; spin < READER_SPINS; spin++) {
-        if (ring_record_at(&r->ring, r->position))
+    for (uint32_t spin = 0; spin < r->spins; spin++) {
+        if (ring_record_at(&r->ring, r->position)) {
+            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
             return RINGD_OK;
+        }
         relax();
     }
-    return sleep_for_data(r, record);
+    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
+    return nap_for_data(r, &result) ? result : sleep_for_data(r, record);
 }
 
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
 {
+    if (was_evicted(r))
+        return turn_lossy(r);
     switch (look) {
     case LOOK_GAP:
+        settle_gap(r);
         return RINGD_GAP;
     case LOOK_LAPPED:
         reader_resume(r);
         return RINGD_OK;
     case LOOK_NOTHING:
         return wait_for_data(r, record);
+    case LOOK_LEAVING:
+        return reader_leave(r);
     default:
         return -EBADMSG;
     }
@@ -591,10 +914,13 @@ static int after_look(struct ringd_reader *r, struct ringd_record *record, enum 
 
 /* ---- the calls ------------------------------------------------------------------------------------------------- */
 
-static int pending_gap(struct ringd_reader *r, struct ringd_record *record)
+/* What is to be said before anything else. */
+__attribute__((noinline)) static int say_pending(struct ringd_reader *r, struct ringd_record *record)
 {
+    if (r->ended)
+        return RINGD_END;
     *record = r->gap;
-    r->gap_pending = false;
+    r->pending = false;
     return RINGD_GAP;
 }
 
@@ -610,8 +936,8 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
 
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
         return -ECHILD;
-    if (__builtin_expect(reader->gap_pending, 0))
-        return pending_gap(reader, record);
+    if (__builtin_expect(reader->pending, 0))
+        return say_pending(reader, record);
     reader->copies_used = 0;
     for (;;) {
         enum look look = look_on(reader, record, false);
@@ -636,6 +962,17 @@ static void look_for_opening(struct ringd_reader *r)
         r->opened = view.position;
 }
 
+/* Only headers are looked at here, one line of each record, and where the next one is stands in the one before: without
+ * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked for
+ * that may still be written. */
+static inline void ask_ahead(const struct ringd_reader *r, const struct ringd_record *record)
+{
+    uint64_t distance = HEADERS_AHEAD * (record->next - record->position);
+
+    if ((int64_t)(r->opened - r->position - distance) > 0)
+        __builtin_prefetch(ring_header(&r->ring, r->position + distance));
+}
+
 static enum look fill(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
 {
     enum look look = LOOK_NOTHING;
@@ -644,36 +981,45 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
         look = look_on(r, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
+        ask_ahead(r, &records[*count]);
         ++*count;
     }
     return look;
 }
 
+/* For the next call to tell. */
+static void keep_gap(struct ringd_reader *r, const struct ringd_record *gap)
+{
+    r->pending = true;
+    r->gap = *gap;
+    settle_gap(r);
+}
+
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
 {
-    int rounds = 0;
+    int rounds = 0, result;
 
     *count = 0;
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
     if (max == 0)
         return -EINVAL;
-    if (reader->gap_pending) {
-        *count = 1;
-        return pending_gap(reader, records);
+    if (reader->pending) {
+        result = say_pending(reader, records);
+        *count = result == RINGD_GAP;
+        return result;
     }
     reader->copies_used = 0;
     for (;;) {
         enum look look;
-        int result;
 
-        if ((int64_t)(reader->opened - reader->position) <= 0)
+        if (reader->backlog && (int64_t)(reader->opened - reader->position) <= 0)
             look_for_opening(reader);
         look = fill(reader, records, max, count);
+        reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
-            reader->gap_pending = look == LOOK_GAP;
             if (look == LOOK_GAP)
-                reader->gap = records[*count];
+                keep_gap(reader, &records[*count]);
             return RINGD_OK;
         }
         result = after_look(reader, records, look);

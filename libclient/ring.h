@@ -27,19 +27,30 @@
  * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
  * from its floor on, however it is used.
  *
- * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
- * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
- * stopped or died costs the others the room it asked for and nothing else.
+ * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out, makes
+ * its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
+ *
+ * Waiting for space is in the order of arrival (R11): a writer that spinning and naps of less than a millisecond have not
+ * helped gets in line. It has a bit in `waiters`, a ticket and its need in its slot. Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one grant
+ * of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died costs the
+ * others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
  * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
  *
+ * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind); one
+ * that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges, tells
+ * the reader (E1) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
+ *
+ * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
+ *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
  *   end                              partner                          without it
- *   W1 store slot.length  release    (repair, to come)                a length of the next grant beside the old place
+ *   W1 store slot.length  release    E2 load length   acquire         a length of the next grant beside the old place
  *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
  *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
  *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
@@ -54,12 +65,31 @@
  *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
  *   G3 load  cursor       seq_cst    P1 store cursor  release         overwriting what is being read
  *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
+ *   P3 store settled      release    doctor: settled, cursor, settling; all acquire: an account of another position
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
+ *   E1 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
+ *   E1 load  W (snapshot) seq_cst    W3 RMW           seq_cst         repair: a grant of somebody who is not in it
+ *   E2 load  slot.length  acquire    W1 store         release         repair: no stamp seen beside a later length
+ *   E3 fence, load limit  acquire    W6 fence, G2     release         repair: bytes of the next lap taken for a span
+ *   E4 store padding      release    N1 load stamp    acquire         padding with an old length
+ *   E5 store sequence     release    N4 load sequence acquire         (as C2, for a writer that died before it)
+ *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
+ *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits for what is over
+ *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gives up
+ *                                       N1 load stamp   it            (needs stores to be seen by all at once, as on x86
+ *                                                                     and arm64)
+ *   X1 store moving       seq_cst    W0, G1 limit with closing        a ring that moves taken for one that is removed
+ *   X3 CAS   W sealed     seq_cst    W3, C3           seq_cst         members and end are those of one moment
+ *   X4 load  stamp        acquire    C1 store stamp   release         (as X1)
+ *   X5 CAS   verdict      seq_cst    X5 of the other  seq_cst         committed and appended anew
+ *   X6 store moving DONE  seq_cst    X2 load moving   acquire         a list that is not there yet
+ *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up: without a
+ *                                                                     stamp after it, it has not been counted
  *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
@@ -78,6 +108,7 @@
 #include "ringd.h"
 #include "ringd_segment.h"
 #include "segment.h"
+#include "stop_point.h"
 
 /* A context's own view of one lane: private memory, pointers into shared memory. */
 struct ring {
@@ -91,8 +122,23 @@ struct ring {
     struct ringd_control *control;
     struct ringd_waits *waits;
     struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
+    uint64_t slow_bytes;                /* further behind a lossless reader should not be; 0: as it likes */
     bool keeps;                         /* policy: lossless readers count */
     bool hold;
+};
+
+/* What is done about a writer that stays in mid-record, by those who wait for it: after a while, and then ever more
+ * rarely, the daemon is asked to look. */
+struct ring_watch {
+    int64_t after_ns; /* 0: nothing is done */
+    void (*report)(void *argument);
+    void *argument;
+};
+
+/* Since when somebody has been in the way of one that waits; zeroed: nobody. */
+struct ring_stall {
+    int64_t since_ns;
+    int64_t pause_ns;
 };
 
 /* A writer's part of it. */
@@ -107,6 +153,13 @@ struct ring_writer {
     uint32_t spins;      /* looks for space before it sleeps */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
+    struct ring_watch stall_watch; /* of one that stays in mid-record */
+    bool far_behind;     /* met a lossless reader that is further behind than slow_bytes; likewise */
+    bool behind_reader;  /* the last look for space found a lossless reader in the way */
+    uint64_t needed;     /* bytes that the last look did not find, with what those before it need */
+
+    /* Called before it sleeps for space; gives when it wants to be called again at the latest. May be NULL. */
+    int64_t (*watch)(struct ring_writer *writer);
 };
 
 /* What one addition has brought: `bytes` from `place` on, the writer's own until ring_finish. */
@@ -123,15 +176,20 @@ struct ring_view {
     uint64_t position; /* of `word`, all 64 bits */
 };
 
+/* ring_finish: the lane was sealed while the grant was open (ring_move.h). Never leaves the library. */
+#define RING_SEALED 64
+
 /* Why there is no room. */
 enum ring_shortage {
     RING_FULL_READER = 1, /* a lossless reader, or the ring holds for one */
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines, and how long these are. */
-#define RING_PREFETCH 512
-#define RING_LINE     64
+/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying), and
+ * how long these are. */
+#define RING_PREFETCH      512
+#define RING_PREFETCH_MOST 1024
+#define RING_LINE          64
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
@@ -146,6 +204,10 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage);
 
+/* Before one that waits sleeps until `until`: reports if somebody has been in the way long enough, and returns how long it
+ * may sleep before it looks again. `stalled`: somebody in mid-record is in the way. */
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until);
+
 /* Another value of limit, or of next_mark, has been met. */
 void ring_see_limit(struct ring_writer *writer, uint64_t limit);
 
@@ -155,8 +217,8 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
 /* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Somebody may sleep, or my bit was not set in the word that I took it from: then -EBADMSG, else RINGD_OK. */
-int ring_finish_slow(struct ringd_waits *waits, bool was_set);
+/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK. */
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
 
@@ -188,7 +250,11 @@ void ring_leave(struct ring *ring, uint32_t reader);
 /* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine. */
 int ring_check_cursor(const struct ring *ring, uint32_t reader);
 
-/* No more reservations. Everybody who sleeps is woken by the caller. */
+/* How far the reader's cursor is behind `position`; 0 for one that makes no sense. */
+uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position);
+
+/* No more reservations: the ring is removed, or moves if control.moving says so. Everybody who sleeps is woken by the
+ * caller. */
 void ring_close(struct ring *ring);
 
 /* ---- inline: the hot path --------------------------------------------------------------------------------------- */
@@ -254,8 +320,11 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
 
     ring_prefetch(&w.ring, seen, RING_LINE); /* a reader that has caught up looks at it all the time */
     atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    STOP_POINT("reserve-length");
     atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
+    STOP_POINT("reserve-begin");
     old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */
+    STOP_POINT("reserve-added");
     *grant = (struct ring_grant){0};
     if (__builtin_expect((old & (RINGD_W_SEALED | w.bit)) != 0, 0))
         return ring_take_failed(w.ring.lane, w.bit, old);
@@ -263,8 +332,9 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     floor = __builtin_expect(limit == w.limit_seen, 1) ? w.floor : ring_floor(&w.ring, limit);
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    STOP_POINT("reserve-exact");
     atomic_thread_fence(memory_order_release);                                             /* W6 */
-    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes);
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;
 }
@@ -288,11 +358,13 @@ RING_HOT bool ring_has_room(struct ring_writer w, uint64_t bytes, uint64_t *posi
 RING_HOT int ring_finish(struct ring_writer w)
 {
     uint64_t old = atomic_fetch_sub_explicit(&w.ring.lane->word, w.bit, memory_order_seq_cst); /* C3 */
-    uint32_t asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
-                      atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
+    uint32_t asleep;
 
-    if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
-        return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
+    STOP_POINT("commit-finished");
+    asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
+             atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
+    if (__builtin_expect((asleep & 1) != 0 || (old & (RINGD_W_SEALED | w.bit)) != w.bit, 0))
+        return ring_finish_slow(w.ring.waits, old, w.bit);
     return RINGD_OK;
 }
 

@@ -27,11 +27,19 @@ static const char help_text[] =
     "    --time SOURCE        stamp records with: none (default), monotonic, tsc\n"
     "    --hold               a lossless ring keeps its records while no lossless reader is attached\n"
     "    --mode OCTAL         rights of owner, group, others: 4 read, 2 write, 1 read losslessly (default 0740)\n"
+    "    --stopped WHAT       a writer that stands still in mid-record: report (default), move[:AFTER] (the ring goes "
+    "on\n"
+    "                         in new memory) or kill[:AFTER]; AFTER is how long it may (default 1s)\n"
+    "    --slow WHAT          a lossless reader beyond its limits: wait for it (default), make it lossy, or evict it\n"
+    "    --slow-bytes BYTES   it may be so far behind\n"
+    "    --slow-after T       it may keep writers waiting so long\n"
     "    --first-position N   where positions begin, a multiple of 32; for tests of the wrap\n"
     "  remove NAME          remove a ring; those attached are told\n"
+    "  resize NAME SIZE     the ring goes on with another size; those attached need not care\n"
     "  list                 the rings there are\n"
     "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it\n"
     "    --interval T         time between the two samples that rates come from (default 200ms; 0: no rates)\n"
+    "  doctor NAME          check a ring while it is in use: every record, and whether all accounts add up\n"
     "  write NAME           each line of standard input becomes a record\n"
     "    --timeout T          a record waits at most so long for room (default: without limit)\n"
     "    --type N --level N   label the records (0 to 65535, 0 to 255)\n"
@@ -60,6 +68,7 @@ static const char help_text[] =
     "  5  no such ring, or it was removed while it was written\n"
     "  6  ringd is not there or does not answer\n"
     "  7  not permitted\n"
+    "  8  doctor: something is wrong with the ring; the lines that begin with WRONG say what\n"
     "  128+N  write: ended by signal N before the input did\n";
 
 static int command_help(const struct options *options)
@@ -80,11 +89,14 @@ static int command_version(const struct options *options)
 
 static const struct command commands[] = {
     {"create", RINGCTL_NAME_NEEDED,
-     COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(FIRST_POSITION),
+     COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(FIRST_POSITION) |
+         BIT(STOPPED) | BIT(SLOW) | BIT(SLOW_BYTES) | BIT(SLOW_AFTER),
      command_create},
     {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
+    {"resize", RINGCTL_NAME_AND_SIZE, COMMON, command_resize},
     {"list", RINGCTL_NAME_NONE, COMMON, command_list},
     {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
+    {"doctor", RINGCTL_NAME_NEEDED, COMMON, command_doctor},
     {"write", RINGCTL_NAME_NEEDED, COMMON | BIT(TIMEOUT) | BIT(TYPE) | BIT(LEVEL) | BIT(BINARY), command_write},
     {"tail", RINGCTL_NAME_NEEDED, COMMON | BIT(BINARY) | BIT(FROM) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT),
      command_tail},

@@ -1,6 +1,6 @@
 /* ringctl.h - what the parts of the operator's command share.
  *
- * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at.
+ * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at. (But doctor, which examines the map.)
  *
  *     ringctl.c         main, the table of commands, help and version
  *     ringctl_args.c    the command line into struct options
@@ -9,11 +9,14 @@
  *     ringctl_stop.c    SIGINT, SIGTERM, SIGHUP, an output without a reader
  *     ringctl_input.c   blocks of input into records, for `write`
  *     ringctl_output.c  buffered output that knows what a closed pipe is
- *     ringctl_rings.c   create, remove, list
+ *     ringctl_rings.c   create, remove, resize, list
  *     ringctl_status.c  status: two samples and what happened between them
  *     ringctl_view.c    status for people
  *     ringctl_table.c   tables for people
  *     ringctl_json.c    rings and contexts as JSON
+ *     ringctl_doctor.c  doctor: attaches and says what was found by
+ *     ringctl_walk.c    its look at the memory, and by
+ *     ringctl_accounts.c  its look at the counters
  *     ringctl_write.c   write
  *     ringctl_tail.c    tail
  *     ringctl_record.c  one record as a line, a frame or JSON, for `tail`
@@ -40,6 +43,7 @@ enum ringctl_exit {
     RINGCTL_NO_RING = 5,       /* no such ring, or it was removed meanwhile */
     RINGCTL_NO_DAEMON = 6,     /* ringd is not there or does not answer */
     RINGCTL_NOT_PERMITTED = 7, /* the ring's mode or ringd's configuration says no */
+    RINGCTL_WRONG = 8,         /* doctor: something is wrong with the ring */
     RINGCTL_SIGNAL = 128,      /* write: ended by a signal; plus its number */
 };
 
@@ -52,7 +56,7 @@ struct options {
     const char *name; /* of the ring; NULL where none was given */
     bool json;
     bool binary;
-    struct ringd_ring_options ring; /* create */
+    struct ringd_ring_options ring; /* create; resize: the size */
     int64_t interval_ns;            /* status: between two samples; 0: one sample, no rates */
     int64_t timeout_ns;             /* write: RINGCTL_WAIT_FOREVER, or how long a record waits for room */
     uint16_t type;
@@ -70,6 +74,7 @@ enum ringctl_name {
     RINGCTL_NAME_NONE,
     RINGCTL_NAME_OPTIONAL,
     RINGCTL_NAME_NEEDED,
+    RINGCTL_NAME_AND_SIZE,
 };
 
 struct command {
@@ -95,7 +100,11 @@ enum ringctl_option {
     RINGCTL_OPTION_TIME,
     RINGCTL_OPTION_HOLD,
     RINGCTL_OPTION_MODE,
-    RINGCTL_OPTION_FIRST_POSITION,
+    RINGCTL_OPTION_STOPPED,
+    RINGCTL_OPTION_SLOW,
+    RINGCTL_OPTION_SLOW_BYTES,
+    RINGCTL_OPTION_SLOW_AFTER,
+    RINGCTL_OPTION_FIRST_POSITION, /* the last one of create */
     RINGCTL_OPTION_INTERVAL,
     RINGCTL_OPTION_TIMEOUT,
     RINGCTL_OPTION_TYPE,
@@ -116,14 +125,19 @@ int args_parse(int argc, char **argv, struct options *options, const struct comm
 int parse_number(const char *text, uint64_t max, uint64_t *out);
 int parse_size(const char *text, uint64_t max, uint64_t *bytes); /* 4096, 64K, 16M, 1G */
 int parse_duration(const char *text, int64_t *ns);               /* 0, 500ms, 2s, 1.5s, 2m; no unit: seconds */
+int parse_ms(const char *text, uint32_t *ms);                    /* the same, 1 ms to 1 h, rounded up */
 int parse_mode(const char *text, uint32_t *mode);                /* octal, 1 to 0777 */
 int parse_policy(const char *text, uint32_t *policy);
 int parse_time(const char *text, uint32_t *source);
+int parse_stopped(const char *text, uint32_t *policy, uint32_t *after_ms); /* kill:200ms; *after_ms 0: not given */
+int parse_slow(const char *text, uint32_t *policy);
 int parse_from(const char *text, uint32_t *start, uint64_t *position);
 
 /* The other way round. A word that lives for ever. */
 const char *policy_word(uint32_t policy);
 const char *time_word(uint32_t source);
+const char *stopped_word(uint32_t policy);
+const char *slow_word(uint32_t policy);
 
 /* "64K", "1.5M", "317": with the largest unit that keeps it short. */
 #define SIZE_TEXT_BYTES 32
@@ -220,18 +234,24 @@ void output_deinit(struct output *output); /* does not flush */
 int output_put(struct output *output, const void *data, size_t len);
 int output_flush(struct output *output);
 
+/* Flushes if so many bytes do not fit behind what is in the buffer. Returns how much is in it: what is put next can be
+ * taken back by setting `used` to that. */
+size_t output_room(struct output *output, size_t len);
+
 /* Says a failed output, unless it is a closed pipe; `code` is what the command would otherwise have returned. */
 int output_exit(const struct options *options, const struct output *output, int code);
 
 /* All of `text` on stdout; RINGCTL_DONE or RINGCTL_FAILED. */
 int print_text(const struct options *options, const char *text, size_t len);
 
-/* ---- ringctl_rings.c, ringctl_status.c, ringctl_write.c, ringctl_tail.c ------------------------------------------ */
+/* ---- ringctl_rings.c, ringctl_status.c, _doctor.c, _write.c, _tail.c --------------------------------------------- */
 
 int command_create(const struct options *options);
 int command_remove(const struct options *options);
+int command_resize(const struct options *options);
 int command_list(const struct options *options);
 int command_status(const struct options *options);
+int command_doctor(const struct options *options);
 int command_write(const struct options *options);
 int command_tail(const struct options *options);
 

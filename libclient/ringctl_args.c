@@ -26,6 +26,10 @@ static const struct option long_options[] = {
     {"time", required_argument, NULL, RINGCTL_OPTION_TIME},
     {"hold", no_argument, NULL, RINGCTL_OPTION_HOLD},
     {"mode", required_argument, NULL, RINGCTL_OPTION_MODE},
+    {"stopped", required_argument, NULL, RINGCTL_OPTION_STOPPED},
+    {"slow", required_argument, NULL, RINGCTL_OPTION_SLOW},
+    {"slow-bytes", required_argument, NULL, RINGCTL_OPTION_SLOW_BYTES},
+    {"slow-after", required_argument, NULL, RINGCTL_OPTION_SLOW_AFTER},
     {"first-position", required_argument, NULL, RINGCTL_OPTION_FIRST_POSITION},
     {"interval", required_argument, NULL, RINGCTL_OPTION_INTERVAL},
     {"timeout", required_argument, NULL, RINGCTL_OPTION_TIMEOUT},
@@ -79,11 +83,43 @@ static int set_size(int id, const char *value, uint64_t max, uint64_t *out)
     return 0;
 }
 
+/* The size that a command has behind the name. */
+static int set_size_word(const char *word, uint64_t *bytes)
+{
+    if (parse_size(word, UINT64_MAX, bytes) == 0 && *bytes != 0)
+        return 0;
+    return usage("size", word, "give a power of two from 4K to 64G, as in 65536, 64K or 16M");
+}
+
 static int set_duration(int id, const char *value, int64_t *out)
 {
     if (parse_duration(value, out) != 0)
         return bad_value(id, value, "give a time such as 0, 500ms, 2s or 1m");
     return 0;
+}
+
+/* Options of create that bound what a stopped writer and a slow reader may do to others. */
+static int set_bound(int id, const char *value, struct ringd_ring_options *ring)
+{
+    switch (id) {
+    case RINGCTL_OPTION_STOPPED:
+        return parse_stopped(value, &ring->stopped, &ring->stopped_after_ms) == 0
+                   ? 0
+                   : bad_value(
+                         id, value,
+                         "give report, move or kill, the latter two with a time if it is not to be one second, as "
+                         "in kill:200ms (1ms to 1h)");
+    case RINGCTL_OPTION_SLOW:
+        return parse_slow(value, &ring->slow) == 0 ? 0 : bad_value(id, value, "give wait, lossy or evict");
+    case RINGCTL_OPTION_SLOW_BYTES:
+        return parse_size(value, UINT64_MAX, &ring->slow_bytes) == 0 && ring->slow_bytes > 0
+                   ? 0
+                   : bad_value(id, value, "give bytes, less than the ring has, as in 65536 or 4M");
+    default: /* RINGCTL_OPTION_SLOW_AFTER */
+        return parse_ms(value, &ring->slow_after_ms) == 0
+                   ? 0
+                   : bad_value(id, value, "give a time from 1ms to 1h, as in 500ms or 2s");
+    }
 }
 
 /* Options of create. */
@@ -153,6 +189,8 @@ static int set_stream_option(int id, const char *value, struct options *options)
 
 static int set_option(int id, const char *value, struct options *options)
 {
+    if (id >= RINGCTL_OPTION_STOPPED && id <= RINGCTL_OPTION_SLOW_AFTER)
+        return set_bound(id, value, &options->ring);
     if (id >= RINGCTL_OPTION_SIZE && id <= RINGCTL_OPTION_FIRST_POSITION)
         return set_ring_option(id, value, &options->ring);
     switch (id) {
@@ -211,8 +249,7 @@ static int check_options(const struct command *command, uint32_t used)
 {
     for (int id = 0; long_options[id].name != NULL; id++) {
         if ((used & ~command->options & (UINT32_C(1) << id)) != 0) {
-            say_line("%s has no option --%s; see 'ringctl help'", command->word,
-                    long_options[id].name);
+            say_line("%s has no option --%s; see 'ringctl help'", command->word, long_options[id].name);
             return RINGCTL_USAGE;
         }
     }
@@ -230,15 +267,22 @@ static int check_combination(const struct options *options)
 
 static int check_name(const struct command *command, int count, char **words, struct options *options)
 {
-    if (command->name == RINGCTL_NAME_NEEDED && count == 0) {
+    bool sized = command->name == RINGCTL_NAME_AND_SIZE;
+
+    if ((sized || command->name == RINGCTL_NAME_NEEDED) && count == 0) {
         say_line("%s: the name of a ring is missing; see 'ringctl help'", command->word);
         return RINGCTL_USAGE;
     }
-    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : 1;
+    if (sized && count == 1) {
+        say_line("%s '%s': the new size is missing; give a power of two, as in 65536, 64K or 16M", command->word,
+                 words[0]);
+        return RINGCTL_USAGE;
+    }
+    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : sized ? 2 : 1;
     if (count > allowed)
         return usage(command->word, words[allowed], "one word too many");
     options->name = count > 0 ? words[0] : NULL;
-    return 0;
+    return sized ? set_size_word(words[1], &options->ring.size) : 0;
 }
 
 int args_parse(int argc, char **argv, struct options *options, const struct command **command)

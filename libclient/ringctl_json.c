@@ -50,9 +50,9 @@ const char *context_kind_word(uint32_t kind)
 
 const char *context_state_word(uint32_t state)
 {
-    static const char *const words[] = {"unknown", "idle", "in_record", "waiting", "lost", "dead"};
+    static const char *const words[] = {"unknown", "idle", "in_record", "waiting", "lost", "dead", "stopped"};
 
-    return words[state <= RINGD_CONTEXT_DEAD ? state : 0];
+    return words[state <= RINGD_CONTEXT_STOPPED ? state : 0];
 }
 
 static void set(json_t *object, const char *key, uint64_t value)
@@ -74,6 +74,7 @@ static void set_counters(json_t *object, const struct ringd_info *info)
     set(object, "refused", info->refused);
     set(object, "dropped_full", info->dropped_full);
     set(object, "dropped_stalled", info->dropped_stalled);
+    set(object, "lost", info->lost);
     set(object, "writer_count", info->writers);
     set(object, "lossless_reader_count", info->lossless_readers);
     set(object, "lossy_reader_count", info->lossy_readers);
@@ -92,6 +93,11 @@ json_t *json_ring(const struct ringd_info *info)
     set(object, "max_record", info->max_record);
     json_object_set_new(object, "hold", json_boolean(info->hold != 0));
     set(object, "lanes", info->lanes);
+    json_object_set_new(object, "stopped", json_string(stopped_word(info->stopped)));
+    set(object, "stopped_after_ms", info->stopped_after_ms);
+    json_object_set_new(object, "slow", json_string(slow_word(info->slow)));
+    set(object, "slow_after_ms", info->slow_after_ms);
+    set(object, "slow_bytes", info->slow_bytes);
     json_object_set_new(object, "mode", json_mode(info->mode));
     set(object, "owner_uid", info->owner_uid);
     set(object, "owner_gid", info->owner_gid);
@@ -119,6 +125,8 @@ static json_t *json_context(const struct ringd_context_info *context)
     set(object, "uid", context->uid);
     json_object_set_new(object, "command", json_text(context->command, sizeof context->command));
     set(object, "attached_ns", context->attached_ns);
+    set_if(object, "since_ns", context->since_ns != 0, context->since_ns);
+    set_if(object, "ahead", context->state == RINGD_CONTEXT_STOPPED, context->ahead);
     return object;
 }
 

@@ -55,6 +55,13 @@ int output_flush(struct output *output)
     return output->error;
 }
 
+size_t output_room(struct output *output, size_t len)
+{
+    if (len > output->capacity - output->used)
+        output_flush(output);
+    return output->used;
+}
+
 int output_put(struct output *output, const void *data, size_t len)
 {
     if (len > output->capacity - output->used)

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define DURATION_MAX_S 1e9
+#define NS_PER_MS      INT64_C(1000000)
+#define AFTER_MAX_MS   INT64_C(3600000)
 
 struct word {
     const char *text;
@@ -31,6 +33,20 @@ static const struct word time_words[] = {
     {"none", RINGD_TIME_NONE},
     {"monotonic", RINGD_TIME_MONOTONIC},
     {"tsc", RINGD_TIME_TSC},
+    {NULL, 0},
+};
+
+static const struct word stopped_words[] = {
+    {"report", RINGD_STOPPED_REPORT},
+    {"move", RINGD_STOPPED_MOVE},
+    {"kill", RINGD_STOPPED_KILL},
+    {NULL, 0},
+};
+
+static const struct word slow_words[] = {
+    {"wait", RINGD_SLOW_WAIT},
+    {"lossy", RINGD_SLOW_LOSSY},
+    {"evict", RINGD_SLOW_EVICT},
     {NULL, 0},
 };
 
@@ -61,6 +77,40 @@ int parse_policy(const char *text, uint32_t *policy)
 int parse_time(const char *text, uint32_t *source)
 {
     return word_value(time_words, text, source);
+}
+
+int parse_stopped(const char *text, uint32_t *policy, uint32_t *after_ms)
+{
+    const char *after = strchr(text, ':');
+    char word[8];
+    size_t len = after != NULL ? (size_t)(after - text) : strlen(text);
+    uint32_t ms = 0;
+
+    if (len >= sizeof word || (after != NULL && parse_ms(after + 1, &ms) != 0))
+        return -EINVAL;
+    memcpy(word, text, len);
+    word[len] = '\0';
+    if (after != NULL && strcmp(word, "report") == 0)
+        return -EINVAL;
+    int result = word_value(stopped_words, word, policy);
+    if (result == 0)
+        *after_ms = ms;
+    return result;
+}
+
+int parse_slow(const char *text, uint32_t *policy)
+{
+    return word_value(slow_words, text, policy);
+}
+
+const char *stopped_word(uint32_t policy)
+{
+    return word_text(stopped_words, policy);
+}
+
+const char *slow_word(uint32_t policy)
+{
+    return word_text(slow_words, policy);
 }
 
 const char *policy_word(uint32_t policy)
@@ -149,6 +199,17 @@ int parse_duration(const char *text, int64_t *ns)
         value * unit_ns > DURATION_MAX_S * 1e9)
         return -EINVAL;
     *ns = (int64_t)(value * unit_ns);
+    return 0;
+}
+
+int parse_ms(const char *text, uint32_t *ms)
+{
+    int64_t ns;
+    int result = parse_duration(text, &ns);
+
+    if (result != 0 || ns == 0 || ns > AFTER_MAX_MS * NS_PER_MS)
+        return -EINVAL;
+    *ms = (uint32_t)((ns + NS_PER_MS - 1) / NS_PER_MS);
     return 0;
 }
 

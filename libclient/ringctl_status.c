@@ -14,13 +14,13 @@
 
 #define FIRST_GUESS 320 /* a ring of one lane has at most 31 writers and 256 readers */
 
-static void sample_deinit(struct sample *sample)
+void sample_deinit(struct sample *sample)
 {
     free(sample->contexts);
     *sample = (struct sample){0};
 }
 
-static int sample_take(struct sample *sample, const char *name)
+int sample_take(struct sample *sample, const char *name)
 {
     *sample = (struct sample){0};
     size_t there = FIRST_GUESS;

@@ -14,6 +14,10 @@ struct sample {
     size_t count;
 };
 
+/* 0 or a negative errno; *sample is empty then. */
+int sample_take(struct sample *sample, const char *name);
+void sample_deinit(struct sample *sample);
+
 /* All rings. */
 struct rings {
     struct ringd_info *infos;

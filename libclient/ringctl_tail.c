@@ -14,6 +14,7 @@
 
 #define BATCH_RECORDS 256
 #define OUTPUT_BYTES  (1u << 18)
+#define RECORD_EXTRA  1024 /* of a line, frame or object, besides the payload */
 
 struct tail_job {
     const struct options *options;
@@ -47,16 +48,34 @@ static int next(struct tail_job *job, size_t *count)
 static void tell_eviction(struct tail_job *job)
 {
     job->evicted = true;
-    say(job->options,
-        "ringd took the right from this reader that writers wait for it; the last %d records may be damaged "
-        "and later ones may be lost",
-        BATCH_RECORDS);
+    say(job->options, "writers wait for this reader no more: it was too slow for the ring's limits, see its status");
 }
 
+/* Puts a record; false: it was being overwritten meanwhile, as an evicted reader's may be, and is taken back. */
+static bool put_valid(struct tail_job *job, const struct ringd_record *record)
+{
+    size_t used = output_room(&job->output, record->len + RECORD_EXTRA);
+
+    record_put(&job->output, job->options, record);
+    if (ringd_reader_valid(job->reader) == RINGD_OK)
+        return true;
+    if (job->output.used >= used)
+        job->output.used = used;
+    return false;
+}
+
+/* Of what is not valid any more nobody can say which are whole. */
 static void deliver(struct tail_job *job, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        record_put(&job->output, job->options, &job->records[i]);
+    size_t i = 0;
+
+    while (i < count && put_valid(job, &job->records[i]))
+        i++;
+    if (i < count) {
+        job->lost += count - i;
+        job->gaps++;
+        say(job->options, "%zu records are lost here: overwritten while they were read", count - i);
+    }
     if (job->remaining != RINGCTL_NO_COUNT)
         job->remaining -= count;
     if (ringd_release(job->reader) == RINGD_EVICTED)
@@ -112,7 +131,8 @@ static int report(struct tail_job *job, int result)
     if (job->output.error != 0)
         return output_exit(job->options, &job->output, code);
     if (result == RINGD_END)
-        say(job->options, "the ring was removed, and all that was in it has been read");
+        say(job->options, job->evicted ? "this reader has come to its end, which is the ring's policy for slow ones"
+                                       : "the ring was removed, and all that was in it has been read");
     return result < 0 ? say_failure(job->options, result) : code;
 }
 

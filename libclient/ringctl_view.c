@@ -126,6 +126,32 @@ static const char *without_reader(const struct ringd_info *ring)
                            : ", runs free while no lossless reader is attached";
 }
 
+/* "200ms", "1500ms", "2s". */
+static const char *ms_text(char text[static SIZE_TEXT_BYTES], uint32_t ms)
+{
+    bool seconds = ms % 1000 == 0;
+
+    snprintf(text, SIZE_TEXT_BYTES, "%u%s", seconds ? ms / 1000 : ms, seconds ? "s" : "ms");
+    return text;
+}
+
+/* What is done about those who are in the way, and from when on. */
+static void bounds_text(struct page *page, const struct ringd_info *ring)
+{
+    char text[SIZE_TEXT_BYTES];
+
+    page_text(page, "bounds    stopped writers: %s", stopped_word(ring->stopped));
+    if (ring->stopped_after_ms != 0)
+        page_text(page, " after %s", ms_text(text, ring->stopped_after_ms));
+    page_text(page, "; slow readers: %s", slow_word(ring->slow));
+    if (ring->slow_bytes != 0)
+        page_text(page, " when %s behind", size_text(text, (double)ring->slow_bytes));
+    if (ring->slow_after_ms != 0)
+        page_text(page, "%s after keeping writers waiting for %s", ring->slow_bytes != 0 ? " or" : "",
+                  ms_text(text, ring->slow_after_ms));
+    page_text(page, "\n");
+}
+
 static void ring_text(struct page *page, const struct ringd_info *ring, const struct rates *rates)
 {
     char size[SIZE_TEXT_BYTES], record[SIZE_TEXT_BYTES], used[SIZE_TEXT_BYTES], rate[SIZE_TEXT_BYTES], created[32];
@@ -135,6 +161,7 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
     page_text(page, "size      %s, records up to %s, time %s, mode %04o, owner %u:%u\n",
               size_text(size, (double)ring->size), size_text(record, ring->max_record), time_word(ring->time),
               ring->mode, ring->owner_uid, ring->owner_gid);
+    bounds_text(page, ring);
     page_text(page, "created   %s, generation %llu, daemon %u\n", time_text(created, sizeof created, ring->created_ns),
               (unsigned long long)ring->generation, ring->daemon_pid);
     page_text(page, "position  %llu, oldest %llu (%s back), limit %llu\n", (unsigned long long)ring->position,
@@ -143,11 +170,29 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
     page_text(page, "records   %llu offered = %llu committed + %llu aborted + %llu refused + %llu dropped",
               (unsigned long long)ring->offered, (unsigned long long)ring->committed, (unsigned long long)ring->aborted,
               (unsigned long long)ring->refused, (unsigned long long)(ring->dropped_full + ring->dropped_stalled));
-    page_text(page, " (%llu full, %llu stalled)\n", (unsigned long long)ring->dropped_full,
-              (unsigned long long)ring->dropped_stalled);
+    page_text(page, " (%llu full, %llu stalled) + %llu lost by deaths\n", (unsigned long long)ring->dropped_full,
+              (unsigned long long)ring->dropped_stalled, (unsigned long long)ring->lost);
     page_text(page, "bytes     %llu\n", (unsigned long long)ring->bytes);
     if (rates->known)
         page_text(page, "rate      %.0f records/s, %s bytes/s\n", rates->records, size_text(rate, rates->bytes));
+}
+
+/* Who is stopped, since when, and how far the others come without him. */
+static void stopped_text(struct page *page, const struct sample *now)
+{
+    char since[32], ahead[SIZE_TEXT_BYTES];
+
+    for (size_t i = 0; i < now->count; i++) {
+        const struct ringd_context_info *c = &now->contexts[i];
+
+        if (c->state != RINGD_CONTEXT_STOPPED)
+            continue;
+        page_text(page, "\n%s %u (pid %u) is stopped, since %s", context_kind_word(c->kind), c->slot, c->pid,
+                  time_text(since, sizeof since, c->since_ns));
+        if (c->ahead != 0)
+            page_text(page, ", in mid-record; others can write %s more", size_text(ahead, (double)c->ahead));
+        page_text(page, "\n");
+    }
 }
 
 int view_ring(const struct options *options, const struct sample *now, const struct sample *before)
@@ -159,6 +204,7 @@ int view_ring(const struct options *options, const struct sample *now, const str
     ring_text(&page, &now->ring, &rates);
     context_table(&page, now, before, true);
     context_table(&page, now, before, false);
+    stopped_text(&page, now);
     return page_print(&page, options);
 }
 

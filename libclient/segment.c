@@ -55,6 +55,13 @@ static bool choices_fit(const struct ringd_segment_header *h)
            h->first_position % RINGD_UNIT == 0 && memchr(h->name, 0, sizeof h->name) != NULL;
 }
 
+static bool limits_fit(const struct ringd_segment_header *h)
+{
+    return h->stopped_policy >= RINGD_STOPPED_REPORT && h->stopped_policy <= RINGD_STOPPED_KILL &&
+           (h->stopped_policy == RINGD_STOPPED_REPORT) == (h->stopped_after_ms == 0) &&
+           h->slow_policy >= RINGD_SLOW_WAIT && h->slow_policy <= RINGD_SLOW_EVICT && h->slow_bytes <= h->data_bytes;
+}
+
 static void copy_geometry(const struct ringd_segment_header *h, struct geometry *g)
 {
     *g = (struct geometry){
@@ -75,6 +82,11 @@ static void copy_geometry(const struct ringd_segment_header *h, struct geometry 
         .max_record = h->max_record,
         .policy = h->policy,
         .time_source = h->time_source,
+        .stopped_policy = h->stopped_policy,
+        .stopped_after_ms = h->stopped_after_ms,
+        .slow_policy = h->slow_policy,
+        .slow_after_ms = h->slow_after_ms,
+        .slow_bytes = h->slow_bytes,
         .hold = h->flags & RINGD_SEGMENT_HOLD,
     };
     memcpy(g->name, h->name, sizeof g->name);
@@ -87,7 +99,8 @@ int segment_validate(const struct ringd_segment_header *header, uint64_t segment
         return -EBADMSG;
     if (header->layout_version != RINGD_LAYOUT_VERSION)
         return -EPROTONOSUPPORT;
-    if (!sizes_fit(header) || !places_fit(header, segment_bytes, readers_bytes) || !choices_fit(header))
+    if (!sizes_fit(header) || !places_fit(header, segment_bytes, readers_bytes) || !choices_fit(header) ||
+        !limits_fit(header))
         return -EBADMSG;
     copy_geometry(header, geometry);
     return 0;
@@ -233,6 +246,21 @@ void segment_unmap(struct segment *segment)
     if (segment->control_map != NULL)
         munmap(segment->control_map, segment->control_map_bytes);
     *segment = (struct segment){0};
+}
+
+/* What cannot be unmapped now (that would make too many mappings of one) is tried again by the next call. */
+void segment_unmap_part(struct segment *segment)
+{
+    size_t part_bytes = 2 * segment->geometry.data_bytes * segment->geometry.lane_count / SEGMENT_UNMAP_PARTS;
+    size_t left_bytes;
+
+    if (segment->data_map_bytes <= part_bytes) {
+        segment_unmap(segment);
+        return;
+    }
+    left_bytes = (segment->data_map_bytes - part_bytes) / PAGE_BYTES * PAGE_BYTES;
+    if (munmap((unsigned char *)segment->data_map + left_bytes, segment->data_map_bytes - left_bytes) == 0)
+        segment->data_map_bytes = left_bytes;
 }
 
 static bool map_contains(const void *map, size_t bytes, const void *address)

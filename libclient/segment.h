@@ -42,6 +42,11 @@ struct geometry {
     uint32_t max_record;
     uint32_t policy;
     uint32_t time_source;
+    uint32_t stopped_policy;
+    uint32_t stopped_after_ms;
+    uint32_t slow_policy;
+    uint32_t slow_after_ms;
+    uint64_t slow_bytes;
     bool hold;
     char name[RINGD_NAME_BYTES];
 };
@@ -82,6 +87,11 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
 
 /* An empty (zeroed) segment is allowed. */
 void segment_unmap(struct segment *segment);
+
+/* An eighth of its data, from the end on; what remains is no ring any more, only something to unmap. To take down a
+ * large mapping in one go lasts milliseconds. Empty after SEGMENT_UNMAP_PARTS calls; an empty segment is allowed. */
+#define SEGMENT_UNMAP_PARTS 8u
+void segment_unmap_part(struct segment *segment);
 
 /* Whether the address lies in one of the mappings. */
 bool segment_contains(const struct segment *segment, const void *address);

@@ -23,7 +23,7 @@ static const char *outcome(int result)
     case RINGD_WOULD_BLOCK:
         return "nothing to read by the deadline";
     case RINGD_END:
-        return "the ring was removed and everything in it has been read";
+        return "the ring was removed and everything in it has been read, or this slow reader was evicted";
     case RINGD_GAP:
         return "records were overwritten before they were read";
     case RINGD_FULL:
@@ -31,7 +31,8 @@ static const char *outcome(int result)
     case RINGD_DROPPED:
         return "no room; the record was dropped and counted";
     case RINGD_EVICTED:
-        return "this lossless reader was made lossy; what it looked at may have been overwritten";
+        return "this lossless reader was too slow and holds writers up no more; what it looked at may have been "
+               "overwritten";
     default:
         return "an outcome that this version of the library does not know";
     }

@@ -113,6 +113,18 @@ START_TEST(options_of_a_ring)
         {{.first_position = 31}, "first_position"},
         {{.first_position = UINT64_C(1) << 62}, "first_position"},
         {{.reserved = {0, 0, 1}}, "reserved"},
+        {{.stopped = 4}, "kill (3)"},
+        {{.stopped_after_ms = 5}, "move or kill"},
+        {{.stopped = RINGD_STOPPED_REPORT, .stopped_after_ms = 5}, "move or kill"},
+        {{.stopped = RINGD_STOPPED_MOVE, .stopped_after_ms = 3600001}, "3600000"},
+        {{.slow = 4}, "evict (3)"},
+        {{.slow_bytes = 4096}, "lossy or evict"},
+        {{.slow = RINGD_SLOW_WAIT, .slow_after_ms = 5}, "lossy or evict"},
+        {{.slow = RINGD_SLOW_LOSSY}, "slow_bytes"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_after_ms = 3600001}, "3600000"},
+        {{.slow = RINGD_SLOW_LOSSY, .slow_after_ms = 5, .policy = RINGD_DROP}, "slow_bytes"},
+        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = 912353}, "912352"}, /* 2^20 - 33 * 4128 */
+        {{.slow = RINGD_SLOW_EVICT, .slow_bytes = 4096, .policy = RINGD_OVERWRITE}, "overwrites"},
     };
     struct ringd_info info;
 
@@ -131,6 +143,42 @@ START_TEST(options_of_a_ring)
     ck_assert_uint_eq(info.hold, 0);
     ck_assert_uint_eq(info.lanes, 1);
     ck_assert_uint_eq(info.time, RINGD_TIME_NONE);
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_REPORT);
+    ck_assert_uint_eq(info.stopped_after_ms, 0);
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_WAIT);
+    ck_assert_uint_eq(info.slow_after_ms, 0);
+    ck_assert_uint_eq(info.slow_bytes, 0);
+}
+END_TEST
+
+/* What is done about those who are in the way, as it was asked for. */
+START_TEST(bounds_of_a_ring)
+{
+    const struct ringd_ring_options all = {.stopped = RINGD_STOPPED_KILL,
+                                           .stopped_after_ms = 3600000,
+                                           .slow = RINGD_SLOW_EVICT,
+                                           .slow_after_ms = 1,
+                                           .slow_bytes = 912352};
+    struct ringd_info info;
+
+    ck_assert_int_eq(ringd_create(RING, &all), 0);
+    info = ring_info(RING);
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_KILL);
+    ck_assert_uint_eq(info.stopped_after_ms, 3600000);
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_EVICT);
+    ck_assert_uint_eq(info.slow_after_ms, 1);
+    ck_assert_uint_eq(info.slow_bytes, 912352);
+    ck_assert_int_eq(ringd_create("half", &(struct ringd_ring_options){.stopped = RINGD_STOPPED_MOVE,
+                                                                       .slow = RINGD_SLOW_LOSSY,
+                                                                       .slow_bytes = 1}),
+                     0);
+    info = ring_info("half");
+    ck_assert_uint_eq(info.stopped, RINGD_STOPPED_MOVE);
+    ck_assert_uint_eq(info.stopped_after_ms, 1000); /* the default */
+    ck_assert_uint_eq(info.slow, RINGD_SLOW_LOSSY);
+    ck_assert_uint_eq(info.slow_after_ms, 0);
+    ck_assert_uint_eq(info.slow_bytes, 1);
+    ck_assert_int_eq(ringd_write(open_writer(RING), "abc", 3), RINGD_OK); /* and clients take its header */
 }
 END_TEST
 
@@ -146,7 +194,7 @@ START_TEST(more_than_there_is)
         }
         ck_assert_int_eq(result, -ENOSPC);
         ck_assert_ptr_nonnull(strstr(ringd_error(), "/dev/shm"));
-        ck_assert_uint_eq(daemon_objects(&server), 2);
+        ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS);
     }
     ck_assert_int_eq(write_record(open_writer("small"), 16 + RECORD_MIN), -EMSGSIZE); /* and it works on */
     ck_assert_int_eq(ringd_write(open_writer("small"), "abc", 3), RINGD_OK);
@@ -242,7 +290,7 @@ START_TEST(nothing_leaks)
     if (!support_sanitized())
         ck_assert_uint_eq(process_number(getpid(), "status", "VmSize"), size_before);
     wait_for_contexts(RING, 0);
-    ck_assert_uint_eq(daemon_objects(&server), 2); /* no life pages */
+    ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS); /* no life pages */
     ck_assert_int_le(open("/dev/null", O_RDONLY | O_CLOEXEC), 20);
 }
 END_TEST
@@ -257,6 +305,7 @@ int main(void)
     tcase_add_test(tests, closing_nothing);
     tcase_add_test(tests, names);
     tcase_add_test(tests, options_of_a_ring);
+    tcase_add_test(tests, bounds_of_a_ring);
     tcase_add_test(tests, more_than_there_is);
     tcase_add_test(tests, sockets_where_nobody_listens);
     tcase_add_test(tests, contexts_outlive_the_handle_they_came_from);

@@ -182,6 +182,12 @@ START_TEST(a_ring_that_is_no_such_ring_is_refused)
         {offsetof(struct ringd_segment_header, policy), 4, 4},
         {offsetof(struct ringd_segment_header, time_source), 4, 3},
         {offsetof(struct ringd_segment_header, first_position), 8, 1},
+        {offsetof(struct ringd_segment_header, stopped_policy), 4, 0},
+        {offsetof(struct ringd_segment_header, stopped_policy), 4, 4},
+        {offsetof(struct ringd_segment_header, stopped_after_ms), 4, 1},
+        {offsetof(struct ringd_segment_header, slow_policy), 4, 0},
+        {offsetof(struct ringd_segment_header, slow_policy), 4, 4},
+        {offsetof(struct ringd_segment_header, slow_bytes), 8, UINT64_MAX},
     };
     struct ringd_segment_header header;
 

@@ -705,7 +705,7 @@ START_TEST(sizes_that_cannot_be)
     else
         support_skip("size_larger_than_shared_memory", "this machine has more than the largest ring takes");
     create("lossless"); /* nothing of it has stayed, and the daemon is well */
-    ck_assert_uint_eq(daemon_objects(&server), 2);
+    ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS);
 }
 END_TEST
 
@@ -717,9 +717,49 @@ START_TEST(other_options_that_cannot_be)
     ck_create_says(USAGE, "monotonic", "bad", "--time", "later");
     ck_create_says(USAGE, "--mode", "bad", "--mode", "0999");
     ck_create_says(USAGE, "32", "bad", "--first-position", "33");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "maybe");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "report:1s");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "kill:");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "kill:0");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "move:2h");
+    ck_create_says(USAGE, "kill:200ms", "bad", "--stopped", "kill:200ms:1s");
+    ck_create_says(USAGE, "evict", "bad", "--slow", "maybe");
+    ck_create_says(USAGE, "slow_bytes", "bad", "--slow", "evict"); /* beyond what? */
+    ck_create_says(USAGE, "lossy or evict", "bad", "--slow-bytes", "64K");
+    ck_create_says(USAGE, "lossy or evict", "bad", "--slow-after", "2s");
+    ck_create_says(USAGE, "4M", "bad", "--slow-bytes", "0");
+    ck_create_says(USAGE, "500ms", "bad", "--slow-after", "0");
+    ck_create_says(USAGE, "500ms", "bad", "--slow-after", "61m");
     ck_create_says(USAGE, "--timeout", "bad", "--timeout", "1s"); /* of another command */
     ck_create_says(USAGE, "--colour", "bad", "--colour", "red");
     ck_assert_uint_eq(daemon_objects(&server), 0);
+}
+END_TEST
+
+/* What is said of stopped writers and slow readers comes back, for people and as JSON. */
+START_TEST(bounds_are_shown)
+{
+    struct command command;
+
+    run_ringctl(&command, DONE, "", 0, "create", RING, "--stopped", "kill:200ms", "--slow", "lossy", "--slow-bytes",
+                "512K", "--slow-after", "1.5s", "--json");
+    ck_json(command.out);
+    ck_assert_ptr_nonnull(strstr(command.out, "\"stopped\": \"kill\""));
+    ck_assert_uint_eq(json_number(command.out, "stopped_after_ms"), 200);
+    ck_assert_ptr_nonnull(strstr(command.out, "\"slow\": \"lossy\""));
+    ck_assert_uint_eq(json_number(command.out, "slow_bytes"), 512 << 10);
+    ck_assert_uint_eq(json_number(command.out, "slow_after_ms"), 1500);
+    command_free(&command);
+    run_ringctl(&command, DONE, "", 0, "status", RING);
+    ck_assert_ptr_nonnull(strstr(command.out, "kill after 200ms"));
+    ck_assert_ptr_nonnull(strstr(command.out, "lossy when 512K behind or after keeping writers waiting for 1500ms"));
+    command_free(&command);
+    run_ringctl(&command, DONE, "", 0, "create", "plain", "--stopped", "move");
+    command_free(&command);
+    run_ringctl(&command, DONE, "", 0, "status", "plain");
+    ck_assert_ptr_nonnull(strstr(command.out, "move after 1s; slow readers: wait\n"));
+    command_free(&command);
 }
 END_TEST
 
@@ -745,7 +785,7 @@ START_TEST(names_that_cannot_be)
     name[63] = 'n';
     name[64] = '\0';
     ck_create_says(USAGE, "63", name, "--size", "64K");
-    ck_assert_uint_eq(daemon_objects(&server), 2);
+    ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS);
 }
 END_TEST
 
@@ -930,6 +970,7 @@ int main(void)
     tcase_add_test(tests, tables_are_plain_text);
     tcase_add_test(tests, sizes_that_cannot_be);
     tcase_add_test(tests, other_options_that_cannot_be);
+    tcase_add_test(tests, bounds_are_shown);
     tcase_add_test(tests, names_that_cannot_be);
     tcase_add_test(tests, rings_that_are_not_there);
     tcase_add_test(tests, no_daemon);

@@ -231,6 +231,9 @@ check_forms() {
     same 'create takes the max-record asked for' "$(number_of forms-drop max_record)" 65536
     expect 'create overwrite, time tsc' 0 '' "$ringctl" create forms-over --size 16M --policy overwrite --time tsc
     expect 'create time none' 0 '' "$ringctl" create forms-none --size 4K --policy lossless --time none
+    expect 'create with bounds' 0 '' "$ringctl" create forms-bounds --size 1M --stopped kill:200ms --slow lossy \
+        --slow-bytes 512K --slow-after 2s
+    same 'create takes the bounds' "$(number_of forms-bounds stopped_after_ms) $(number_of forms-bounds slow_bytes)" '200 524288'
     expect 'create a ring that is there' 1 'events.*already' "$ringctl" create events --size 16M --policy lossless
     expect 'write' 0 '' "$ringctl" write events < <(printf 'one\ntwo\n')
     same 'write prints nothing' "$(cat "$work/out")" ''
@@ -245,6 +248,9 @@ check_forms() {
     expect 'status NAME' 0 '' "$ringctl" status events
     check 'status NAME shows the records' grep -qE '2 committed' "$work/out"
     no_escapes 'status NAME has no escape sequences' "$work/out"
+    expect 'doctor' 0 '' "$ringctl" doctor events
+    check 'doctor finds everything as it should be' grep -qE '^events: [0-9]+ ok, 0 pending, 0 wrong$' "$work/out"
+    expect 'doctor of a ring that is not there' 5 'nowhere' "$ringctl" doctor nowhere
     expect 'remove' 0 '' "$ringctl" remove forms-none
     expect 'a removed ring is gone' 5 "forms-none.*" "$ringctl" status forms-none
     no_escapes 'messages have no escape sequences' "$work/err"
@@ -262,6 +268,8 @@ check_json() {
     start_tail lossless_reader json --lossless
     valid_json 'status NAME --json' is_json "$ringctl" status json --json
     check 'status NAME --json shows who is attached' grep -q "\"pid\": $tail," "$work/json"
+    valid_json 'doctor --json' is_json "$ringctl" doctor json --json
+    check 'doctor --json has a verdict' grep -q '"sound": true' "$work/json"
     kill "$tail"
     await "$tail"
     valid_json 'remove --json' is_json "$ringctl" remove json --json
@@ -872,9 +880,13 @@ check_restarted() {
     local observer=$1 old=$2 ok=0
     start_ringd "$work/c" || ok=1
     same 'ringd starts after it was killed' "$ok" 0
-    check 'and says that it cleans up' grep -qE 'left over|without cleaning up' "$work/c.log"
-    same 'nothing of before is in shared memory' "$(objects_of "$old")" ''
-    same 'nor in the list' "$("$ringctl" list --json)" '[]'
+    check 'and says what it takes over' grep -q 'ring kept: taken over, 3 attached' "$work/c.log"
+    echo 'with another ringd' >&7
+    check 'the reader of before goes on' wait_until has_lines "$work/tailed" 3
+    check 'so does the observer' wait_until has_lines "$work/observed" 3
+    check 'they are attached' wait_until number_is kept observer_count 1
+    expect 'the ring is removed as any other' 0 '' "$ringctl" remove kept 7>&-
+    same 'nothing of before is in shared memory' "$(objects_of "$old" | grep -v -e -life-)" ''
     await "$tail"
     same 'the reader of before ends with 0' $? 0
     check 'and is told' grep -q 'the ring was removed' "$work/tail.err"
@@ -886,7 +898,7 @@ check_restarted() {
     same 'the writer of before ends with 5' $? 5
     check 'and is told' grep -q 'the ring was removed' "$work/write.err"
     same 'the readers have every line' "$(cat "$work/tailed" "$work/observed")" \
-        $'with ringd\nwithout ringd\nwith ringd\nwithout ringd'
+        $'with ringd\nwithout ringd\nwith another ringd\nwith ringd\nwithout ringd\nwith another ringd'
     expect 'the name is free again' 0 '' "$ringctl" create kept --size 64K --policy lossless
     kill "$daemon"
     await "$daemon"

@@ -42,18 +42,20 @@ void crew_free(struct crew *crew)
 
 /* ---- in the role ------------------------------------------------------------------------------------------------ */
 
-static int self_pin(int cpu)
+static int self_pin(const struct crew_role *role)
 {
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET((unsigned)cpu, &set);
+    CPU_SET((unsigned)role->cpu, &set);
+    if (role->roams)
+        CPU_SET((unsigned)role->other_cpu, &set);
     return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
 static _Noreturn void role_play(struct crew *crew, unsigned self, const struct crew_role *role)
 {
-    int result = self_pin(role->cpu);
+    int result = self_pin(role);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(CREW_LIMIT_S);
@@ -89,6 +91,14 @@ void crew_fail(struct crew *crew, unsigned self, const char *what, int code)
     else
         snprintf(failure, CREW_TEXT, "%s: %s", what, ringd_strerror(code));
     _exit(1);
+}
+
+void crew_fail_errno(struct crew *crew, unsigned self, const char *what, int result)
+{
+    char text[CREW_TEXT];
+
+    snprintf(text, sizeof(text), "%.120s: %s", what, strerror(-result));
+    crew_fail(crew, self, text, 0);
 }
 
 /* ---- in the parent ---------------------------------------------------------------------------------------------- */
