@@ -25,8 +25,8 @@
  *      not the only one whose place is not known, that is done unit by unit: somebody may have seen the border between
  *      two grants in it as the position, and it is his lower bound now, or M. And a gap is never left lying while other
  *      repairs are done.
- *   Then the loss is counted, the bit cleared by an AND, the slot freed: that is the order in which a successor can begin
- *   anew, as bit and slot are what tell him that there is something to do.
+ *   Then the bit is cleared by an AND, the loss counted, the slot freed: in this order a successor can begin anew, as bit
+ *   and slot are what tell him that there is something to do.
  *
  * Sizes:    -DWRITERS=2|3 -DRECORDS (grants of the first writer) -DOTHERS (of each other) -DSIZE -DMAX_GRANT=1|2 -DHEAD
  *           -DKILLS -DVICTIMS (a bit per writer who may be killed) -DUNPLACED_ONLY (only while their place is not known)
@@ -732,12 +732,12 @@ give_up:
     :: else
     fi;
 #endif
+    clear_bit();
     atomic {
         loss_is_one_grant = (offered[x] - sequence[x] <= MAX_GRANT);
         assert(loss_is_one_grant);
         offered[x] = sequence[x]                /* the rest is lost */
     }
-    clear_bit();
     free_slot()
 }
 

@@ -76,7 +76,7 @@ repair, lossless, grants shrunk, batches            | repair | holds | -DMAX_GRA
 repair, lossless, batches, aborts, and the repairer | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DKINDS=40 -DRESTARTS=1
 repair, lossless, two dead without a place, twice   | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DKINDS=3 -DKILLS=2 -DUNPLACED_ONLY -DRESTARTS=1
 repair, overwriting, grants of 1 and 2              | repair | holds | -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=6
-repair, overwriting, a raise in flight              | repair | holds | -DLOSSLESS=0 -DRAISES=1 -DRECORDS=2 -DOTHERS=1 -DKINDS=1 -DSIZE=3 -DUNPLACED_ONLY
+repair, overwriting, a raise in flight              | repair | holds | -DLOSSLESS=0 -DRAISES=1 -DRECORDS=2 -DOTHERS=1 -DKINDS=1 -DSIZE=3 -DVICTIMS=2 -DUNPLACED_ONLY
 repair, overwriting, lossy reader                   | repair | holds | -DLOSSLESS=0 -DLOSSY=1 -DRECORDS=1 -DKINDS=1 -DSIZE=3
 repair, overwriting, a newcomer between two dead    | repair | holds | -DLOSSLESS=0 -DNEWCOMER=1 -DMAX_GRANT=2 -DKINDS=1 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
   stamp not looked at before an exact place is padded | repair | padding_is_dead | -DBUG_PAD_UNSEEN -DRECORDS=1
