@@ -4,7 +4,7 @@
 #     BUILD=build SOAK_MINUTES=30 tests/soak.sh
 #
 # The programs that do random things run again and again, each time with another seed and each run longer than in
-# `make test`, until SOAK_MINUTES have passed; then the deep models (tests/model/run.sh soak, up to half an hour more;
+# `make test`, until SOAK_MINUTES have passed; then the deep models (tests/model/run.sh soak, up to an hour more;
 # SEARCH_SECONDS bounds each search). One line for each run, with its seed: a failure is run again with
 #
 #     RINGD_SEED=N build/tests/PROGRAM

@@ -264,20 +264,35 @@ while IFS='|' read -r name model expected defs; do
     definitions+=("$(trim "$defs")")
 done <<<"$list"
 
-pids=() started=0 ok=0 failed=0
-for ((i = 0; i < ${#names[@]}; i++)); do
-    while ((started < ${#names[@]} && started < i + jobs)); do
-        read -ra defs <<<"${definitions[started]}"
-        search "$work/$started" "${models[started]}" "${expectations[started]}" "${defs[@]}" &
-        pids[started]=$!
-        started=$((started + 1))
+# report: the lines of those that are done, as far as those before them are
+reported=0 ok=0 failed=0
+report() {
+    local i
+    while ((reported < ${#names[@]})) && [ -e "$work/$reported/done" ]; do
+        i=$reported reported=$((reported + 1))
+        if verdict "$work/$i/out" "${expectations[i]}" "${names[i]}"; then
+            ok=$((ok + 1))
+        else
+            failed=$((failed + 1))
+        fi
     done
-    wait "${pids[i]}"
-    if verdict "$work/$i/out" "${expectations[i]}" "${names[i]}"; then
-        ok=$((ok + 1))
-    else
-        failed=$((failed + 1))
-    fi
+}
+
+for ((i = 0; i < ${#names[@]}; i++)); do
+    mkdir -p "$work/$i" && rm -f "$work/$i/done" "$work/$i/out"
 done
+for ((i = 0; i < ${#names[@]}; i++)); do
+    while (($(jobs -rp | wc -l) >= jobs)); do
+        wait -n
+        report
+    done
+    read -ra defs <<<"${definitions[i]}"
+    (
+        search "$work/$i" "${models[i]}" "${expectations[i]}" "${defs[@]}"
+        touch "$work/$i/done"
+    ) &
+done
+wait
+report
 echo "model: $ok configurations ok, $failed failed"
 [ "$failed" -eq 0 ]
