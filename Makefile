@@ -33,7 +33,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
-DAEMON_SOURCES := $(sort $(wildcard daemon/*.c))
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
 CHECK_SOURCES := $(sort $(wildcard tests/check_*.c))
 SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
@@ -50,15 +50,16 @@ PROGRAMS := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(PROGRAM_SOURCES)))
 
 SHARED := $(BUILD)/libringd.so.$(VERSION)
 STATIC := $(BUILD)/libringd.a
+STOP_POINT_OBJECTS := $(addprefix $(BUILD)/obj/tests/,at_stop_point.o support_stop.o support_points.o support_trace.o)
 
 DAEMON_LIBS = -lev $(shell $(PKG_CONFIG) --libs libbsd libsystemd inih)
 RINGCTL_LIBS = $(shell $(PKG_CONFIG) --libs smartcols jansson)
 RINGCTL_CFLAGS = $(shell $(PKG_CONFIG) --cflags smartcols jansson)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-.PHONY: all demo test bench sanitize soak install deps have-deps clean help check-programs bench-programs lint
+.PHONY: all stop-points demo test bench sanitize soak install deps have-deps clean help check-programs bench-programs lint
 
-all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC)
+all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-stop-point
 
 # ---- objects: those of the library are position independent and serve both forms of it
 
@@ -103,6 +104,16 @@ $(BUILD)/ringctl: $(RINGCTL_OBJECTS) $(BUILD)/libringd.so
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $(RINGCTL_OBJECTS) -L$(BUILD) -lringd \
 		$(RINGCTL_LIBS)
 
+# ---- stop points: libclient/stop_point.h
+
+$(BUILD)/at-stop-point: $(STOP_POINT_OBJECTS)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+stop-points:
+	+@$(MAKE) --no-print-directory $(BUILD)/at-stop-point $(BUILD)/libringd.so $(BUILD)/ringd >&2
+	@$(BUILD)/at-stop-point --list $(BUILD)/libringd.so $(BUILD)/ringd
+
 # ---- tests: checks see the inside of the library and the daemon's parts, programs only what is installed
 
 $(BUILD)/tests/check_%: $(BUILD)/obj/tests/check_%.o $(SUPPORT_OBJECTS) $(filter-out $(BUILD)/obj/daemon/main.o,$(DAEMON_OBJECTS)) $(STATIC)
@@ -138,7 +149,7 @@ test: have-deps
 
 bench: have-deps
 	+@$(MAKE) --no-print-directory bench-programs
-	@BUILD=$(BUILD) tests/bench/run.sh
+	@BUILD=$(BUILD) REPS="$(REPS)" CASES="$(CASES)" tests/bench/run.sh
 
 sanitize: have-deps
 	@MAKE="$(MAKE)" BUILD=$(BUILD) tests/sanitize.sh
@@ -190,7 +201,8 @@ help:
 	@echo 'make            ringd, ringctl, libringd.so and libringd.a in $(BUILD)/'
 	@echo 'make demo       several processes write real logs into one ring, others read them back; LOGS="a b c" for yours'
 	@echo 'make test       all checks; ends with how many ran, failed and were skipped'
-	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run; $(BUILD)/bench.tsv'
+	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run, CASES="a b" for some; $(BUILD)/bench.tsv'
+	@echo 'make stop-points  where $(BUILD)/at-stop-point can kill, stop or hold a program; --help says how'
 	@echo 'make sanitize   the checks under address, undefined behaviour and thread sanitizers'
 	@echo 'make soak       longer runs of the models and the stress tests'
 	@echo 'make install    DESTDIR=, PREFIX= ($(PREFIX)), and SYSTEMDDIR=, SYSCONFDIR= if they are elsewhere'

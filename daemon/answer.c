@@ -9,6 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "stop_point.h"
+
 void answer_init(struct answer *answer, uint16_t type)
 {
     answer->reply = (struct ringd_reply){
@@ -65,7 +67,10 @@ int answer_send(const struct answer *answer, int socket_fd)
         {(void *)answer->contexts, answer->reply.contexts * sizeof answer->contexts[0]},
     };
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = sizeof parts / sizeof parts[0]};
+    int result;
 
     add_descriptors(&message, &control, answer);
-    return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    result = sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    STOP_POINT("answer-sent");
+    return result;
 }

@@ -8,13 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "life.h"
+#include "life_wait.h"
 #include "log.h"
+#include "recovery.h"
 #include "registry.h"
 #include "slots.h"
+#include "stop_point.h"
 
 #define LOOK_FIRST_S 0.001
 #define LOOK_LAST_S  1.0
@@ -40,6 +44,14 @@ static struct slot *own_slot(const struct context *context)
     return context_is_writer(context) ? &context->ring->writers[context->slot] : &context->ring->readers[context->slot];
 }
 
+static uint64_t realtime_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 static struct object_name life_name(const struct context *context)
 {
     return object_name_life(&context->ring->objects_name, context_is_writer(context) ? 'w' : 'r', context->slot,
@@ -48,16 +60,30 @@ static struct object_name life_name(const struct context *context)
 
 /* ---- the end --------------------------------------------------------------------------------------------------- */
 
-/* Neither the slot in shared memory nor the ring's count: those are its callers'. */
-static void context_free(struct context *context)
+static void stop_watching(struct context *context)
+{
+    struct ev_loop *loop = context->ring->registry->loop;
+
+    ev_timer_stop(loop, &context->look);
+    life_wait_stop(context->wait);
+    context->wait = NULL;
+    if (context->process.fd >= 0) {
+        ev_io_stop(loop, &context->process);
+        close(context->process.fd);
+        context->process.fd = -1;
+    }
+    if (context->holder != NULL)
+        *context->holder = NULL;
+    context->holder = NULL;
+}
+
+void context_free(struct context *context)
 {
     struct object_name name = life_name(context);
 
-    ev_timer_stop(context->ring->registry->loop, &context->look);
-    if (context->holder != NULL)
-        *context->holder = NULL;
-    if (!context->dead)
-        life_unlink(&name);
+    stop_watching(context);
+    life_unlink(&name);
+    STOP_POINT("slot-life-unlinked");
     own_slot(context)->context = NULL;
     free(context);
 }
@@ -68,91 +94,124 @@ static void count(struct shared_ring *ring, int change)
     ring->registry->context_count += (uint32_t)change;
 }
 
-/* Keeps its slot until its grant is repaired. */
-static void context_die(struct context *context)
-{
-    struct object_name name = life_name(context);
-
-    log_warning("ring %s: writer %u (pid %u, %s) died in mid-record; what was written after it waits for its repair",
-                context->ring->name, context->slot, context->pid, context->command);
-    ev_timer_stop(context->ring->registry->loop, &context->look);
-    if (context->holder != NULL)
-        *context->holder = NULL;
-    context->holder = NULL;
-    life_unlink(&name);
-    context->dead = true;
-}
-
-static void context_leave(struct context *context)
+void context_say_left(const struct context *context)
 {
     log_debug("ring %s: %s %u (pid %u, %s) has left", context->ring->name, kind_text(context), context->slot,
               context->pid, context->command);
-    context_free(context);
 }
 
-/* On certain evidence only. The place for repair: a writer that died in mid-record is handed to it here. */
-static void context_end(struct context *context)
+bool context_check(struct context *context)
 {
-    struct shared_ring *ring = context->ring;
+    struct object_name name = life_name(context);
 
-    if (slots_leave(context))
-        context_die(context);
-    else
-        context_leave(context);
-    count(ring, -1);
-    registry_settle(ring->registry, ring);
+    if (context->dead || life_look(&name) != LIFE_GONE)
+        return context->dead;
+    stop_watching(context);
+    context->dead = true;
+    count(context->ring, -1);
+    return true;
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
 
-static void look_later(struct context *context)
+static void on_lock_gone(void *argument)
 {
-    struct ev_loop *loop = context->ring->registry->loop;
-    double next_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
+    struct context *context = argument;
 
-    if (context->look_s < LOOK_LAST_S && next_s >= LOOK_LAST_S)
-        log_info("ring %s: %s %u (pid %u, %s) is lost: its connection has ended, and it is still there",
-                 context->ring->name, kind_text(context), context->slot, context->pid, context->command);
-    ev_timer_stop(loop, &context->look);
-    ev_timer_set(&context->look, context->look_s, 0.0);
-    ev_timer_start(loop, &context->look);
-    context->look_s = next_s;
+    life_wait_stop(context->wait);
+    context->wait = NULL;
+    context->waited = true;
+    context_look(context);
 }
 
-/* The context may be gone afterwards. */
-static void context_look(struct context *context)
+/* True: somebody waits. */
+static bool wait_for_lock(struct context *context)
 {
     struct object_name name = life_name(context);
-    int life = context->dead ? LIFE_HELD : life_look(&name);
 
-    if (life == LIFE_GONE)
-        context_end(context);
-    else if (context->holder == NULL && !context->dead)
-        look_later(context);
+    if (context->wait == NULL && !context->waited)
+        life_wait_start(&context->wait, &context->ring->registry->life_waits, &name, on_lock_gone, context);
+    return context->wait != NULL;
 }
 
+static void start_timer(struct context *context, double seconds)
+{
+    struct ev_loop *loop = context->ring->registry->loop;
+
+    ev_timer_stop(loop, &context->look);
+    ev_timer_set(&context->look, seconds, 0.0);
+    ev_timer_start(loop, &context->look);
+}
+
+/* Its lock is held. */
+static void watch(struct context *context)
+{
+    if (wait_for_lock(context)) {
+        if (context->holder == NULL && !context->said_lost)
+            start_timer(context, LOOK_LAST_S);
+        return;
+    }
+    start_timer(context, context->look_s);
+    context->look_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
+}
+
+void context_look(struct context *context)
+{
+    struct shared_ring *ring = context->ring;
+
+    if (!context_check(context)) {
+        watch(context);
+        return;
+    }
+    recovery_run(ring);
+    registry_settle(ring->registry, ring);
+}
+
+void context_look_at_all(struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+        if (ring->writers[i].context != NULL)
+            context_check(ring->writers[i].context);
+    }
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
+        if (ring->readers[i].context != NULL)
+            context_check(ring->readers[i].context);
+    }
+    recovery_run(ring);
+}
+
+/* After the first second, once; and again and again where nobody waits. */
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
+    struct context *context = timer->data;
+
     (void)loop;
     (void)events;
-    context_look(timer->data);
+    if (context->holder == NULL && !context->said_lost && realtime_ns() - context->lost_ns >= NS_PER_S) {
+        log_info("ring %s: %s %u (pid %u, %s) is lost: its connection has ended, and it is still there",
+                 context->ring->name, kind_text(context), context->slot, context->pid, context->command);
+        context->said_lost = true;
+    }
+    context_look(context);
+}
+
+/* For the rest of its life its descriptor would be readable. */
+static void on_process_end(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct context *context = io->data;
+
+    (void)events;
+    ev_io_stop(loop, io);
+    close(io->fd);
+    io->fd = -1;
+    context_look(context);
 }
 
 void context_disconnect(struct context *context)
 {
     context->holder = NULL;
-    context->look_s = LOOK_FIRST_S;
+    context->lost_ns = realtime_ns();
     context_look(context);
-}
-
-/* Before somebody is refused: whoever has ended without our noticing (a child may still have its connection open) is
- * let go now. The ring has a name and stays. */
-static void sweep(struct slot *slots, uint32_t slot_count)
-{
-    for (uint32_t i = 0; i < slot_count; i++) {
-        if (slots[i].context != NULL)
-            context_look(slots[i].context);
-    }
 }
 
 /* ---- attaching ------------------------------------------------------------------------------------------------- */
@@ -178,14 +237,27 @@ static void read_command(char *command, size_t bytes, uint32_t pid)
     }
 }
 
+/* A hint only, so it does not matter that the number may be somebody else's by now, or nobody's, or of another
+ * namespace (0): then the connection's end has to do. */
+static void watch_process(struct context *context)
+{
+    int fd = context->pid == 0 ? -1 : (int)syscall(SYS_pidfd_open, context->pid, 0);
+
+    if (fd < 0)
+        return;
+    ev_io_set(&context->process, fd, EV_READ);
+    ev_io_start(context->ring->registry->loop, &context->process);
+}
+
 static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot, struct problem *problem)
 {
     bool writer = kind == RINGD_CONTEXT_WRITER;
     uint32_t slot_count = writer ? shared_ring_writer_count(ring) : RINGD_READERS_MAX;
     int result = slots_find(ring, kind, slot);
 
+    /* Before somebody is refused: whoever has ended without our noticing is let go now. */
     if (result == -EUSERS) {
-        sweep(writer ? ring->writers : ring->readers, slot_count);
+        context_look_at_all(ring);
         result = slots_find(ring, kind, slot);
     }
     if (result < 0)
@@ -198,20 +270,21 @@ static struct context *context_new(struct shared_ring *ring, const struct contex
                                    const struct credentials *credentials)
 {
     struct context *context = calloc(1, sizeof *context);
-    struct timespec now;
 
     if (context == NULL)
         return NULL;
-    clock_gettime(CLOCK_REALTIME, &now);
     context->ring = ring;
     context->kind = wish->kind;
     context->slot = slot;
     context->pid = (uint32_t)credentials->pid;
     context->uid = credentials->uid;
-    context->attached_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    context->attached_ns = realtime_ns();
+    context->look_s = LOOK_FIRST_S;
     read_command(context->command, sizeof context->command, context->pid);
     ev_timer_init(&context->look, on_look, LOOK_FIRST_S, 0.0);
     context->look.data = context;
+    ev_io_init(&context->process, on_process_end, -1, EV_READ);
+    context->process.data = context;
     own_slot(context)->context = context;
     context->incarnation = ++own_slot(context)->incarnation;
     return context;
@@ -225,6 +298,7 @@ static int context_start(struct context *context, const struct context_wish *wis
     int result;
 
     attached->life_fd = life_create(&name);
+    STOP_POINT("slot-life-made");
     if (attached->life_fd < 0)
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));
@@ -255,6 +329,7 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
     *holder = context;
     attached->context = context;
     count(ring, +1);
+    watch_process(context);
     log_debug("ring %s: %s %u attached (pid %u, %s)", ring->name, kind_text(context), slot, context->pid,
               context->command);
     return 0;

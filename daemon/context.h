@@ -3,16 +3,16 @@
  * A context has a slot in the ring, a life page (life.h) and usually a connection, which is its own as long as it
  * lives.
  *
- *     attached -- its connection ends --> lost -- its life page's lock is gone --> left: the slot is free
- *                                                                              \-> dead: it died in mid-record
+ *     attached -- its connection or its process ends --> lost -- its life page's lock is gone --> dead --> gone
  *
- * The end of a connection only says that there is something to look at; the lock says what is certain. It is looked at
- * at once, and then again after 1, 2, 4 ... 1000 ms for as long as it is held: the kernel may still be taking the
- * process down, or the process is stopped, or only closed its socket. A lost context keeps its slot, and a lossless
- * reader its hold on writers, however long that takes.
+ * The end of a connection, or of the process that made it (a child may still have the connection open), only says that
+ * there is something to look at; the lock says what is certain. It is looked at once, and if it is still held it is
+ * waited for (life_wait.h): the kernel may still be taking the process down, or the process is stopped, or only closed
+ * its socket. A lost context keeps its slot, and a lossless reader its hold on writers, however long that takes. Where
+ * no more waits can be had the lock is looked at again after 1, 2, 4 ... 1000 ms.
  *
- * A writer that died between reserve and commit keeps its slot too, as its grant is still open and holds the frontier:
- * it is dead, and waits for repair. (Repair will live in recovery.c; context_end is where it is called from.)
+ * A dead context is handed to recovery.h, which repairs what it left, frees its slot and then the context; usually at
+ * once.
  *
  * Contexts belong to their ring: slots[..].context. `holder` is where the connection keeps its pointer to the context,
  * which is cleared when the context goes first. One thread: the event loop's.
@@ -26,9 +26,11 @@
 
 #include "problem.h"
 #include "rights.h"
+#include "ring_repair.h"
 #include "ringd.h"
 #include "slow_readers.h"
 
+struct life_wait;
 struct shared_ring;
 
 struct context {
@@ -40,10 +42,16 @@ struct context {
     uint32_t pid, uid;    /* for people */
     uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
-    bool dead;               /* in mid-record; without a life page, not counted as attached */
+    ev_io process;          /* readable: the process that connected has ended; fd -1: not known */
+    struct life_wait *wait; /* for its lock, while it is lost */
+    bool waited;            /* such a wait came to its end, and the lock was held */
+    ev_timer look;          /* runs while it is lost and nobody waits; at first, to say that it is lost */
+    double look_s;          /* how long it runs */
+    uint64_t lost_ns;       /* CLOCK_REALTIME, when its connection ended; 0: it has one */
+    bool said_lost;
+    bool dead;              /* certainly; not counted as attached any more */
+    struct ring_repair repair;
     struct slow_watch watch; /* of a writer */
-    ev_timer look;           /* runs while it is lost */
-    double look_s;           /* how long it waits */
 };
 
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
@@ -70,6 +78,23 @@ void context_disconnect(struct context *context);
 
 /* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
 void context_evict(struct context *context);
+
+/* Looks at its lock: recovers it if that is gone, waits for it if not. The context, and a removed ring with it, may be
+ * gone afterwards. (Also for a context that has been taken over and has no connection.) */
+void context_look(struct context *context);
+
+/* The same for all of a ring that has its name, whether they are lost or not: some may be dead without anybody having
+ * been told. Nobody is waited for. */
+void context_look_at_all(struct shared_ring *ring);
+
+/* Looks at its lock and marks it as dead if that is gone; recovery_run has then to be called. */
+bool context_check(struct context *context);
+
+/* That it is no more, if there is nothing else to say. */
+void context_say_left(const struct context *context);
+
+/* Neither its slot in shared memory nor the ring's count: those are its callers'. */
+void context_free(struct context *context);
 
 /* A writer met a cursor that makes no sense: looks at all lossless readers and evicts those that certainly hold writers
  * up for ever. Returns how many. */

@@ -46,6 +46,26 @@ int life_create(const struct object_name *name)
     return result;
 }
 
+/* Lets go of it at once: whoever looks must not take this lock for the client's. */
+int life_await(int fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+
+    while (fcntl(fd, F_OFD_SETLKW, &lock) != 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    lock.l_type = F_UNLCK;
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
+}
+
+int life_open(const struct object_name *name)
+{
+    int fd = shm_open(name->text, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int life_look(const struct object_name *name)
 {
     struct flock lock = whole_file(F_WRLCK);

@@ -7,11 +7,11 @@
  * it. Whoever opens the page anew, by name, can see whether the lock is still held:
  *
  *     LIFE_GONE  the context is certainly no more: it can neither read nor write the ring
- *     LIFE_HELD  it is there, or the kernel is still taking it down: look again
+ *     LIFE_HELD  it is there, or the kernel is still taking it down: wait (life_wait.h)
  *
  * No clock, pid or connection is part of the evidence, so a later daemon can look as well.
  *
- * Called by context.c.
+ * Called by context.c and life_wait.c.
  */
 #ifndef DAEMON_LIFE_H
 #define DAEMON_LIFE_H
@@ -28,6 +28,13 @@ int life_create(const struct object_name *name);
 
 /* enum life, or a negative errno: then nothing is known. */
 int life_look(const struct object_name *name);
+
+/* A descriptor for life_await, or a negative errno; -EWOULDBLOCK: somebody has a lease on the page. */
+int life_open(const struct object_name *name);
+
+/* Sleeps until nobody holds the lock. 0, or a negative errno: then nothing is known. A cancellation point; also for
+ * threads. */
+int life_await(int fd);
 
 /* The page lives on without its name for whoever has it mapped. */
 void life_unlink(const struct object_name *name);

@@ -10,12 +10,14 @@
 #include "log.h"
 #include "quantity.h"
 #include "ring_options.h"
+#include "stop_point.h"
 
 void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance)
 {
     *registry = (struct registry){.loop = loop, .instance = instance};
     TAILQ_INIT(&registry->rings);
     ticks_init(&registry->ticks);
+    life_waits_init(&registry->life_waits, loop);
 }
 
 static int add_ring(struct registry *registry, struct shared_ring *ring)
@@ -25,6 +27,7 @@ static int add_ring(struct registry *registry, struct shared_ring *ring)
         return -ENOMEM;
     TAILQ_INSERT_TAIL(&registry->rings, ring, link);
     ring->registry = registry;
+    recovery_init(&ring->recovery, ring);
     registry->ring_count++;
     return 0;
 }
@@ -81,6 +84,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring)
     registry->ring_count--;
     ring->removed = true;
     segment_objects_unlink(&ring->objects);
+    STOP_POINT("remove-unlinked");
     segment_end(&ring->segment);
     log_info("ring %s: removed, %u attached are told", ring->name, ring->context_count);
     registry_settle(registry, ring);
@@ -90,6 +94,7 @@ static void free_ring(struct registry *registry, struct shared_ring *ring)
 {
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_free_all(ring);
+    recovery_deinit(&ring->recovery, ring);
     shared_ring_free(ring);
 }
 
@@ -125,4 +130,5 @@ void registry_deinit(struct registry *registry)
     }
     while ((ring = TAILQ_FIRST(&registry->rings)) != NULL)
         free_ring(registry, ring);
+    life_waits_deinit(&registry->life_waits);
 }

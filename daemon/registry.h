@@ -14,6 +14,7 @@
 #include <ev.h>
 
 #include "instance.h"
+#include "life_wait.h"
 #include "shared_ring.h"
 #include "ticks.h"
 
@@ -23,6 +24,7 @@ struct registry {
     struct ev_loop *loop; /* contexts wait on it */
     const struct instance *instance;
     struct ticks ticks;
+    struct life_waits life_waits;  /* for contexts that are lost */
     struct shared_ring *by_name;   /* uthash */
     struct shared_ring_list rings; /* in the order they were made */
     uint32_t ring_count;           /* those with a name */

@@ -18,6 +18,7 @@
 
 #include "notify.h"
 #include "segment.h"
+#include "stop_point.h"
 
 #define NS_PER_S    UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(1) << 28)
@@ -248,7 +249,9 @@ static int publish(struct ringd_segment_header *header, int readers_fd, struct p
 
     if (pwrite(readers_fd, &ring_id, sizeof ring_id, offsetof(struct ringd_readers_header, ring_id)) != sizeof ring_id)
         return problem_say(problem, -EIO, "cannot write the readers' shared memory");
+    STOP_POINT("create-filled");
     atomic_store_explicit(&header->magic, RINGD_MAGIC, memory_order_release);
+    STOP_POINT("create-published");
     return 0;
 }
 
@@ -275,16 +278,20 @@ int segment_create(struct segment_objects *objects, const struct object_name *ri
     uint64_t readers_bytes = segment_readers_bytes(options->lanes);
     int result = object_open(&objects->segment, object_name_segment(ring), segment_bytes, problem);
 
-    if (result == 0)
+    if (result == 0) {
+        STOP_POINT("create-named");
         result = object_open(&objects->readers, object_name_readers(ring), readers_bytes, problem);
+    }
     if (result == 0)
         result = check_free(objects->segment.fd, segment_bytes + readers_bytes, problem);
     if (result == 0)
         result = object_reserve(&objects->segment, problem);
     if (result == 0)
         result = object_reserve(&objects->readers, problem);
-    if (result == 0)
+    if (result == 0) {
+        STOP_POINT("create-reserved");
         result = fill(objects, name, options, ticks, problem);
+    }
     if (result < 0)
         segment_objects_deinit(objects);
     return result;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stop_point.h"
 #include "wake.h"
 
 uint32_t shared_ring_writer_count(const struct shared_ring *ring)
@@ -85,6 +86,7 @@ void segment_end(struct segment *segment)
         ring_close(&lane);
     }
     atomic_store_explicit(&segment->control->state, RINGD_RING_REMOVED, memory_order_seq_cst);
+    STOP_POINT("remove-told");
     wake_all(&segment->readers->waits.data);
     wake_all(&segment->readers->waits.space);
 }

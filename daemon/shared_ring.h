@@ -19,6 +19,7 @@
 #include <uthash.h>
 
 #include "problem.h"
+#include "recovery.h"
 #include "rights.h"
 #include "ring.h"
 #include "ringd.h"
@@ -43,7 +44,8 @@ struct shared_ring {
     struct ring *lanes;   /* [lane_count] */
     struct slot *writers; /* [lane_count * RINGD_WRITERS_PER_LANE] */
     struct slot readers[RINGD_READERS_MAX];
-    uint32_t context_count; /* attached, the dead in mid-record not counted */
+    uint32_t context_count; /* attached, the dead not counted */
+    struct recovery recovery; /* of the dead */
     uint32_t evicted_count;
     bool removed;
 

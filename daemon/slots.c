@@ -6,6 +6,7 @@
 
 #include "ring.h"
 #include "shared_ring.h"
+#include "stop_point.h"
 #include "wake.h"
 
 /* A context's kind is stored as its owner state: the numbers are the same. */
@@ -78,7 +79,11 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 /* The daemon alone writes the sums, so two steps do. */
 static void move_counter(_Atomic uint64_t *sum, _Atomic uint64_t *counter)
 {
-    ring_count(sum, atomic_exchange_explicit(counter, 0, memory_order_relaxed));
+    uint64_t count = atomic_exchange_explicit(counter, 0, memory_order_relaxed);
+
+    STOP_POINT("slot-counter-taken");
+    ring_count(sum, count);
+    STOP_POINT("slot-counter-added");
 }
 
 /* `sequence` counts on over all owners; what the last one committed is what it added to it. */
@@ -87,7 +92,9 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
     ring_count(&departed->committed, sequence - slot->first_sequence);
+    STOP_POINT("slot-committed-added");
     slot->first_sequence = sequence;
+    STOP_POINT("slot-sequence-taken");
     move_counter(&departed->offered, &slot->offered);
     move_counter(&departed->bytes, &slot->bytes);
     move_counter(&departed->aborted, &slot->aborted);
@@ -95,12 +102,14 @@ static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer
     move_counter(&departed->dropped_full, &slot->dropped_full);
     move_counter(&departed->dropped_stalled, &slot->dropped_stalled);
     move_counter(&departed->waited, &slot->waited);
+    move_counter(&departed->lost, &slot->lost);
 }
 
 /* A bit left among the waiting would make everybody behind it wait for nobody. */
 static void stop_waiting(const struct shared_ring *ring, uint32_t writer)
 {
     atomic_fetch_and_explicit(&lane_of(ring, writer)->waiters, ~bit_of(writer), memory_order_seq_cst);
+    STOP_POINT("slot-waits-no-more");
     wake_all(&ring->segment.readers->waits.space);
 }
 
@@ -204,12 +213,15 @@ static void publish_owner(const struct context *context)
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
     atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
     atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
+    STOP_POINT("owner-named");
     atomic_store_explicit(&owner->state, context->kind, memory_order_release);
+    STOP_POINT("owner-published");
 }
 
 static void clear_owner(const struct context *context)
 {
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_NONE, memory_order_release);
+    STOP_POINT("owner-cleared");
 }
 
 int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
@@ -232,22 +244,40 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     return result;
 }
 
-bool slots_leave(const struct context *context)
+void slots_stop_waiting(const struct context *context)
+{
+    stop_waiting(context->ring, context->slot);
+}
+
+/* Whoever closed in order took nothing along. Who did not can have lost one grant, of records of a unit each at least;
+ * more than that are counters that somebody has scribbled over, and it is not for us to make their sum come true. */
+uint64_t slots_settle(const struct context *context)
+{
+    struct ringd_writer_slot *slot = writer_slot(context->ring, context->slot);
+    uint64_t lost = atomic_load_explicit(&slot->offered, memory_order_relaxed);
+
+    lost -= atomic_load_explicit(&slot->sequence, memory_order_relaxed) - slot->first_sequence;
+    lost -= atomic_load_explicit(&slot->aborted, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->refused, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_full, memory_order_relaxed);
+    lost -= atomic_load_explicit(&slot->dropped_stalled, memory_order_relaxed);
+    if (lost > context->ring->segment.geometry.max_grant / RINGD_UNIT)
+        lost = 0;
+    atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
+    return lost;
+}
+
+void slots_leave(const struct context *context)
 {
     if (context->kind == RINGD_CONTEXT_LOSSLESS)
         leave(context);
-    if (context_is_writer(context)) {
-        stop_waiting(context->ring, context->slot);
-        if (is_active(context->ring, context->slot))
-            return true;
-    }
     clear_owner(context);
-    return false;
 }
 
 void slots_evict(const struct context *context)
 {
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
+    STOP_POINT("evict-told");
     leave(context);
     wake_all(&context->ring->segment.readers->waits.data); /* it may sleep with records that it has not given back */
 }

@@ -6,7 +6,7 @@
  *
  * A lossless reader is joined last, when its slot says who it is, and leaves first.
  *
- * Called by context.c; the algorithm behind joining and leaving is libclient/ring.c.
+ * Called by context.c and recovery.c; the algorithm behind joining and leaving is libclient/ring.c.
  */
 #ifndef DAEMON_SLOTS_H
 #define DAEMON_SLOTS_H
@@ -24,8 +24,11 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
                struct problem *problem);
 
-/* Frees the slot after the context's certain end. True: it died in mid-record, and the slot stays as it is. */
-bool slots_leave(const struct context *context);
+/* After a context's certain end: a writer does not wait for space any more; what it took with it goes into its account
+ * and is returned; a lossless reader holds nobody up any more, and the slot is free. Each may be done twice. */
+void slots_stop_waiting(const struct context *context);
+uint64_t slots_settle(const struct context *context);
+void slots_leave(const struct context *context);
 
 /* A lossless reader becomes a lossy one: it is told before writers may pass it. */
 void slots_evict(const struct context *context);

@@ -24,6 +24,7 @@ static void add_departed(struct ringd_info *info, const struct ringd_departed *d
     info->refused += load(&departed->refused);
     info->dropped_full += load(&departed->dropped_full);
     info->dropped_stalled += load(&departed->dropped_stalled);
+    info->lost += load(&departed->lost);
 }
 
 /* Also of a slot whose owner has left: its counters are added to the departed when it gets the next one. */
@@ -36,6 +37,7 @@ static void add_slot(struct ringd_info *info, const struct ringd_writer_slot *sl
     info->refused += load(&slot->refused);
     info->dropped_full += load(&slot->dropped_full);
     info->dropped_stalled += load(&slot->dropped_stalled);
+    info->lost += load(&slot->lost);
 }
 
 static void add_counters(struct ringd_info *info, const struct segment *segment)
@@ -172,6 +174,7 @@ static void fill_context(struct ringd_context_info *info, const struct context *
         .pid = context->pid,
         .uid = context->uid,
         .attached_ns = context->attached_ns,
+        .since_ns = context->lost_ns,
     };
     strlcpy(info->command, context->command, sizeof info->command);
     if (context_is_writer(context))

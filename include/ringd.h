@@ -125,7 +125,7 @@ struct ringd_info {
     uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled; /* writers, past and present */
     uint32_t writers, lossless_readers, lossy_readers, observers;                        /* attached */
     uint64_t sampled_ns;        /* CLOCK_MONOTONIC, when the counters were read */
-    uint64_t lost;              /* records: offered by writers that died with them */
+    uint64_t lost;              /* records: offered by writers that died while they wrote them */
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
     uint64_t reserved[4];
@@ -144,7 +144,7 @@ enum ringd_context_state {
     RINGD_CONTEXT_IN_RECORD = 2, /* a writer between reserve and commit */
     RINGD_CONTEXT_WAITING = 3,   /* a writer that waits for space */
     RINGD_CONTEXT_LOST = 4,      /* its connection ended, the kernel has not confirmed its death */
-    RINGD_CONTEXT_DEAD = 5,      /* died in mid-record; its grant waits for repair */
+    RINGD_CONTEXT_DEAD = 5,      /* died; its repair waits for another writer to go on, or to be found dead */
     RINGD_CONTEXT_STOPPED = 6,   /* its process is stopped (SIGSTOP, a debugger) */
 };
 

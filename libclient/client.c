@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "proto.h"
+#include "stop_point.h"
 #include "wake.h"
 
 #define LIFE_BYTES 4096
@@ -259,6 +260,7 @@ static int map_life(struct attachment *a, int fd)
     if (life == MAP_FAILED)
         return -errno;
     a->life = life;
+    STOP_POINT("attach-life-mapped");
     if (madvise(life, LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, LIFE_BYTES, MADV_DONTDUMP) != 0)
         return -errno;
     return 0;
@@ -272,15 +274,18 @@ static int receive_and_map(struct attachment *a, uint32_t kind, struct proto_rep
 
     if (result < 0)
         return result;
+    STOP_POINT("attach-received");
     if (reply->head.result == 0 && (descriptors[0] < 0 || descriptors[1] < 0 || descriptors[2] < 0))
         result = -EBADMSG;
     if (reply->head.result == 0 && result == 0)
         result = map_life(a, descriptors[2]);
     if (reply->head.result == 0 && result == 0)
         result = segment_map(&a->segment, descriptors[0], descriptors[1], grade_of(kind));
+    STOP_POINT("attach-mapped");
     for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
+    STOP_POINT("attach-closed");
     return result;
 }
 
@@ -335,8 +340,10 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
         result = proto_connect(a->socket_fd, ring->socket_path);
     if (result == 0)
         result = proto_send(a->socket_fd, &request);
-    if (result == 0)
+    if (result == 0) {
+        STOP_POINT("attach-asked");
         result = proto_wait(a->socket_fd, PROTO_TIMEOUT_MS);
+    }
     if (result == 0) {
         pthread_mutex_lock(&attach_mutex);
         result = receive_and_map(a, kind, &reply);
@@ -376,9 +383,12 @@ void attachment_free(struct attachment *attachment)
     if (attachment == NULL)
         return;
     segment_unmap(&attachment->segment);
+    STOP_POINT("detach-unmapped");
     if (attachment->life != NULL)
         munmap(attachment->life, LIFE_BYTES);
+    STOP_POINT("detach-life-unmapped");
     close_connection(attachment);
+    STOP_POINT("detach-closed");
     free(attachment);
 }
 

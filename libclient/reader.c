@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include "reader.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "copy.h"
@@ -27,8 +28,22 @@
 /* Looks at the next stamp before a reader says that there is nothing: a fraction of a microsecond. */
 #define READER_GLANCES 16
 
-/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep. */
-#define READER_SPINS 200
+/* Looks at the next stamp, with pauses, before a reader that may wait goes to sleep: fewer after each time that was in
+ * vain, as whoever is to write may need this very processor. */
+#define READER_SPINS_MIN 8
+#define READER_SPINS_MAX 200
+
+/* Napping, see nap_for_data(): how many records since the last sleep, how recent that was, how long. */
+#define NAP_RUN       4
+#define NAP_WITHIN_NS 300000
+#define NAP_NS        50000
+
+/* Sleeps in a row for less than that and fewer records than those, after which it lets others run first. */
+#define HASTY_SLEEPS 8
+#define HASTY_NS     20000
+
+/* How many headers ahead bulk reading asks for. */
+#define HEADERS_AHEAD 4
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
@@ -66,7 +81,9 @@ static inline void store_cursor(struct ringd_reader *r, uint64_t position)
                        atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
 
     atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
+    STOP_POINT("cursor-settling");
     atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
+    STOP_POINT("cursor-stored");
     atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
 }
 
@@ -85,7 +102,9 @@ static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
     r->writers[writer].known = true;
     atomic_store_explicit(&r->counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
+    STOP_POINT("account-changing");
     ring_count(&r->counters->base, start);
+    STOP_POINT("account-base");
     atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
 }
 
@@ -123,6 +142,7 @@ static int join(struct ringd_reader *r, uint64_t position, const struct ringd_re
     r->released = r->published = r->opened = r->position;
     if (r->cursor != &r->own_cursor)
         atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
+    STOP_POINT("attach-cursor");
     return result;
 }
 
@@ -152,6 +172,8 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
     r->slot = slot;
     ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
+    r->spins = READER_SPINS_MAX;
+    r->backlog = true;
     point_at_slot(r, segment);
     r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
     r->copies = malloc(r->copies_bytes);
@@ -271,6 +293,7 @@ static void publish(struct ringd_reader *r)
         return;
     }
     atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
+    STOP_POINT("publish-stored");
     offer_space(r);
 }
 
@@ -326,8 +349,10 @@ int ringd_release(struct ringd_reader *reader)
     reader->released = reader->position;
     reader->copies_used = 0;
     reader->in_place = false;
-    if (reader->mode != RINGD_READ_OBSERVE)
+    if (reader->mode != RINGD_READ_OBSERVE) {
         store_cursor(reader, reader->released);
+        STOP_POINT("release-stored");
+    }
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
@@ -350,7 +375,9 @@ static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_
         .lost = lost,
     };
     ring_count(&r->counters->lost, lost);
+    STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
+    STOP_POINT("gap-counted");
     return RINGD_GAP;
 }
 
@@ -491,12 +518,14 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
 {
     const struct ringd_record_header *h = ring_header(&r->ring, r->position);
     uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
+    struct ringd_reader_slot *counters;
     uint64_t extent, origin, time;
     uint32_t len, sequence, writer;
     const void *data = h + 1;
 
     if (state != RINGD_STATE_COMMITTED) /* N1 */
         return state == RINGD_STATE_PADDING ? look_at_padding(r, h) : LOOK_NOTHING;
+    STOP_POINT("next-stamp");
     extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
     origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
     time = atomic_load_explicit(&h->time, memory_order_relaxed);
@@ -507,6 +536,7 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
             return LOOK_NO_ROOM;
         if (len <= r->max_record)
             data = keep_copy(r, data, len);
+        STOP_POINT("next-copied");
         if (!reader_intact(r))
             return LOOK_LAPPED;
     }
@@ -519,9 +549,12 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     record->time = time;
     if (r->mode != RINGD_READ_LOSSLESS)
         r->copies_used += (len + 7) & ~(size_t)7;
+    counters = r->counters;
     r->position = record->next;
-    ring_count(&r->counters->delivered, 1);
-    ring_count(&r->counters->bytes, len);
+    ring_count(&counters->delivered, 1);
+    STOP_POINT("next-delivered");
+    ring_count(&counters->bytes, len);
+    STOP_POINT("next-counted");
     return LOOK_RECORD;
 }
 
@@ -581,6 +614,37 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
+/* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
+ * a wake-up each time. If it sleeps shortly after its last sleep and that has brought several records, the next one is
+ * a nap: it announces nothing, nobody has to wake it, and it finds more.
+ *
+ * If it brings one record at a time, again and again in a few microseconds, the writer is probably on this processor
+ * and was pushed aside by its own wake-up: it may finish what it was at, before this reader sleeps. (Where there is
+ * nobody to let go first, as when two processes on two processors answer each other, that takes no time.) */
+static bool nap_for_data(struct ringd_reader *r, int *result)
+{
+    uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
+    uint64_t run = delivered - r->nap_delivered;
+    int64_t now = wake_now(), since = now - r->nap_ns;
+
+    r->nap_delivered = delivered;
+    r->nap_ns = now;
+    r->hasty = run < NAP_RUN && since < HASTY_NS ? r->hasty + 1 : 0;
+    if (r->hasty >= HASTY_SLEEPS) {
+        sched_yield();
+        *result = RINGD_OK;
+        return ring_record_at(&r->ring, r->position);
+    }
+    if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
+        return false;
+    ring_count(&r->counters->slept, 1);
+    *result = wake_sleep(&r->ring.waits->data, atomic_load_explicit(&r->ring.waits->data, memory_order_relaxed),
+                         now + NAP_NS);
+    if (*result == -ETIMEDOUT)
+        *result = RINGD_OK;
+    return true;
+}
+
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -601,6 +665,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
     if (result != RINGD_WOULD_BLOCK || wake_now() >= r->deadline)
         return result;
     ring_count(&r->counters->slept, 1);
+    STOP_POINT("wait-counted");
     result = wake_sleep(word, value, until);
     if (result == -ETIMEDOUT)
         return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;
@@ -657,12 +722,15 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     result = explain_nothing(r, record);
     if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
         return result;
-    for (int spin = 0; spin < READER_SPINS; spin++) {
-        if (ring_record_at(&r->ring, r->position))
+    for (uint32_t spin = 0; spin < r->spins; spin++) {
+        if (ring_record_at(&r->ring, r->position)) {
+            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
             return RINGD_OK;
+        }
         relax();
     }
-    return sleep_for_data(r, record);
+    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
+    return nap_for_data(r, &result) ? result : sleep_for_data(r, record);
 }
 
 static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
@@ -733,6 +801,17 @@ static void look_for_opening(struct ringd_reader *r)
         r->opened = view.position;
 }
 
+/* Only headers are looked at here, one line of each record, and where the next one is stands in the one before: without
+ * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked for
+ * that may still be written. */
+static inline void ask_ahead(const struct ringd_reader *r, const struct ringd_record *record)
+{
+    uint64_t distance = HEADERS_AHEAD * (record->next - record->position);
+
+    if ((int64_t)(r->opened - r->position - distance) > 0)
+        __builtin_prefetch(ring_header(&r->ring, r->position + distance));
+}
+
 static enum look fill(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
 {
     enum look look = LOOK_NOTHING;
@@ -741,6 +820,7 @@ static enum look fill(struct ringd_reader *r, struct ringd_record *records, size
         look = look_on(r, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
+        ask_ahead(r, &records[*count]);
         ++*count;
     }
     return look;
@@ -772,9 +852,10 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
     for (;;) {
         enum look look;
 
-        if ((int64_t)(reader->opened - reader->position) <= 0)
+        if (reader->backlog && (int64_t)(reader->opened - reader->position) <= 0)
             look_for_opening(reader);
         look = fill(reader, records, max, count);
+        reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)
                 keep_gap(reader, &records[*count]);

@@ -32,6 +32,11 @@ struct ringd_reader {
     size_t copies_used;
     int64_t deadline;
     uint32_t idle;    /* looks that found nothing */
+    bool backlog;     /* the last bulk read was full or in vain: worth a look at W what has been opened since */
+    uint32_t spins;   /* looks before it sleeps */
+    uint32_t hasty;   /* sleeps in a row that were over at once */
+    int64_t nap_ns;   /* when it slept last */
+    uint64_t nap_delivered; /* and what it had delivered by then */
     bool lapped;      /* writers have overtaken it at some time */
     bool ask_silent;  /* since then some writers may have been silent: their counts are to be asked for */
     bool pacing;      /* lets writers get ahead when it has caught up */

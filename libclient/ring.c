@@ -1,8 +1,8 @@
 /* ring.c - the ring's slow paths: looking for room, raising the limit, waiting in turn, joining and leaving.
  *
  * What holds true, and the order of every access, stands at the head of ring.h; the labels here are those of its table.
- * Everything loaded from shared memory is input: positions are masked before they index, lengths are bounded before they
- * are used, and loops that could be kept going by somebody who scribbles are counted.
+ * Everything loaded from shared memory is input: positions are masked before they index, lengths are bounded before
+ * they are used, and loops that could be kept going by somebody who scribbles are counted.
  */
 #define _GNU_SOURCE
 #include "ring.h"
@@ -13,8 +13,15 @@
 /* Loops over shared words that honest contexts leave after a few rounds. */
 #define RING_ROUNDS_MAX 4096
 
-/* Most looks before a writer that waits for space goes to sleep. */
+/* Looks before a writer that waits for space goes to sleep. */
+#define RING_SPINS_MIN 16
 #define RING_SPINS_MAX 256
+
+/* Naps of a writer that has found the ring full, before it gets in line; see ring_nap(). */
+#define RING_NAPS          8
+#define RING_NAPS_FOR_FLOW 6
+#define RING_NAP_NS        50000 /* the kernel adds some 50000 */
+#define RING_NAP_SHARE     2     /* of the ring: one half */
 
 /* How soon a writer that has gone to sleep for space looks once more. */
 #define RING_SECOND_LOOK_NS 1000000
@@ -61,7 +68,7 @@ int ring_look(const struct ring *ring, struct ring_view *view)
     struct ringd_lane *lane = ring->lane;
 
     for (int round = 0; round < RING_ROUNDS_MAX; round++) {
-        uint64_t joins = atomic_load_explicit(&lane->joins, memory_order_seq_cst); /* G1 */
+        uint64_t joins = atomic_load_explicit(&lane->joins, memory_order_seq_cst);  /* G1 */
         uint64_t before = atomic_load_explicit(&lane->limit, memory_order_seq_cst); /* G1 */
         uint64_t word = atomic_load_explicit(&lane->word, memory_order_seq_cst);    /* F1 */
         uint64_t after = atomic_load_explicit(&lane->limit, memory_order_acquire);
@@ -139,7 +146,7 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
                 continue;
             if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))
                 return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor ? -EBADMSG
-                                                                                                            : -EAGAIN;
+                                                                                                             : -EAGAIN;
             if ((int64_t)(cursor - *lowest) < 0)
                 *lowest = cursor;
         }
@@ -169,9 +176,13 @@ static void ring_tell_sanitizer(void *address)
 static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *view, uint64_t limit) /* G2 */
 {
     unsigned __int128 joins = (unsigned __int128)view->joins << 64;
+    bool swapped;
 
     ring_tell_sanitizer(&lane->limit);
-    return __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+    STOP_POINT("raise-computed");
+    swapped = __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+    STOP_POINT("raise-swapped");
+    return swapped;
 }
 
 void ring_see_limit(struct ring_writer *writer, uint64_t limit)
@@ -189,6 +200,7 @@ void ring_mark(struct ring_writer *writer, uint64_t position)
     uint64_t section_bytes = writer->ring.size / RINGD_MARKS, section = position / section_bytes;
 
     atomic_store_explicit(&writer->ring.lane->marks[section % RINGD_MARKS], position, memory_order_relaxed);
+    STOP_POINT("mark-stored");
     writer->next_mark = (section + 1) * section_bytes;
     ring_see_limit(writer, writer->limit_seen);
 }
@@ -210,16 +222,16 @@ static uint64_t ring_choose_floor(const struct ring *ring, uint64_t needed, uint
 }
 
 enum ring_raise_result {
-    RING_RAISED = 0,  /* the limit is higher, by us or somebody else: look again */
-    RING_STANDS = 1,  /* it cannot go higher now */
+    RING_RAISED = 0, /* the limit is higher, by us or somebody else: look again */
+    RING_STANDS = 1, /* it cannot go higher now */
 };
 
 /* Raises the limit so that `bytes` fit behind the view's position, or as far as it goes. */
-static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint64_t bytes,
-                      enum ring_shortage *shortage)
+static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint64_t bytes, enum ring_shortage *shortage)
 {
     struct ring *ring = &w->ring;
-    uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view, &w->unsettled), bound = frontier, target;
+    uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view, &w->unsettled),
+             bound = frontier, target;
     bool attached = false;
     int cursors = ring->keeps ? ring_lowest_cursor(ring, floor, frontier, &bound, &attached) : 0;
 
@@ -281,9 +293,20 @@ static uint64_t ring_needs_before(struct ring_writer *w, uint64_t ticket)
     return sum;
 }
 
+/* What a writer leaves free: the needs of those with an earlier ticket. Who has none and is not alone leaves one more
+ * grant for each that may be looking at this moment as it does; and it takes `spare` bytes to be there besides. */
+static uint64_t ring_left_to_others(struct ring_writer *w, uint64_t ticket, uint64_t spare)
+{
+    uint64_t needs = ring_needs_before(w, ticket);
+
+    if (ticket != RING_NO_TICKET)
+        return needs;
+    return needs + spare + (needs > 0 ? RINGD_WRITERS_PER_LANE * w->ring.max_grant : 0);
+}
+
 /* Finds room once and takes it: RINGD_OK with the grant open, RINGD_FULL, or a failure. */
-static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
-                    enum ring_shortage *shortage)
+static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, uint64_t spare,
+                    struct ring_grant *grant, enum ring_shortage *shortage)
 {
     for (int round = 0; round < RING_ROUNDS_MAX; round++) {
         struct ring_view view;
@@ -293,7 +316,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
 
         /* First: who takes its room and leaves after that shows in W. */
         w->unsettled = w->behind_reader = false;
-        before = ring_needs_before(w, ticket);
+        before = ring_left_to_others(w, ticket, spare);
         result = ring_look(&w->ring, &view);
 
         if (result < 0)
@@ -328,12 +351,13 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
     return RINGD_FULL;
 }
 
-int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
+__attribute__((noinline)) int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word)
 {
     /* With my bit set already the addition has carried into other bits; nothing can be taken back. */
     if (old_word & bit)
         return -EBADMSG;
     atomic_fetch_sub_explicit(&lane->word, bit, memory_order_seq_cst);
+    STOP_POINT("reserve-voided");
     return -ESHUTDOWN;
 }
 
@@ -346,10 +370,15 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
     uint64_t ticket;
 
     atomic_store_explicit(&w->slot->need, (uint32_t)need, memory_order_relaxed);
+    STOP_POINT("queue-need");
     atomic_store_explicit(&w->slot->ticket, 0, memory_order_relaxed);
+    STOP_POINT("queue-cleared");
     atomic_fetch_or_explicit(&lane->waiters, (uint32_t)w->bit, memory_order_seq_cst); /* Q1 */
+    STOP_POINT("queue-entered");
     ticket = 1 + atomic_fetch_add_explicit(&lane->next_ticket, 1, memory_order_seq_cst); /* T1 */
+    STOP_POINT("queue-drawn");
     atomic_store_explicit(&w->slot->ticket, ticket, memory_order_release);
+    STOP_POINT("queue-ticket");
     return ticket;
 }
 
@@ -357,11 +386,12 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
 static void ring_queue_leave(struct ring_writer *w)
 {
     atomic_fetch_and_explicit(&w->ring.lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
+    STOP_POINT("queue-left");
     wake_all(&w->ring.waits->space);
 }
 
-/* Looks a few times; RINGD_FULL if there is still no room. It looks less often each time that was in vain: whoever could
- * make room may need this very processor. */
+/* Looks a few times; RINGD_FULL if there is still no room. It looks less often each time that was in vain: whoever
+ * could make room may need this very processor. */
 static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
                      enum ring_shortage *shortage)
 {
@@ -369,10 +399,10 @@ static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_
 
     for (uint32_t spin = 0; spin < w->spins && result == RINGD_FULL; spin++) {
         relax();
-        result = ring_try(w, min, want, ticket, grant, shortage);
+        result = ring_try(w, min, want, ticket, 0, grant, shortage);
     }
     if (result == RINGD_FULL)
-        w->spins = w->spins / 2 + 1;
+        w->spins = w->spins / 2 > RING_SPINS_MIN ? w->spins / 2 : RING_SPINS_MIN;
     else
         w->spins = w->spins * 2 < RING_SPINS_MAX ? w->spins * 2 + 1 : RING_SPINS_MAX;
     return result;
@@ -386,8 +416,54 @@ static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
     return again < until ? again : until;
 }
 
-/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when we
- * looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
+/* One nap. *flow: others have written a good deal meanwhile. RINGD_OK, RINGD_FULL (it would last beyond the deadline),
+ * or a failure. */
+static int ring_nap_once(struct ring_writer *w, int64_t deadline, bool *flow)
+{
+    _Atomic uint32_t *space = &w->ring.waits->space;
+    int64_t until = wake_now() + RING_NAP_NS;
+    uint64_t before, after;
+    int result;
+
+    if (until >= deadline)
+        return RINGD_FULL;
+    result = ring_position(&w->ring, &before);
+    if (result < 0)
+        return result;
+    ring_count(&w->slot->waited, 1);
+    STOP_POINT("wait-counted");
+    result = wake_sleep(space, atomic_load_explicit(space, memory_order_relaxed), until);
+    if (result < 0 && result != -ETIMEDOUT)
+        return result;
+    result = ring_position(&w->ring, &after);
+    *flow = after - before > 2 * w->ring.max_grant;
+    return result;
+}
+
+/* Not in line yet, for less than a millisecond. Nobody has to wake it, and a reader in full flow makes room for
+ * thousands of records meanwhile, on the processor that it may share with this writer. It goes on when a good part of
+ * the ring is free, and lets others that are in flow finish first: writers that write at the same moment on different
+ * processors pass the line of W back and forth with every record, writers that take turns do not. */
+static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline, struct ring_grant *grant,
+                    enum ring_shortage *shortage)
+{
+    int result = RINGD_FULL;
+
+    for (int nap = 0; nap < RING_NAPS && result == RINGD_FULL && !w->suspicious; nap++) {
+        bool flow = false;
+
+        result = ring_nap_once(w, deadline, &flow);
+        if (result != RINGD_OK)
+            return result;
+        result = RINGD_FULL;
+        if (!flow || nap >= RING_NAPS_FOR_FLOW)
+            result = ring_try(w, min, want, RING_NO_TICKET, w->ring.size / RING_NAP_SHARE, grant, shortage);
+    }
+    return result;
+}
+
+/* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when
+ * we looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
  * taken the announcement off, is not. */
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
@@ -403,12 +479,13 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         if (result != RINGD_FULL)
             return result;
         value = wake_announce(&w->ring.waits->space); /* S1 */
-        result = ring_try(w, min, want, ticket, grant, shortage);
+        result = ring_try(w, min, want, ticket, 0, grant, shortage);
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
         until = ring_watch_until(w, until);
         ring_count(&w->slot->waited, 1);
+        STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
         if (result == -ETIMEDOUT)
             announced = value;
@@ -417,19 +494,23 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
     }
 }
 
-int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline,
-                      struct ring_grant *grant, enum ring_shortage *shortage)
+int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline, struct ring_grant *grant,
+                      enum ring_shortage *shortage)
 {
+    int result = ring_try(w, min, want, RING_NO_TICKET, 0, grant, shortage);
     bool alone = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) == 0;
-    int result = alone ? ring_try(w, min, want, RING_NO_TICKET, grant, shortage) : RINGD_FULL;
     uint64_t ticket;
 
+    if (result == RINGD_FULL && deadline != RINGD_NO_WAIT && !w->suspicious)
+        result = ring_spin(w, min, want, RING_NO_TICKET, grant, shortage);
+    if (result == RINGD_FULL && deadline != RINGD_NO_WAIT && !w->suspicious)
+        result = ring_nap(w, min, want, deadline, grant, shortage);
     if (result != RINGD_FULL || (alone && deadline == RINGD_NO_WAIT))
         return result;
     /* Behind those who wait, also for one look only: two newcomers could each leave room enough, but not both. */
     ticket = ring_queue_enter(w, min);
     if (deadline == RINGD_NO_WAIT)
-        result = ring_try(w, min, want, ticket, grant, shortage);
+        result = ring_try(w, min, want, ticket, 0, grant, shortage);
     else
         result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
     ring_queue_leave(w);
@@ -489,12 +570,15 @@ int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t posit
 
     *cursor = start == RINGD_START_POSITION ? position : ring_oldest(ring);
     ring_publish_for(ring, reader, *cursor);
+    STOP_POINT("join-cursor");
     atomic_fetch_or_explicit(&ring->control->lossless[reader / 64], UINT64_C(1) << reader % 64,
                              memory_order_seq_cst); /* J2 */
+    STOP_POINT("join-lossless");
     if (start == RINGD_START_NOW) {
         result = ring_position(ring, cursor); /* J4 */
     } else {
         atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
+        STOP_POINT("join-counted");
         floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
         if ((int64_t)(*cursor - floor) < 0)
             *cursor = floor;
@@ -506,6 +590,7 @@ int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t posit
     }
     /* A ring that holds runs on with the first reader, and what was published before may have been lower. */
     ring_publish_for(ring, reader, *cursor);
+    STOP_POINT("join-published");
     wake_all(&ring->waits->space);
     return 0;
 }
@@ -514,6 +599,7 @@ void ring_leave(struct ring *ring, uint32_t reader)
 {
     atomic_fetch_and_explicit(&ring->control->lossless[reader / 64], ~(UINT64_C(1) << reader % 64),
                               memory_order_seq_cst);
+    STOP_POINT("leave-lossless");
     wake_all(&ring->waits->space);
 }
 
@@ -544,4 +630,5 @@ uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position)
 void ring_close(struct ring *ring)
 {
     atomic_fetch_or_explicit(&ring->lane->limit, RINGD_LIMIT_CLOSING, memory_order_seq_cst);
+    STOP_POINT("remove-closing");
 }

@@ -27,9 +27,14 @@
  * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
  * from its floor on, however it is used.
  *
- * Waiting for space is in the order of arrival (R11): a waiting writer has a bit in `waiters`, a ticket and its need in
- * its slot. Nobody takes room that those before it need; a newcomer comes after everybody. So a waiting writer that
- * stopped or died costs the others the room it asked for and nothing else.
+ * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out, makes
+ * its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
+ *
+ * Waiting for space is in the order of arrival (R11): a writer that spinning and naps of less than a millisecond have not
+ * helped gets in line. It has a bit in `waiters`, a ticket and its need in its slot. Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one grant
+ * of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died costs the
+ * others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
@@ -43,7 +48,7 @@
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
  *   end                              partner                          without it
- *   W1 store slot.length  release    (repair, to come)                a length of the next grant beside the old place
+ *   W1 store slot.length  release    E2 load length   acquire         a length of the next grant beside the old place
  *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
  *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
  *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
@@ -64,6 +69,12 @@
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
+ *   E1 load  W (snapshot) seq_cst    W3 RMW           seq_cst         repair: a grant of somebody who is not in it
+ *   E2 load  slot.length  acquire    W1 store         release         repair: no stamp seen beside a later length
+ *   E3 fence, load limit  acquire    W6 fence, G2     release         repair: bytes of the next lap taken for a span
+ *   E4 store padding      release    N1 load stamp    acquire         padding with an old length
+ *   E5 store sequence     release    N4 load sequence acquire         (as C2, for a writer that died before it)
+ *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
  *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
@@ -84,6 +95,7 @@
 #include "ringd.h"
 #include "ringd_segment.h"
 #include "segment.h"
+#include "stop_point.h"
 
 /* A context's own view of one lane: private memory, pointers into shared memory. */
 struct ring {
@@ -142,9 +154,11 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines, and how long these are. */
-#define RING_PREFETCH 512
-#define RING_LINE     64
+/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying), and
+ * how long these are. */
+#define RING_PREFETCH      512
+#define RING_PREFETCH_MOST 1024
+#define RING_LINE          64
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
@@ -270,8 +284,11 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
 
     ring_prefetch(&w.ring, seen, RING_LINE); /* a reader that has caught up looks at it all the time */
     atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    STOP_POINT("reserve-length");
     atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
+    STOP_POINT("reserve-begin");
     old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */
+    STOP_POINT("reserve-added");
     *grant = (struct ring_grant){0};
     if (__builtin_expect((old & (RINGD_W_SEALED | w.bit)) != 0, 0))
         return ring_take_failed(w.ring.lane, w.bit, old);
@@ -279,8 +296,9 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     floor = __builtin_expect(limit == w.limit_seen, 1) ? w.floor : ring_floor(&w.ring, limit);
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
+    STOP_POINT("reserve-exact");
     atomic_thread_fence(memory_order_release);                                             /* W6 */
-    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes);
+    ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;
 }
@@ -304,9 +322,11 @@ RING_HOT bool ring_has_room(struct ring_writer w, uint64_t bytes, uint64_t *posi
 RING_HOT int ring_finish(struct ring_writer w)
 {
     uint64_t old = atomic_fetch_sub_explicit(&w.ring.lane->word, w.bit, memory_order_seq_cst); /* C3 */
-    uint32_t asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
-                      atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
+    uint32_t asleep;
 
+    STOP_POINT("commit-finished");
+    asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
+             atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
     if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
         return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
     return RINGD_OK;

@@ -74,6 +74,7 @@ static void set_counters(json_t *object, const struct ringd_info *info)
     set(object, "refused", info->refused);
     set(object, "dropped_full", info->dropped_full);
     set(object, "dropped_stalled", info->dropped_stalled);
+    set(object, "lost", info->lost);
     set(object, "writer_count", info->writers);
     set(object, "lossless_reader_count", info->lossless_readers);
     set(object, "lossy_reader_count", info->lossy_readers);

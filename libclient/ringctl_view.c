@@ -170,8 +170,8 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
     page_text(page, "records   %llu offered = %llu committed + %llu aborted + %llu refused + %llu dropped",
               (unsigned long long)ring->offered, (unsigned long long)ring->committed, (unsigned long long)ring->aborted,
               (unsigned long long)ring->refused, (unsigned long long)(ring->dropped_full + ring->dropped_stalled));
-    page_text(page, " (%llu full, %llu stalled)\n", (unsigned long long)ring->dropped_full,
-              (unsigned long long)ring->dropped_stalled);
+    page_text(page, " (%llu full, %llu stalled) + %llu lost by deaths\n", (unsigned long long)ring->dropped_full,
+              (unsigned long long)ring->dropped_stalled, (unsigned long long)ring->lost);
     page_text(page, "bytes     %llu\n", (unsigned long long)ring->bytes);
     if (rates->known)
         page_text(page, "rate      %.0f records/s, %s bytes/s\n", rates->records, size_text(rate, rates->bytes));

@@ -9,11 +9,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stop_point.h"
+
 #define NS_PER_S INT64_C(1000000000)
 
 uint32_t wake_announce(_Atomic uint32_t *word)
 {
-    return atomic_fetch_or_explicit(word, WAKE_SLEEPING, memory_order_seq_cst) | WAKE_SLEEPING;
+    uint32_t value = atomic_fetch_or_explicit(word, WAKE_SLEEPING, memory_order_seq_cst);
+
+    STOP_POINT("wait-announced");
+    return value | WAKE_SLEEPING;
 }
 
 int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns)
@@ -38,7 +43,9 @@ bool wake_all(_Atomic uint32_t *word)
     /* Failure: another waker has moved the count on and wakes those who announced before that. */
     if (!atomic_compare_exchange_strong_explicit(word, &value, value + 1, memory_order_seq_cst, memory_order_relaxed))
         return false;
+    STOP_POINT("wake-counted");
     syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    STOP_POINT("wake-sent");
     return true;
 }
 

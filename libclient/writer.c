@@ -192,9 +192,11 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 
     if (!w->drops) {
         ring_count(&slot->refused, records);
+        STOP_POINT("refuse-counted");
         return RINGD_FULL;
     }
     ring_count(shortage == RING_FULL_READER ? &slot->dropped_full : &slot->dropped_stalled, records);
+    STOP_POINT("drop-counted");
     return RINGD_DROPPED;
 }
 
@@ -252,6 +254,7 @@ static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uin
     uint64_t position;
 
     ring_count(&w->ring.slot->offered, records);
+    STOP_POINT("reserve-offered");
     if (ring_has_room(w->ring, want, &position))
         return ring_take(w->ring, position, want, grant);
     return writer_grant_slow(w, min, want, records, grant);
@@ -310,7 +313,9 @@ static void pad(const struct ring *ring, uint64_t position, uint64_t bytes)
     struct ringd_record_header *h = ring_header(ring, position);
 
     fill_header(h, bytes - sizeof *h, 0, 0, 0);
+    STOP_POINT("pad-header");
     store_stamp(ring, h, position, RINGD_STATE_PADDING);
+    STOP_POINT("pad-stamped");
 }
 
 /* The accounts of `records` records, then out. */
@@ -318,7 +323,9 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
 {
     w->sequence += records;
     ring_count(&ring.slot->bytes, bytes);
+    STOP_POINT("commit-counted");
     atomic_store_explicit(&ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
+    STOP_POINT("commit-sequence");
     return ring_finish(ring);
 }
 
@@ -329,9 +336,11 @@ static int writer_publish(struct ringd_writer *w, struct ring_grant grant, size_
     uint64_t used = ring_record_bytes(len);
 
     fill_header(h, len, w->sequence, w->origin, time);
+    STOP_POINT("commit-header");
     if (used < grant.bytes)
         pad(&w->ring.ring, grant.place + used, grant.bytes - used);
     store_stamp(&w->ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
+    STOP_POINT("commit-stamped");
     return writer_finish(w, w->ring, 1, len);
 }
 
@@ -372,6 +381,7 @@ __attribute__((noinline)) static int write_any(struct ringd_writer *w, const voi
         return result;
     time = writer_time(w);
     copy_payload(writer_payload(w, grant), data, len);
+    STOP_POINT("commit-payload");
     return writer_publish(w, grant, len, time);
 }
 
@@ -389,12 +399,16 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     if (__builtin_expect(!ring_has_room(ring, bytes, &position), 0))
         return write_any(writer, data, len);
     ring_count(&ring.slot->offered, 1);
+    STOP_POINT("reserve-offered");
     if (__builtin_expect(ring_take(ring, position, bytes, &grant) != RINGD_OK, 0))
         return writer_damaged(writer);
     h = ring_header(&ring.ring, grant.place);
     copy_short((unsigned char *)(h + 1), data, len);
+    STOP_POINT("commit-payload");
     fill_header(h, len, sequence, origin, 0);
+    STOP_POINT("commit-header");
     store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
+    STOP_POINT("commit-stamped");
     return writer_finish(writer, ring, 1, len);
 }
 
@@ -431,6 +445,7 @@ int ringd_writev(struct ringd_writer *writer, const struct iovec *pieces, int co
         copy_payload(payload, pieces[i].iov_base, pieces[i].iov_len);
         payload += pieces[i].iov_len;
     }
+    STOP_POINT("commit-payload");
     return writer_publish(writer, grant, len, time);
 }
 
@@ -457,10 +472,14 @@ static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const
         struct ringd_record_header *h = ring_header(&ring, position);
         size_t len = records[i].iov_len;
 
+        if (len > COPY_SHORT_MAX) /* of a long batch ring_take has asked for the beginning only */
+            ring_prefetch(&ring, position + RING_PREFETCH, ring_record_bytes(len));
         fill_header(h, len, sequence + (uint64_t)i, origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
+        STOP_POINT("batch-filled");
         if (i > 0)
             store_stamp(&ring, h, position, RINGD_STATE_COMMITTED);
+        STOP_POINT("batch-record");
         position += ring_record_bytes(len);
         payload_bytes += len;
     }
@@ -485,6 +504,7 @@ int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, 
         return result;
     bytes = put_batch(writer, grant.place, records, count);
     store_stamp(&writer->ring.ring, ring_header(&writer->ring.ring, grant.place), grant.place, RINGD_STATE_COMMITTED);
+    STOP_POINT("commit-stamped");
     return writer_finish(writer, writer->ring, (uint64_t)count, bytes);
 }
 
@@ -541,6 +561,8 @@ int ringd_abort(struct ringd_writer *writer)
         return result;
     writer->alive = HANDLE_ALIVE;
     pad(&writer->ring.ring, writer->grant.place, writer->grant.bytes);
+    STOP_POINT("abort-padded");
     ring_count(&writer->ring.slot->aborted, 1);
+    STOP_POINT("abort-counted");
     return ring_finish(writer->ring);
 }

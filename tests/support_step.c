@@ -2,20 +2,17 @@
 #define _GNU_SOURCE
 #include "support_step.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
+#include "support_trace.h"
 
 /* ---- in the process that is stepped ------------------------------------------------------------------------------ */
 
@@ -139,91 +136,36 @@ void step_stop(struct stepper *stepper)
 
 /* ---- looking at the next instruction ----------------------------------------------------------------------------- */
 
-#if defined(__x86_64__)
-#define PROGRAM_COUNTER(registers) ((registers).rip)
-#define CALL_NUMBER(registers)     ((registers).rax)
-#define BREAKPOINT                 UINT64_C(0xcc)
-#define BREAKPOINT_MASK            UINT64_C(0xff)
-#define BREAKPOINT_PASSED          1u /* the program counter stands behind it */
-static const unsigned char system_call[] = {0x0f, 0x05};
-#elif defined(__aarch64__)
-#define PROGRAM_COUNTER(registers) ((registers).pc)
-#define CALL_NUMBER(registers)     ((registers).regs[8])
-#define BREAKPOINT                 UINT64_C(0xd4200000)
-#define BREAKPOINT_MASK            UINT64_C(0xffffffff)
-#define BREAKPOINT_PASSED          0u
-static const unsigned char system_call[] = {0x01, 0x00, 0x00, 0xd4};
-#else
-#error "say here what a system call and a breakpoint look like"
-#endif
-
-static void read_code(const struct stepper *stepper, uint64_t address, unsigned char bytes[static 16])
+static uint64_t program_counter(const struct stepper *stepper)
 {
-    for (int i = 0; i < 2; i++) {
-        long word;
+    uint64_t pc;
+    int result = trace_get_pc(stepper->pid, &pc);
 
-        errno = 0;
-        word = ptrace(PTRACE_PEEKTEXT, stepper->pid, (void *)(uintptr_t)(address + 8 * (uint64_t)i), NULL);
-        if (errno != 0)
-            word = 0; /* the end of a mapping */
-        memcpy(bytes + 8 * i, &word, sizeof word);
-    }
-}
-
-static struct user_regs_struct read_registers(const struct stepper *stepper)
-{
-    struct user_regs_struct registers;
-    struct iovec iov = {.iov_base = &registers, .iov_len = sizeof registers};
-
-    require(ptrace(PTRACE_GETREGSET, stepper->pid, (void *)NT_PRSTATUS, &iov) == 0, "errno %d", errno);
-    return registers;
+    require(result == 0, "result %d", result);
+    return pc;
 }
 
 bool step_at_sleep(const struct stepper *stepper)
 {
-    struct user_regs_struct registers = read_registers(stepper);
-    unsigned char code[16];
-
-    if (CALL_NUMBER(registers) != SYS_futex)
-        return false;
-    read_code(stepper, PROGRAM_COUNTER(registers), code);
-    return memcmp(code, system_call, sizeof system_call) == 0;
-}
-
-static void write_code(const struct stepper *stepper, const void *address, uint64_t word)
-{
-    void *at = (void *)(uintptr_t)address;
-
-    require(ptrace(PTRACE_POKETEXT, stepper->pid, at, (void *)(uintptr_t)word) == 0, "errno %d", errno);
-}
-
-static void set_program_counter(const struct stepper *stepper, uint64_t address)
-{
-    struct user_regs_struct registers = read_registers(stepper);
-    struct iovec iov = {.iov_base = &registers, .iov_len = sizeof registers};
-
-    PROGRAM_COUNTER(registers) = address;
-    require(ptrace(PTRACE_SETREGSET, stepper->pid, (void *)NT_PRSTATUS, &iov) == 0, "errno %d", errno);
+    return trace_at_call(stepper->pid, SYS_futex) == 1;
 }
 
 /* A breakpoint for once: what stood there is put back when it is reached. */
 bool step_to(struct stepper *stepper, const void *function)
 {
-    unsigned char code[16];
-    int signal_number;
-    uint64_t word;
+    uint64_t address = (uint64_t)(uintptr_t)function, code;
+    int signal_number, result = trace_plant(stepper->pid, address, &code);
 
-    read_code(stepper, (uint64_t)(uintptr_t)function, code);
-    memcpy(&word, code, sizeof word);
-    write_code(stepper, function, (word & ~BREAKPOINT_MASK) | BREAKPOINT);
+    require(result == 0, "result %d", result);
     signal_number = run_on(stepper);
-    write_code(stepper, function, word);
+    result = trace_restore(stepper->pid, address, code);
+    require(result == 0, "result %d", result);
     if (signal_number == SIGSTOP)
         return false;
     require(signal_number == SIGTRAP, "signal %d", signal_number);
-    require(PROGRAM_COUNTER(read_registers(stepper)) - BREAKPOINT_PASSED == (uint64_t)(uintptr_t)function,
-            "it stands elsewhere");
-    set_program_counter(stepper, (uint64_t)(uintptr_t)function);
+    require(trace_hit(program_counter(stepper)) == address, "it stands elsewhere");
+    result = trace_set_pc(stepper->pid, address);
+    require(result == 0, "result %d", result);
     return true;
 }
 
@@ -241,7 +183,7 @@ bool step_at_locked(const struct stepper *stepper)
     unsigned char code[16];
     int i = 0;
 
-    read_code(stepper, PROGRAM_COUNTER(read_registers(stepper)), code);
+    trace_read(stepper->pid, program_counter(stepper), code, sizeof code);
     while (i < 14 && is_prefix(code[i]))
         i++;
     if (code[i] == 0xf0)

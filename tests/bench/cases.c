@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "contexts.h"
 #include "latency.h"
+#include "payload.h"
 
 #define RING_THERE  "bench-there"
 #define RING_BACK   "bench-back"
@@ -54,6 +56,8 @@ static void records_write(struct bench_writer *writer, enum case_write how, uint
     case CASE_RESERVE:
         while (writer->sequence < count)
             bench_write_reserved(writer);
+        break;
+    case CASE_COPY: /* has a role of its own */
         break;
     }
 }
@@ -124,20 +128,62 @@ static void alone_write(struct crew *crew, unsigned self, const void *task)
     bench_writer_close(&writer);
 }
 
+static uint32_t record_bytes(const struct bench_case *bench_case)
+{
+    return (bench_case->bytes + 63u) / 32u * 32u; /* with a header, as the ring rounds it */
+}
+
+/* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit; and
+ * who is compared with a batch gets the same. */
+static void ring_sizes(const struct bench_case *bench_case, struct ringd_ring_options *options)
+{
+    uint32_t batch_bytes = CASE_BATCH * record_bytes(bench_case);
+
+    options->size = CASE_RING_BYTES;
+    if ((bench_case->write == CASE_WRITE_BATCH || bench_case->shape == CASE_ALONE) &&
+        batch_bytes > CASE_RING_BYTES / 256)
+        options->max_record = batch_bytes;
+    while (options->max_record > options->size / 64)
+        options->size *= 2;
+}
+
+static void copy_alone(struct crew *crew, unsigned self, const void *task)
+{
+    const struct bench_case *bench_case = task;
+    struct ringd_ring_options options = {0};
+    uint32_t bytes = bench_case->bytes, stride = record_bytes(bench_case);
+    unsigned char *area, *pieces = calloc(CASE_BATCH, bytes);
+
+    ring_sizes(bench_case, &options);
+    area = aligned_alloc(4096, options.size);
+    if (!area || !pieces)
+        crew_fail(crew, self, "no memory for the copy limit", -ENOMEM);
+    memset(area, 1, options.size);
+    crew_ready(crew, self);
+    for (uint64_t i = 0, place = 0; i < bench_case->records; i += CASE_BATCH) {
+        for (uint64_t k = 0; k < CASE_BATCH; k++)
+            payload_fill(pieces + k * bytes, bytes, payload_first(0, i + k));
+        for (uint64_t k = 0; k < CASE_BATCH; k++) {
+            place = place + stride <= options.size ? place : 0;
+            memcpy(area + place + 32, pieces + k * bytes, bytes);
+            place += stride;
+        }
+        __asm__ volatile("" : : "r"(area) : "memory"); /* it is all needed */
+    }
+    crew_done(crew, self);
+    free(area);
+    free(pieces);
+}
+
 /* ---- the parent's part ------------------------------------------------------------------------------------------ */
 
-/* As the defaults say, but where a batch has to fit. */
 static struct ringd_ring_options ring_options(const struct bench_case *bench_case)
 {
-    struct ringd_ring_options options = {.size = CASE_RING_BYTES, .policy = RINGD_LOSSLESS, .time = bench_case->time};
-    uint32_t batch_bytes = CASE_BATCH * ((bench_case->bytes + 63u) / 32u * 32u);
+    struct ringd_ring_options options = {.policy = RINGD_LOSSLESS, .time = bench_case->time};
 
     if (bench_case->shape == CASE_ALONE)
         options.policy = RINGD_OVERWRITE;
-    if (bench_case->write == CASE_WRITE_BATCH && batch_bytes > CASE_RING_BYTES / 256)
-        options.max_record = batch_bytes;
-    while (options.max_record > options.size / 64)
-        options.size *= 2;
+    ring_sizes(bench_case, &options);
     return options;
 }
 
@@ -164,6 +210,7 @@ static int rings_remove(const struct bench_case *bench_case, char *failure)
     return result;
 }
 
+/* Where there are more processes than processors the kernel places them, on these two: nobody would pin them. */
 static unsigned stream_roles(const struct bench_case *bench_case, const int cpus[2], struct stream_task *tasks,
                              struct crew_role *roles)
 {
@@ -172,11 +219,13 @@ static unsigned stream_roles(const struct bench_case *bench_case, const int cpus
 
     for (uint32_t i = 0; i < bench_case->readers; i++, count++) {
         tasks[count] = (struct stream_task){bench_case, i, alone};
-        roles[count] = (struct crew_role){cpus[(i + 1) % 2], stream_read, &tasks[count]};
+        roles[count] = (struct crew_role){cpus[(i + 1) % 2], stream_read, &tasks[count], .roams = !alone,
+                                          .other_cpu = cpus[i % 2]};
     }
     for (uint32_t i = 0; i < bench_case->writers; i++, count++) {
         tasks[count] = (struct stream_task){bench_case, i, alone};
-        roles[count] = (struct crew_role){cpus[i % 2], stream_write, &tasks[count]};
+        roles[count] = (struct crew_role){cpus[i % 2], stream_write, &tasks[count], .roams = !alone,
+                                          .other_cpu = cpus[(i + 1) % 2]};
     }
     return count;
 }
@@ -184,11 +233,14 @@ static unsigned stream_roles(const struct bench_case *bench_case, const int cpus
 static int records_run(struct crew *crew, const int cpus[2], const struct bench_case *bench_case,
                        struct case_figures *figures, char *failure)
 {
-    struct crew_role roles[CREW_ROLES] = {{cpus[0], alone_write, bench_case}};
+    struct crew_role roles[CREW_ROLES] = {{.cpu = cpus[0], .play = alone_write, .task = bench_case}};
     struct stream_task tasks[CREW_ROLES];
     unsigned count = bench_case->shape == CASE_ALONE ? 1 : stream_roles(bench_case, cpus, tasks, roles);
-    int result = crew_run(crew, roles, count, failure);
+    int result;
 
+    if (bench_case->write == CASE_COPY)
+        roles[0].play = copy_alone;
+    result = crew_run(crew, roles, count, failure);
     if (result)
         return result;
     figures->elapsed_ns = crew_elapsed_ns(crew, count);

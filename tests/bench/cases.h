@@ -40,6 +40,8 @@ enum case_write {
     CASE_WRITE,       /* ringd_write */
     CASE_WRITE_BATCH, /* ringd_write_batch of CASE_BATCH records */
     CASE_RESERVE,     /* ringd_reserve, filled in place, ringd_commit */
+    CASE_COPY,        /* no ring at all: the records filled and copied, one behind the other, to where a ring would have
+                         them; what a batch cannot be faster than */
 };
 
 enum case_read {

@@ -42,18 +42,20 @@ void crew_free(struct crew *crew)
 
 /* ---- in the role ------------------------------------------------------------------------------------------------ */
 
-static int self_pin(int cpu)
+static int self_pin(const struct crew_role *role)
 {
     cpu_set_t set;
 
     CPU_ZERO(&set);
-    CPU_SET((unsigned)cpu, &set);
+    CPU_SET((unsigned)role->cpu, &set);
+    if (role->roams)
+        CPU_SET((unsigned)role->other_cpu, &set);
     return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
 static _Noreturn void role_play(struct crew *crew, unsigned self, const struct crew_role *role)
 {
-    int result = self_pin(role->cpu);
+    int result = self_pin(role);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(CREW_LIMIT_S);

@@ -17,6 +17,7 @@
 #define BENCH_CREW_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CREW_ROLES   12u
@@ -48,6 +49,8 @@ struct crew_role {
     int cpu;
     void (*play)(struct crew *crew, unsigned self, const void *task);
     const void *task;
+    bool roams; /* it may also run on `other_cpu`, as the kernel sees fit */
+    int other_cpu;
 };
 
 /* NULL: no memory. */

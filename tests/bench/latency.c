@@ -161,7 +161,8 @@ int latency_run(struct crew *crew, const int cpus[2], const struct bench_case *b
 {
     static const double parts[CASE_FIGURES] = {0.5, 0.99, 0.999};
     const struct latency_task tasks[] = {{bench_case, ring_there, ring_back}, {bench_case, ring_back, ring_there}};
-    const struct crew_role roles[] = {{cpus[0], ask, &tasks[0]}, {cpus[1], answer, &tasks[1]}};
+    const struct crew_role roles[] = {{.cpu = cpus[0], .play = ask, .task = &tasks[0]},
+                                      {.cpu = cpus[1], .play = answer, .task = &tasks[1]}};
     double messages = 2.0 * (double)(bench_case->records + rounds_unrecorded(bench_case));
     int result = crew_run(crew, roles, 2, failure);
 

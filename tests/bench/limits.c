@@ -100,7 +100,8 @@ static void lines_reset(struct crew *crew)
 
 static int hop_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
-    const struct crew_role roles[] = {{cpus[0], hop_ask, NULL}, {cpus[1], hop_answer, NULL}};
+    const struct crew_role roles[] = {{.cpu = cpus[0], .play = hop_ask, .task = NULL},
+                                      {.cpu = cpus[1], .play = hop_answer, .task = NULL}};
     int result;
 
     lines_reset(crew);
@@ -131,7 +132,7 @@ static void xadd_play(struct crew *crew, unsigned self, const void *task)
 
 static int xadd_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
-    const struct crew_role role = {cpus[0], xadd_play, NULL};
+    const struct crew_role role = {.cpu = cpus[0], .play = xadd_play, .task = NULL};
     int result = roles_run(crew, &role, 1, limits, failure);
 
     if (!result)
@@ -197,7 +198,8 @@ static void stream_check(struct crew *crew, unsigned self, const void *task)
 
 static int stream_measure(struct crew *crew, const int cpus[2], struct limits *limits, char *failure)
 {
-    const struct crew_role roles[] = {{cpus[0], stream_fill, NULL}, {cpus[1], stream_check, NULL}};
+    const struct crew_role roles[] = {{.cpu = cpus[0], .play = stream_fill, .task = NULL},
+                                      {.cpu = cpus[1], .play = stream_check, .task = NULL}};
     int result;
 
     lines_reset(crew);
@@ -254,7 +256,7 @@ static void copy_play(struct crew *crew, unsigned self, const void *task)
 
 static int copy_measure(struct crew *crew, int cpu, size_t bytes, double *gbs, char *failure)
 {
-    const struct crew_role role = {cpu, copy_play, &bytes};
+    const struct crew_role role = {.cpu = cpu, .play = copy_play, .task = &bytes};
     int result = crew_run(crew, &role, 1, failure);
 
     if (!result)

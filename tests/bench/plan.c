@@ -1,6 +1,6 @@
 /* plan.c - the list of the cases, and the rounds; see plan.h.
  *
- * Names: `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
+ * Names: `limit_...` is the machine's own, `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
  * `fan_...` one writer to several readers, `latency_...` one way of a ping-pong.
  */
 #include "plan.h"
@@ -21,8 +21,23 @@ static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
 
+static bool case_is_wanted(const struct plan *plan, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (!plan->only || !*plan->only)
+        return true;
+    for (const char *at = strstr(plan->only, name); at; at = strstr(at + 1, name)) {
+        if ((at == plan->only || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static void case_add(struct plan *plan, const struct bench_case *bench_case)
 {
+    if (!case_is_wanted(plan, bench_case->name))
+        return;
     assert(plan->count < PLAN_ENTRIES);
     plan->entries[plan->count++].bench_case = *bench_case;
 }
@@ -61,14 +76,16 @@ static void latency_add(struct plan *plan, const char *name, enum case_shape sha
         case_add(plan, &bench_case);
 }
 
-void plan_init(struct plan *plan)
+void plan_init(struct plan *plan, const char *only)
 {
     memset(plan, 0, sizeof(*plan));
+    plan->only = only;
     alone_add(plan, "write", CASE_WRITE, RINGD_TIME_NONE);
     alone_add(plan, "write_monotonic", CASE_WRITE, RINGD_TIME_MONOTONIC);
     alone_add(plan, "write_tsc", CASE_WRITE, RINGD_TIME_TSC);
     alone_add(plan, "write_batch16", CASE_WRITE_BATCH, RINGD_TIME_NONE);
     alone_add(plan, "write_reserve", CASE_RESERVE, RINGD_TIME_NONE);
+    alone_add(plan, "limit_copy", CASE_COPY, RINGD_TIME_NONE);
     stream_add(plan, "one_next", CASE_WRITE, CASE_NEXT, 1, 1);
     stream_add(plan, "one_many", CASE_WRITE, CASE_NEXT_MANY, 1, 1);
     stream_add(plan, "one_batch16_next", CASE_WRITE_BATCH, CASE_NEXT, 1, 1);

@@ -40,6 +40,7 @@ struct plan_entry {
 
 struct plan {
     struct plan_entry entries[PLAN_ENTRIES];
+    const char *only;
     unsigned count;
     unsigned dropped;       /* repetitions */
     int64_t retry_until_ns; /* of this round */
@@ -47,7 +48,8 @@ struct plan {
     struct series hop, xadd, stream, cached_copy, large_copy; /* the machine's limits, once a round */
 };
 
-void plan_init(struct plan *plan);
+/* All cases, or those whose names stand in `only` (separated by spaces); NULL or empty: all. */
+void plan_init(struct plan *plan, const char *only);
 
 /* 0, or negative with `failure` (CREW_TEXT bytes), which names the case. */
 int plan_calibrate(struct plan *plan, struct crew *crew, const int cpus[2], char *failure);

@@ -138,8 +138,8 @@ static void entry_tsv(const struct plan_entry *entry, FILE *out)
     bool latency = case_is_latency(bench_case);
 
     for (unsigned i = 0; i < (latency ? CASE_FIGURES : 1); i++) {
-        fprintf(out, "%s%s\tringd\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name,
-                latency ? suffixes[i] : "", bench_case->bytes, bench_case->writers, bench_case->readers,
+        fprintf(out, "%s%s\t%s\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name,
+                latency ? suffixes[i] : "", bench_case->write == CASE_COPY ? "machine" : "ringd", bench_case->bytes, bench_case->writers, bench_case->readers,
                 series_median(&entry->values[i]), series_quantile(&entry->values[i], 0.1),
                 series_quantile(&entry->values[i], 0.9), latency ? "ns" : "ns/record", series_median(&entry->hop));
     }

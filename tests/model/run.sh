@@ -58,6 +58,7 @@ wait, 2 writers, the reader stops reading           | wait | holds | -DWRITERS=2
 wait, 3 writers, busy reader                        | wait | holds | -DREADER=2
 wait, 2 writers, one with deadline                  | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DIMPATIENT
 wait, 2 writers x 2, one keeps its grant            | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2 -DHOLDS
+wait, 2 writers x 2, room beyond the needs          | wait | holds | -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=4
 wait, 3 writers, no reader                          | wait | holds | -DREADER=0 -DHOLDS
   announced after the look                          | wait | stuck | -DBUG_ANNOUNCE_LATE -DWRITERS=2 -DRECORDS=2
   newcomer does not see those who wait              | wait | turn_is_kept | -DBUG_NEWCOMER -DREADER=2
@@ -91,6 +92,7 @@ wait, 3 writers, sleeping reader                    | wait | holds | -DREADER=1
 wait, 3 writers, room for 2                         | wait | holds | -DREADER=2 -DREACH=2
 wait, 3 writers, needs of 1 or 2                    | wait | holds | -DREADER=2 -DREACH=2 -DMAX_GRANT=2
 wait, 3 writers, one keeps its grant, one leaves    | wait | holds | -DREADER=2 -DREACH=2 -DHOLDS -DIMPATIENT
+wait, 3 writers, room beyond the needs               | wait | holds | -DREADER=2 -DREACH=5
 wait, 3 writers x 2                                 | wait | holds | -DREADER=2 -DRECORDS=2
 '
 
