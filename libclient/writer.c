@@ -225,6 +225,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     int64_t deadline = w->drops ? RINGD_NO_WAIT : w->deadline;
     int result;
 
+    atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
     for (;;) {
         int reported = RINGD_OK;
 
@@ -241,6 +242,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
         writer_watch(&w->ring);
     w->ring.far_behind = false;
+    atomic_store_explicit(&w->ring.slot->need, 0, memory_order_relaxed);
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
     if (result < 0)
