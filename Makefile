@@ -31,7 +31,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))

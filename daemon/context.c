@@ -2,19 +2,19 @@
 #define _GNU_SOURCE
 #include "context.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "generation.h"
 #include "life.h"
 #include "life_wait.h"
 #include "log.h"
+#include "process.h"
 #include "recovery.h"
 #include "registry.h"
 #include "slots.h"
@@ -54,11 +54,37 @@ static uint64_t realtime_ns(void)
 
 static struct object_name life_name(const struct context *context)
 {
-    return object_name_life(&context->ring->objects_name, context_is_writer(context) ? 'w' : 'r', context->slot,
+    return object_name_life(&context->ring->life_name, context_is_writer(context) ? 'w' : 'r', context->slot,
                             context->incarnation, context->ring->segment.geometry.ring_id);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------- */
+
+/* What the record says of its slot, for a successor. */
+static void record_kind(const struct context *context, uint32_t kind)
+{
+    struct record_slot *slot = shared_ring_record_slot(context->ring, context_is_writer(context), context->slot);
+
+    atomic_store_explicit(&slot->kind, kind, memory_order_release);
+}
+
+void context_set_generation(struct context *context, uint64_t generation)
+{
+    struct record_slot *slot = shared_ring_record_slot(context->ring, context_is_writer(context), context->slot);
+
+    context->generation = generation;
+    atomic_store_explicit(&slot->generation, generation, memory_order_release);
+}
+
+/* What its predecessor gave it last. */
+static uint64_t recorded_generation(const struct context *context)
+{
+    struct record_slot *slot = shared_ring_record_slot(context->ring, context_is_writer(context), context->slot);
+    uint64_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire);
+    uint64_t present = context->ring->segment.geometry.generation;
+
+    return generation != 0 && generation < present ? generation : present;
+}
 
 static void stop_watching(struct context *context)
 {
@@ -77,15 +103,22 @@ static void stop_watching(struct context *context)
     context->holder = NULL;
 }
 
+/* Only what is in private memory. */
+static void context_drop(struct context *context)
+{
+    stop_watching(context);
+    own_slot(context)->context = NULL;
+    free(context);
+}
+
 void context_free(struct context *context)
 {
     struct object_name name = life_name(context);
 
-    stop_watching(context);
+    record_kind(context, 0);
     life_unlink(&name);
     STOP_POINT("slot-life-unlinked");
-    own_slot(context)->context = NULL;
-    free(context);
+    context_drop(context);
 }
 
 static void count(struct shared_ring *ring, int change)
@@ -147,7 +180,7 @@ static void start_timer(struct context *context, double seconds)
 static void watch(struct context *context)
 {
     if (wait_for_lock(context)) {
-        if (context->holder == NULL && !context->said_lost)
+        if (context->holder == NULL && !context->adopted && !context->said_lost)
             start_timer(context, LOOK_LAST_S);
         return;
     }
@@ -180,6 +213,20 @@ void context_look_at_all(struct shared_ring *ring)
     recovery_run(ring);
 }
 
+/* All are looked at before the first is repaired. */
+void context_watch_all(struct shared_ring *ring)
+{
+    context_look_at_all(ring);
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+        if (ring->writers[i].context != NULL && !ring->writers[i].context->dead)
+            watch(ring->writers[i].context);
+    }
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
+        if (ring->readers[i].context != NULL && !ring->readers[i].context->dead)
+            watch(ring->readers[i].context);
+    }
+}
+
 /* After the first second, once; and again and again where nobody waits. */
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -187,7 +234,8 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    if (context->holder == NULL && !context->said_lost && realtime_ns() - context->lost_ns >= NS_PER_S) {
+    if (context->holder == NULL && !context->adopted && !context->said_lost &&
+        realtime_ns() - context->lost_ns >= NS_PER_S) {
         log_info("ring %s: %s %u (pid %u, %s) is lost: its connection has ended, and it is still there",
                  context->ring->name, kind_text(context), context->slot, context->pid, context->command);
         context->said_lost = true;
@@ -215,27 +263,6 @@ void context_disconnect(struct context *context)
 }
 
 /* ---- attaching ------------------------------------------------------------------------------------------------- */
-
-/* What the kernel calls the process. Anything may be in there, and it goes to logs and terminals. */
-static void read_command(char *command, size_t bytes, uint32_t pid)
-{
-    char path[32];
-    ssize_t len = -1;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%u/comm", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        len = read(fd, command, bytes - 1);
-        close(fd);
-    }
-    command[len < 0 ? 0 : len] = '\0';
-    command[strcspn(command, "\n")] = '\0';
-    for (char *c = command; *c != '\0'; c++) {
-        if (!isprint((unsigned char)*c))
-            *c = '?';
-    }
-}
 
 /* A hint only, so it does not matter that the number may be somebody else's by now, or nobody's, or of another
  * namespace (0): then the connection's end has to do. */
@@ -266,43 +293,128 @@ static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uin
     return 0;
 }
 
-static struct context *context_new(struct shared_ring *ring, const struct context_wish *wish, uint32_t slot,
-                                   const struct credentials *credentials)
+static struct context *context_alloc(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot)
 {
     struct context *context = calloc(1, sizeof *context);
 
     if (context == NULL)
         return NULL;
     context->ring = ring;
-    context->kind = wish->kind;
+    context->kind = kind;
     context->slot = slot;
-    context->pid = (uint32_t)credentials->pid;
-    context->uid = credentials->uid;
-    context->attached_ns = realtime_ns();
     context->look_s = LOOK_FIRST_S;
-    read_command(context->command, sizeof context->command, context->pid);
     ev_timer_init(&context->look, on_look, LOOK_FIRST_S, 0.0);
     context->look.data = context;
     ev_io_init(&context->process, on_process_end, -1, EV_READ);
     context->process.data = context;
     own_slot(context)->context = context;
-    context->incarnation = ++own_slot(context)->incarnation;
     return context;
+}
+
+/* The record has the incarnation before anything else has it: it never comes twice, whoever dies. */
+static void count_incarnation(struct context *context)
+{
+    struct record_slot *slot = shared_ring_record_slot(context->ring, context_is_writer(context), context->slot);
+
+    context->incarnation = ++own_slot(context)->incarnation;
+    atomic_store_explicit(&slot->incarnation, context->incarnation, memory_order_release);
+}
+
+static struct context *context_new(struct shared_ring *ring, const struct context_wish *wish, uint32_t slot,
+                                   const struct credentials *credentials)
+{
+    struct context *context = context_alloc(ring, wish->kind, slot);
+
+    if (context == NULL)
+        return NULL;
+    context->pid = (uint32_t)credentials->pid;
+    context->uid = credentials->uid;
+    context->attached_ns = realtime_ns();
+    process_command(context->command, sizeof context->command, context->pid);
+    count_incarnation(context);
+    context_set_generation(context, ring->segment.geometry.generation);
+    return context;
+}
+
+static int make_life(struct context *context)
+{
+    struct object_name name = life_name(context);
+    struct ringd_life page = {
+        .magic = RINGD_LIFE_MAGIC,
+        .version = RINGD_LIFE_VERSION,
+        .kind = context->kind,
+        .ring_id = context->ring->segment.geometry.ring_id,
+        .slot = context->slot,
+        .incarnation = context->incarnation,
+        .pid = context->pid,
+        .uid = context->uid,
+        .attached_ns = context->attached_ns,
+    };
+
+    memcpy(page.command, context->command, sizeof page.command);
+    if (getrandom(&page.token, sizeof page.token, 0) != sizeof page.token)
+        return -EAGAIN;
+    page.token |= page.token == 0; /* 0 is nobody's */
+    context->token = page.token;
+    return life_create(&name, &page);
+}
+
+/* A reader of what the ring has left behind joins the present generation at its beginning, and begins in an old one. */
+static int start_older(struct context *context, const struct context_wish *wish, struct attached *attached,
+                       struct problem *problem)
+{
+    struct shared_ring *ring = context->ring;
+    uint64_t number = generation_for_reader(ring, wish, attached->position, &attached->position);
+    int result = 0;
+
+    if (number == 0 && wish->start == RINGD_START_POSITION)
+        result = -ERANGE;
+    else if (number != 0 && wish->start == RINGD_START_POSITION)
+        result = generation_check_start(ring, number, wish->position);
+    if (result < 0) {
+        slots_leave(context);
+        return problem_say(problem, result, "position %ju is not in ring \"%s\" any more, or no record begins there",
+                           (uintmax_t)wish->position, ring->name);
+    }
+    if (number != 0) {
+        slots_take_older(context, number);
+        context_set_generation(context, number);
+    }
+    return 0;
+}
+
+static int take_slot(struct context *context, const struct context_wish *wish, struct attached *attached,
+                     struct problem *problem)
+{
+    const struct shared_ring *ring = context->ring;
+    struct context_wish present = *wish;
+    bool past =
+        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
+    int result;
+
+    if (past)
+        present.start = RINGD_START_OLDEST;
+    if (wish->kind == RINGD_CONTEXT_WRITER || TAILQ_EMPTY(&ring->older))
+        return slots_take(context, wish, &attached->position, problem);
+    result = slots_take(context, &present, &attached->position, problem);
+    if (result == 0 && (past || wish->start == RINGD_START_OLDEST))
+        result = start_older(context, wish, attached, problem);
+    return result;
 }
 
 /* Life page first: from its slot on, everything about a context has evidence behind it. */
 static int context_start(struct context *context, const struct context_wish *wish, struct attached *attached,
                          struct problem *problem)
 {
-    struct object_name name = life_name(context);
     int result;
 
-    attached->life_fd = life_create(&name);
+    attached->life_fd = make_life(context);
     STOP_POINT("slot-life-made");
     if (attached->life_fd < 0)
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));
-    result = slots_take(context, wish, &attached->position, problem);
+    record_kind(context, context->kind);
+    result = take_slot(context, wish, attached, problem);
     if (result < 0)
         close(attached->life_fd);
     return result;
@@ -335,10 +447,76 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
     return 0;
 }
 
+/* ---- adopting --------------------------------------------------------------------------------------------------- */
+
+int context_adopt(struct shared_ring *ring, const struct ringd_life *page, enum ringd_context_kind kind)
+{
+    struct context *context = context_alloc(ring, kind, page->slot);
+
+    if (context == NULL)
+        return -ENOMEM;
+    context->incarnation = page->incarnation;
+    context->pid = page->pid;
+    context->uid = page->uid;
+    context->attached_ns = page->attached_ns;
+    context->token = page->token;
+    memcpy(context->command, page->command, sizeof context->command);
+    context->adopted = true;
+    context->generation = recorded_generation(context);
+    count(ring, +1);
+    record_kind(context, kind);
+    if (kind == RINGD_CONTEXT_EVICTED)
+        slots_evict(context); /* its predecessor may have been about to */
+    return 0;
+}
+
+static struct context *find_context(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot)
+{
+    if (kind == RINGD_CONTEXT_WRITER)
+        return slot < shared_ring_writer_count(ring) ? ring->writers[slot].context : NULL;
+    return slot < RINGD_READERS_MAX ? ring->readers[slot].context : NULL;
+}
+
+/* A token of 0 is nobody's: it would be that of a page that was never filled. */
+bool context_is_attached(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot,
+                         uint32_t incarnation, uint64_t token)
+{
+    const struct context *context = find_context(ring, kind, slot);
+
+    return context != NULL && !context->dead && context->incarnation == incarnation && context->token == token &&
+           token != 0;
+}
+
+int context_reattach(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot, uint32_t incarnation,
+                     uint64_t token, const struct credentials *credentials, struct context **holder,
+                     struct problem *problem)
+{
+    struct context *context = find_context(ring, kind, slot);
+
+    if (!context_is_attached(ring, kind, slot, incarnation, token))
+        return problem_say(problem, -ESTALE, "nobody of that kind, slot and token is attached to ring \"%s\"",
+                           ring->name);
+    if (context->uid != credentials->uid)
+        return problem_say(problem, -EPERM, "that context of ring \"%s\" was attached by uid %u, this is uid %u",
+                           ring->name, context->uid, credentials->uid);
+    if (context->holder != NULL)
+        return problem_say(problem, -EBUSY, "that context of ring \"%s\" has a connection already", ring->name);
+    stop_watching(context);
+    context->adopted = context->said_lost = false;
+    context->lost_ns = 0;
+    context->holder = holder;
+    *holder = context;
+    watch_process(context);
+    log_debug("ring %s: %s %u (pid %u, %s) has connected again", ring->name, kind_text(context), slot, context->pid,
+              context->command);
+    return 0;
+}
+
 /* ---- evicting -------------------------------------------------------------------------------------------------- */
 
 void context_evict(struct context *context)
 {
+    record_kind(context, RINGD_CONTEXT_EVICTED);
     slots_evict(context);
     context->kind = RINGD_CONTEXT_EVICTED;
     context->ring->evicted_count++;
@@ -363,7 +541,8 @@ uint32_t context_evict_bad(struct shared_ring *ring)
 
 /* ---- all of a ring --------------------------------------------------------------------------------------------- */
 
-static void free_slots(struct shared_ring *ring, struct slot *slots, uint32_t slot_count)
+static void free_slots(struct shared_ring *ring, struct slot *slots, uint32_t slot_count,
+                       void (*free_one)(struct context *context))
 {
     for (uint32_t i = 0; i < slot_count; i++) {
         struct context *context = slots[i].context;
@@ -372,12 +551,24 @@ static void free_slots(struct shared_ring *ring, struct slot *slots, uint32_t sl
             continue;
         if (!context->dead)
             count(ring, -1);
-        context_free(context);
+        free_one(context);
     }
 }
 
 void context_free_all(struct shared_ring *ring)
 {
-    free_slots(ring, ring->writers, shared_ring_writer_count(ring));
-    free_slots(ring, ring->readers, RINGD_READERS_MAX);
+    free_slots(ring, ring->writers, shared_ring_writer_count(ring), context_free);
+    free_slots(ring, ring->readers, RINGD_READERS_MAX, context_free);
+}
+
+void context_leave_all(struct shared_ring *ring)
+{
+    free_slots(ring, ring->writers, shared_ring_writer_count(ring), context_drop);
+    free_slots(ring, ring->readers, RINGD_READERS_MAX, context_drop);
+}
+
+bool context_any(struct shared_ring *ring)
+{
+    context_look_at_all(ring);
+    return ring->context_count > 0;
 }

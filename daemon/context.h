@@ -14,6 +14,10 @@
  * A dead context is handed to recovery.h, which repairs what it left, frees its slot and then the context; usually at
  * once.
  *
+ * A daemon that is started anew adopts the contexts of its predecessor: their life pages say who they are, the lock
+ * whether they still are. An adopted context has no connection until it needs one; that tells nothing about it, so it
+ * is not lost. It shows the token in its life page with the connection that it makes then (context_reattach).
+ *
  * Contexts belong to their ring: slots[..].context. `holder` is where the connection keeps its pointer to the context,
  * which is cleared when the context goes first. One thread: the event loop's.
  */
@@ -28,6 +32,7 @@
 #include "rights.h"
 #include "ring_repair.h"
 #include "ringd.h"
+#include "ringd_proto.h"
 #include "slow_readers.h"
 
 struct life_wait;
@@ -35,13 +40,16 @@ struct shared_ring;
 
 struct context {
     struct shared_ring *ring;
-    struct context **holder; /* NULL: its connection has ended */
+    struct context **holder; /* NULL: it has no connection */
     enum ringd_context_kind kind;
     uint32_t slot; /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
     uint32_t incarnation;
+    uint64_t generation;  /* the one it has asked for last */
     uint32_t pid, uid;    /* for people */
     uint64_t attached_ns; /* CLOCK_REALTIME */
     char command[16];
+    uint64_t token;         /* as in its life page */
+    bool adopted;           /* attached at a predecessor, and has not connected since */
     ev_io process;          /* readable: the process that connected has ended; fd -1: not known */
     struct life_wait *wait; /* for its lock, while it is lost */
     bool waited;            /* such a wait came to its end, and the lock was held */
@@ -49,9 +57,11 @@ struct context {
     double look_s;          /* how long it runs */
     uint64_t lost_ns;       /* CLOCK_REALTIME, when its connection ended; 0: it has one */
     bool said_lost;
+    uint64_t stopped_ns;    /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
+    uint64_t stopped_begin; /* where in mid-record; 0: the kernel says so */
+    struct slow_watch watch; /* of a writer */
     bool dead;              /* certainly; not counted as attached any more */
     struct ring_repair repair;
-    struct slow_watch watch; /* of a writer */
 };
 
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
@@ -73,11 +83,22 @@ struct attached {
 int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
                    struct context **holder, struct attached *attached, struct problem *problem);
 
+/* A predecessor's context, as its life page says; `kind` is what it is by now. The page fits ring and slot, which is
+ * free. It is not looked at yet: a repair needs to know all that are attached. */
+int context_adopt(struct shared_ring *ring, const struct ringd_life *page, enum ringd_context_kind kind);
+
+/* Whether such a context is attached. */
+bool context_is_attached(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot,
+                         uint32_t incarnation, uint64_t token);
+
+/* The connection of `holder` is that of the context with this slot, incarnation and token. -ESTALE (there is none),
+ * -EPERM (of another user), -EBUSY (it has one). */
+int context_reattach(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot, uint32_t incarnation,
+                     uint64_t token, const struct credentials *credentials, struct context **holder,
+                     struct problem *problem);
+
 /* Its connection has ended. The context, and a removed ring with it, may be gone afterwards. */
 void context_disconnect(struct context *context);
-
-/* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
-void context_evict(struct context *context);
 
 /* Looks at its lock: recovers it if that is gone, waits for it if not. The context, and a removed ring with it, may be
  * gone afterwards. (Also for a context that has been taken over and has no connection.) */
@@ -96,13 +117,28 @@ void context_say_left(const struct context *context);
 /* Neither its slot in shared memory nor the ring's count: those are its callers'. */
 void context_free(struct context *context);
 
+/* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
+void context_evict(struct context *context);
+
 /* A writer met a cursor that makes no sense: looks at all lossless readers and evicts those that certainly hold writers
  * up for ever. Returns how many. */
 uint32_t context_evict_bad(struct shared_ring *ring);
 
 bool context_is_writer(const struct context *context);
 
+/* It gets the objects of this generation next; for a successor, before it has them. */
+void context_set_generation(struct context *context, uint64_t generation);
+
+/* Looks at all of a ring as context_look does: who is dead is recovered, the others are waited for. */
+void context_watch_all(struct shared_ring *ring);
+
+/* Whether anybody is attached, after a look at all of them. */
+bool context_any(struct shared_ring *ring);
+
 /* Frees all contexts of a ring that is at its end, without a look at anything. */
 void context_free_all(struct shared_ring *ring);
+
+/* The same, and leaves their life pages to a successor. */
+void context_leave_all(struct shared_ring *ring);
 
 #endif

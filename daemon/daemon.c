@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 
 #include "fault.h"
-#include "leftovers.h"
+#include "fd_store.h"
 #include "log.h"
+#include "ring_options.h"
+#include "takeover.h"
 
 static const int stop_signals[DAEMON_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -98,7 +100,7 @@ static int prepare_process(struct problem *problem)
 
 static int daemon_init(struct daemon *daemon, const struct config *config, struct problem *problem)
 {
-    *daemon = (struct daemon){.creators = &config->creators};
+    *daemon = (struct daemon){.creators = &config->creators, .end = REGISTRY_UNDO, .passed_socket = -1};
     daemon->loop = ev_loop_new(EVFLAG_AUTO);
     if (daemon->loop == NULL)
         return problem_say(problem, -ENOMEM, "cannot make an event loop: %s", strerror(errno));
@@ -110,13 +112,44 @@ static int daemon_init(struct daemon *daemon, const struct config *config, struc
     return 0;
 }
 
+/* A ring that was taken over stays as it is, whatever the configuration says by now. */
+static void compare_ring(const struct shared_ring *ring, const struct config_ring *wanted)
+{
+    struct ringd_ring_options options = wanted->options;
+    struct problem why;
+
+    if (ring_options_check(&options, &why) < 0)
+        return;
+    if (memcmp(&options, &ring->record.page->options, sizeof options) != 0 ||
+        ring->rights.owner != wanted->rights.owner || ring->rights.group != wanted->rights.group)
+        log_warning("[ring %s], line %u of the configuration, is not what the ring was made with; it stays as it is "
+                    "until it is removed (ringctl remove)",
+                    ring->name, wanted->line);
+}
+
+static int make_ring(struct daemon *daemon, const struct config_ring *ring, struct problem *why)
+{
+    const struct shared_ring *adopted = registry_find(&daemon->registry, ring->name);
+    int result;
+
+    if (adopted != NULL) {
+        compare_ring(adopted, ring);
+        return 0;
+    }
+    result = registry_create(&daemon->registry, ring->name, &ring->options, &ring->rights, why);
+    if (result != -EEXIST)
+        return result;
+    log_error("[ring %s], line %u of the configuration: %s", ring->name, ring->line, why->text);
+    return 0; /* another version's: the other rings can be served */
+}
+
 static int make_rings(struct daemon *daemon, const struct config *config, struct problem *problem)
 {
     struct problem why;
 
     for (size_t i = 0; i < config->ring_count; i++) {
         const struct config_ring *ring = &config->rings[i];
-        int result = registry_create(&daemon->registry, ring->name, &ring->options, &ring->rights, &why);
+        int result = make_ring(daemon, ring, &why);
 
         if (result < 0)
             return problem_say(problem, result, "[ring %s], line %u of the configuration: %s", ring->name, ring->line,
@@ -130,13 +163,16 @@ static int daemon_start(struct daemon *daemon, const char *directory, const stru
 {
     int result = instance_open(&daemon->instance, directory, problem);
 
+    if (result == 0)
+        result = fd_store_receive(daemon->instance.id, &daemon->passed_socket, problem);
+    if (result == 0)
+        result = takeover_run(&daemon->registry, problem);
     if (result < 0)
         return result;
-    leftovers_clear(&daemon->instance);
     watchers_start(daemon);
     result = make_rings(daemon, config, problem);
     if (result == 0)
-        result = listener_open(&daemon->listener, &daemon->instance, problem);
+        result = listener_open(&daemon->listener, &daemon->instance, daemon->passed_socket, problem);
     if (result < 0)
         return result;
     listener_start(&daemon->listener);
@@ -145,14 +181,13 @@ static int daemon_start(struct daemon *daemon, const char *directory, const stru
     return 0;
 }
 
-/* Also of one that has not started, or only in part. Rings first: whoever is attached is told, and then disconnected.
- */
+/* Also of one that has not started, or only in part. Rings first: the end of the connections tells nothing then. */
 static void daemon_deinit(struct daemon *daemon)
 {
     if (daemon->loop == NULL)
         return;
     notify_stopping();
-    registry_deinit(&daemon->registry);
+    registry_deinit(&daemon->registry, daemon->end);
     listener_close(&daemon->listener);
     notify_deinit(&daemon->notify);
     watchers_stop(daemon);
@@ -160,7 +195,7 @@ static void daemon_deinit(struct daemon *daemon)
     ev_loop_destroy(daemon->loop);
 }
 
-int daemon_run(const char *directory, const struct config *config, struct problem *problem)
+int daemon_run(const char *directory, const struct config *config, bool keep, struct problem *problem)
 {
     struct daemon daemon = {0};
     int result = prepare_process(problem);
@@ -169,8 +204,10 @@ int daemon_run(const char *directory, const struct config *config, struct proble
         result = daemon_init(&daemon, config, problem);
     if (result == 0)
         result = daemon_start(&daemon, directory, config, problem);
-    if (result == 0)
+    if (result == 0) {
+        daemon.end = keep ? REGISTRY_KEEP : REGISTRY_END_UNUSED;
         ev_run(daemon.loop, 0);
+    }
     daemon_deinit(&daemon);
     return result;
 }

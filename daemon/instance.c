@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "process.h"
+
 #define LOCK_NAME "ringd.lock"
 
 void instance_init(struct instance *instance)
@@ -41,34 +43,42 @@ static uint64_t hash_text(const char *text)
 }
 
 /* For the words of a second daemon; 0 when the first has not written it yet. */
-static long lock_holder(int fd)
+static uint32_t lock_holder(int fd)
 {
     char text[24] = "";
 
     if (pread(fd, text, sizeof text - 1, 0) < 0)
         return 0;
-    return strtol(text, NULL, 10);
+    return (uint32_t)strtoul(text, NULL, 10);
 }
 
 static int take_lock(struct instance *instance, struct problem *problem)
 {
+    uint32_t pid;
+
     if (flock(instance->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
         return problem_say(problem, -errno, "cannot lock %s/" LOCK_NAME ": %s", instance->directory, strerror(errno));
+    pid = lock_holder(instance->lock_fd);
+    if (process_is_stopped(pid))
+        return problem_say(
+            problem, -EBUSY,
+            "another ringd (pid %u) owns %s and is stopped; kill -CONT %u lets it go on, kill -9 %u ends "
+            "it; or choose another directory with --runtime-dir",
+            pid, instance->directory, pid, pid);
     return problem_say(problem, -EBUSY,
-                       "another ringd (pid %ld) runs on %s; stop it, or choose another directory with --runtime-dir",
-                       lock_holder(instance->lock_fd), instance->directory);
+                       "another ringd (pid %u) runs on %s; stop it, or choose another directory with --runtime-dir",
+                       pid, instance->directory);
 }
 
 static int open_lock(struct instance *instance, struct problem *problem)
 {
-    char *path;
-
-    if (asprintf(&path, "%s/" LOCK_NAME, instance->directory) < 0)
+    if (asprintf(&instance->lock_path, "%s/" LOCK_NAME, instance->directory) < 0) {
+        instance->lock_path = NULL;
         return problem_say(problem, -ENOMEM, "out of memory");
-    instance->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    free(path);
+    }
+    instance->lock_fd = open(instance->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (instance->lock_fd < 0)
         return problem_say(problem, -errno,
                            "cannot open %s/" LOCK_NAME ": %s; choose another directory with --runtime-dir",
@@ -95,10 +105,19 @@ int instance_open(struct instance *instance, const char *directory, struct probl
     return 0;
 }
 
+bool instance_holds(const struct instance *instance)
+{
+    struct stat file, named;
+
+    return instance->lock_fd >= 0 && fstat(instance->lock_fd, &file) == 0 && stat(instance->lock_path, &named) == 0 &&
+           file.st_dev == named.st_dev && file.st_ino == named.st_ino;
+}
+
 void instance_close(struct instance *instance)
 {
     if (instance->lock_fd >= 0)
         close(instance->lock_fd);
+    free(instance->lock_path);
     free(instance->directory);
     instance_init(instance);
 }

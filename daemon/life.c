@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define LIFE_BYTES 4096
+#include "fd_store.h"
+#include "shared_file.h"
 
 /* The whole file, whatever its length. */
 static struct flock whole_file(short type)
@@ -16,34 +19,77 @@ static struct flock whole_file(short type)
 }
 
 /* What the client gets can only be read: a read lock is all that this needs. */
-static int open_and_lock(const struct object_name *name)
+static int lock_anew(int fd)
 {
     struct flock lock = whole_file(F_RDLCK);
-    int fd = shm_open(name->text, O_RDONLY | O_CLOEXEC, 0), result;
+    int locked = shared_file_reopen(fd, O_RDONLY), result;
+
+    if (locked < 0)
+        return locked;
+    if (fcntl(locked, F_OFD_SETLK, &lock) == 0)
+        return locked;
+    result = -errno;
+    close(locked);
+    return result;
+}
+
+static int fill_lock_and_link(int fd, const struct object_name *name, const struct ringd_life *page)
+{
+    int locked, result;
+
+    if (pwrite(fd, page, sizeof *page, 0) != sizeof *page)
+        return -EIO;
+    locked = lock_anew(fd);
+    if (locked < 0)
+        return locked;
+    result = shared_file_link(fd, name);
+    if (result == 0) {
+        fd_store_keep(name, fd);
+        return locked;
+    }
+    close(locked);
+    return result;
+}
+
+int life_create(const struct object_name *name, const struct ringd_life *page)
+{
+    int fd = shared_file_new(RINGD_LIFE_BYTES), result;
 
     if (fd < 0)
-        return -errno;
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
         return fd;
-    result = -errno;
+    result = fill_lock_and_link(fd, name, page);
     close(fd);
     return result;
 }
 
-int life_create(const struct object_name *name)
+static bool page_is_sound(const struct ringd_life *page)
 {
-    int fd = shm_open(name->text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int result;
+    return page->magic == RINGD_LIFE_MAGIC && page->version == RINGD_LIFE_VERSION &&
+           memchr(page->command, '\0', sizeof page->command) != NULL;
+}
+
+int life_read(const struct object_name *name, struct ringd_life *page)
+{
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named);
+    ssize_t len;
 
     if (fd < 0)
-        return -errno;
-    result = -posix_fallocate(fd, 0, LIFE_BYTES);
+        return fd;
+    len = pread(fd, page, sizeof *page, 0);
     close(fd);
-    if (result == 0)
-        result = open_and_lock(name);
-    if (result < 0)
-        life_unlink(name);
-    return result;
+    return len == sizeof *page && page_is_sound(page) ? 0 : -EBADMSG;
+}
+
+void life_keep(const struct object_name *name)
+{
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named);
+
+    if (fd < 0)
+        return;
+    fd_store_keep(name, fd);
+    close(fd);
 }
 
 /* Lets go of it at once: whoever looks must not take this lock for the client's. */
@@ -61,20 +107,19 @@ int life_await(int fd)
 
 int life_open(const struct object_name *name)
 {
-    int fd = shm_open(name->text, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    bool named;
 
-    return fd < 0 ? -errno : fd;
+    return fd_store_open(name, O_RDWR, &named);
 }
 
 int life_look(const struct object_name *name)
 {
     struct flock lock = whole_file(F_WRLCK);
-    /* Who has a lease on it must not make the daemon wait; he lives. */
-    int fd = shm_open(name->text, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    int result;
+    bool named;
+    int fd = fd_store_open(name, O_RDONLY, &named), result;
 
     if (fd < 0)
-        return errno == EWOULDBLOCK ? LIFE_HELD : -errno;
+        return fd == -EWOULDBLOCK ? LIFE_HELD : fd; /* who has a lease on it lives */
     result = fcntl(fd, F_OFD_GETLK, &lock) == 0 ? 0 : -errno;
     close(fd);
     if (result < 0)
@@ -85,4 +130,5 @@ int life_look(const struct object_name *name)
 void life_unlink(const struct object_name *name)
 {
     shm_unlink(name->text);
+    fd_store_forget(name);
 }

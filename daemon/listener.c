@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "answer.h"
@@ -195,29 +194,18 @@ static int take_path(struct listener *listener, struct problem *problem)
     return listener->path == NULL ? problem_say(problem, -ENOMEM, "out of memory") : 0;
 }
 
-static int take_socket(struct listener *listener, int count, struct problem *problem)
+static int take_socket(struct listener *listener, int fd, struct problem *problem)
 {
-    int fd = SD_LISTEN_FDS_START;
-
-    if (count != 1 || sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
-        return problem_say(problem, -EINVAL,
-                           "%d sockets came from the service manager; ringd takes one listening Unix socket of type "
-                           "SOCK_SEQPACKET (ListenSequentialPacket=)",
-                           count);
     if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
         return problem_say(problem, -errno, "cannot use the service manager's socket: %s", strerror(errno));
     ev_io_set(&listener->io, fd, EV_READ);
     return take_path(listener, problem);
 }
 
-int listener_open(struct listener *listener, const struct instance *instance, struct problem *problem)
+int listener_open(struct listener *listener, const struct instance *instance, int passed_fd, struct problem *problem)
 {
-    int count = sd_listen_fds(1);
-
-    if (count < 0)
-        return problem_say(problem, count, "cannot tell which sockets the service manager opened: %s",
-                           strerror(-count));
-    return count > 0 ? take_socket(listener, count, problem) : make_socket(listener, instance, problem);
+    listener->instance = instance;
+    return passed_fd >= 0 ? take_socket(listener, passed_fd, problem) : make_socket(listener, instance, problem);
 }
 
 void listener_start(struct listener *listener)
@@ -233,7 +221,7 @@ void listener_close(struct listener *listener)
         peer_free(peer);
     ev_timer_stop(listener->daemon->loop, &listener->retry);
     ev_io_stop(listener->daemon->loop, &listener->io);
-    if (listener->made)
+    if (listener->made && instance_holds(listener->instance))
         unlink(listener->path);
     if (listener->io.fd >= 0)
         close(listener->io.fd);

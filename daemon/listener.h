@@ -2,7 +2,8 @@
  *
  * A SOCK_SEQPACKET socket at <runtime directory>/ringd.sock, open to everybody (rights are a ring's), or one that a
  * service manager has opened for us. A file left at the path by a predecessor is replaced: the instance's lock says
- * that nobody listens there. Only a socket that was made here is unlinked at the end.
+ * that nobody listens there. Only a socket that was made here is unlinked at the end, and only if the lock is still
+ * ours.
  *
  * There are at most `max_clients` connections; the next one is told so and closed. When descriptors run out, nothing is
  * accepted until a connection has ended or a second has passed: the waiting stay in the kernel's queue, and the loop
@@ -24,8 +25,9 @@ struct instance;
 
 struct listener {
     struct daemon *daemon;
-    ev_io io;        /* fd -1: not open */
-    ev_timer retry;  /* runs while nothing is accepted */
+    ev_io io;       /* fd -1: not open */
+    ev_timer retry; /* runs while nothing is accepted */
+    const struct instance *instance;
     char *path;      /* for people, and to unlink */
     bool made;       /* the socket file is ours */
     bool short_told; /* said once, until there is a connection again */
@@ -37,9 +39,9 @@ struct listener {
 /* Empty: may be closed. */
 void listener_init(struct listener *listener, struct daemon *daemon, uint32_t max_clients);
 
-/* Takes the service manager's socket if there is one, else makes one. Nothing is accepted yet. `listener` is to be
- * closed after a failure too. */
-int listener_open(struct listener *listener, const struct instance *instance, struct problem *problem);
+/* Takes the service manager's socket (`passed_fd`, or -1 if there is none), else makes one. Nothing is accepted yet.
+ * `listener` is to be closed after a failure too. */
+int listener_open(struct listener *listener, const struct instance *instance, int passed_fd, struct problem *problem);
 
 /* From now on connections are accepted. */
 void listener_start(struct listener *listener);

@@ -1,6 +1,6 @@
 /* main.c - ringd's command line.
  *
- *     ringd [--runtime-dir DIR] [--config FILE] [--verbose]
+ *     ringd [--runtime-dir DIR] [--config FILE] [--keep] [--verbose]
  *
  * Stays in the foreground, says `ringd: ready on DIR/ringd.sock` on stderr when clients may come, and serves until
  * SIGTERM, SIGINT or SIGHUP. Exit codes: 0 stopped in order (or help, version); 1 could not start, with the reason on
@@ -33,17 +33,20 @@ enum exit_code {
 struct arguments {
     const char *directory;
     const char *config; /* NULL: none given */
+    bool keep;
     bool verbose;
 };
 
 static const char usage[] =
-    "usage: ringd [--runtime-dir DIR] [--config FILE] [--verbose]\n"
+    "usage: ringd [--runtime-dir DIR] [--config FILE] [--keep] [--verbose]\n"
     "\n"
     "Keeps rings in shared memory and hands them out over DIR/ringd.sock.\n"
     "\n"
     "  -d, --runtime-dir DIR  where the socket and the lock are; made if missing (" DIRECTORY_DEFAULT ")\n"
     "  -c, --config FILE      rings to make and who may make more; see ringd.conf(5)\n"
     "                         (" CONFIG_DEFAULT ", if it is there and DIR is " DIRECTORY_DEFAULT ")\n"
+    "  -k, --keep             when stopped, leave all rings to the next ringd of DIR; without it those that\n"
+    "                         nobody is attached to are removed\n"
     "  -v, --verbose          also log contexts that come and go, and requests that are refused\n"
     "  -V, --version          print the version\n"
     "  -h, --help             print this\n"
@@ -54,6 +57,7 @@ static const char usage[] =
 static const struct option options[] = {
     {"runtime-dir", required_argument, NULL, 'd'},
     {"config", required_argument, NULL, 'c'},
+    {"keep", no_argument, NULL, 'k'},
     {"verbose", no_argument, NULL, 'v'},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
@@ -71,13 +75,16 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     int option;
 
-    while ((option = getopt_long(argc, argv, "d:c:vVh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "d:c:kvVh", options, NULL)) != -1) {
         switch (option) {
         case 'd':
             arguments->directory = optarg;
             break;
         case 'c':
             arguments->config = optarg;
+            break;
+        case 'k':
+            arguments->keep = true;
             break;
         case 'v':
             arguments->verbose = true;
@@ -115,7 +122,7 @@ static int serve(const struct arguments *arguments, struct config *config, struc
 
     if (path != NULL && config_load(config, path, problem) < 0)
         return EXIT_USAGE;
-    return daemon_run(arguments->directory, config, problem) < 0 ? EXIT_NOT_STARTED : EXIT_SUCCESS;
+    return daemon_run(arguments->directory, config, arguments->keep, problem) < 0 ? EXIT_NOT_STARTED : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)

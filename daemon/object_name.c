@@ -4,15 +4,35 @@
 #define _GNU_SOURCE
 #include "object_name.h"
 
+#include <bsd/string.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* ---- making ---------------------------------------------------------------------------------------------------- */
+
+struct object_name object_name_of_file(const char *file)
+{
+    struct object_name name;
+
+    snprintf(name.text, sizeof name.text, "/%s", file);
+    return name;
+}
 
 struct object_name object_name_ring(const char *instance_id, const char *ring, uint64_t generation)
 {
     struct object_name name;
 
     snprintf(name.text, sizeof name.text, "/ringd-%s-%s-%" PRIu64, instance_id, ring, generation);
+    return name;
+}
+
+struct object_name object_name_record(const char *instance_id, const char *ring)
+{
+    struct object_name name;
+
+    snprintf(name.text, sizeof name.text, "/ringd-%s-%s-record", instance_id, ring);
     return name;
 }
 
@@ -42,4 +62,93 @@ struct object_name object_name_life(const struct object_name *ring, char side, u
 
     snprintf(suffix, sizeof suffix, "life-%c%" PRIu32 "-%" PRIu32 "-%016" PRIx64, side, slot, incarnation, ring_id);
     return with_suffix(ring, suffix);
+}
+
+/* ---- taking apart ---------------------------------------------------------------------------------------------- */
+
+/* Cuts the text at the last place where `mark` begins; what stands behind the mark, or NULL. */
+static const char *cut_last(char *text, const char *mark)
+{
+    char *found = NULL;
+
+    for (char *next = strstr(text, mark); next != NULL; next = strstr(next + 1, mark))
+        found = next;
+    if (found == NULL)
+        return NULL;
+    *found = '\0';
+    return found + strlen(mark);
+}
+
+/* "<ring>-<generation>" */
+static bool parse_ring(char *text, struct object_parts *parts)
+{
+    const char *generation = cut_last(text, "-");
+
+    if (generation == NULL)
+        return false;
+    parts->generation = strtoull(generation, NULL, 10);
+    return strlcpy(parts->ring, text, sizeof parts->ring) < sizeof parts->ring;
+}
+
+static bool parse_life(char *text, struct object_parts *parts)
+{
+    const char *life = cut_last(text, "-life-");
+
+    parts->kind = OBJECT_LIFE;
+    return life != NULL &&
+           sscanf(life, "%c%" SCNu32 "-%" SCNu32 "-%" SCNx64, &parts->side, &parts->slot, &parts->incarnation,
+                  &parts->ring_id) == 4 &&
+           parse_ring(text, parts);
+}
+
+/* `text` is what follows the instance. */
+static bool parse_object(char *text, struct object_parts *parts)
+{
+    char *suffix = strrchr(text, '-');
+
+    if (suffix == NULL)
+        return false;
+    if (strcmp(suffix, "-record") == 0) {
+        *suffix = '\0';
+        parts->kind = OBJECT_RECORD;
+        return strlcpy(parts->ring, text, sizeof parts->ring) < sizeof parts->ring;
+    }
+    if (strcmp(suffix, "-segment") != 0 && strcmp(suffix, "-readers") != 0)
+        return parse_life(text, parts);
+    parts->kind = strcmp(suffix, "-segment") == 0 ? OBJECT_SEGMENT : OBJECT_READERS;
+    *suffix = '\0';
+    return parse_ring(text, parts);
+}
+
+static struct object_name make(const char *instance_id, const struct object_parts *parts)
+{
+    struct object_name ring = object_name_ring(instance_id, parts->ring, parts->generation);
+
+    switch (parts->kind) {
+    case OBJECT_RECORD:
+        return object_name_record(instance_id, parts->ring);
+    case OBJECT_SEGMENT:
+        return object_name_segment(&ring);
+    case OBJECT_READERS:
+        return object_name_readers(&ring);
+    case OBJECT_LIFE:
+        break;
+    }
+    return object_name_life(&ring, parts->side, parts->slot, parts->incarnation, parts->ring_id);
+}
+
+bool object_name_parse(const struct object_name *name, const char *instance_id, struct object_parts *parts)
+{
+    struct object_name rest;
+    char prefix[32];
+
+    *parts = (struct object_parts){0};
+    snprintf(prefix, sizeof prefix, "/ringd-%s-", instance_id);
+    if (strncmp(name->text, prefix, strlen(prefix)) != 0)
+        return false;
+    strlcpy(rest.text, name->text + strlen(prefix), sizeof rest.text);
+    if (!parse_object(rest.text, parts) || (parts->kind == OBJECT_LIFE && parts->side != 'w' && parts->side != 'r'))
+        return false;
+    rest = make(instance_id, parts);
+    return strcmp(rest.text, name->text) == 0;
 }

@@ -21,8 +21,8 @@ static const char *loss_text(char *text, size_t bytes, uint64_t lost)
 {
     if (lost == 0)
         return "nothing is lost";
-    snprintf(text, bytes, "%ju record%s being written %s lost", (uintmax_t)lost, lost == 1 ? " that was" : "s that were",
-             lost == 1 ? "is" : "are");
+    snprintf(text, bytes, "%ju record%s being written %s lost", (uintmax_t)lost,
+             lost == 1 ? " that was" : "s that were", lost == 1 ? "is" : "are");
     return text;
 }
 
@@ -42,8 +42,7 @@ static void say_repaired(const struct context *context, uint64_t lost)
 
     if (repair->outcome == RING_REPAIR_PADDED)
         log_warning("ring %s: writer %u (pid %u, %s) died in mid-record; %s, %ju bytes passed over; others go on", name,
-                    context->slot, context->pid, context->command, loss,
-                    (uintmax_t)repair->bytes_passed);
+                    context->slot, context->pid, context->command, loss, (uintmax_t)repair->bytes_passed);
     else if (repair->outcome == RING_REPAIR_KEPT)
         log_warning("ring %s: writer %u (pid %u, %s) died right after a commit, which is kept; %s; others go on", name,
                     context->slot, context->pid, context->command, loss);
@@ -68,7 +67,7 @@ static uint32_t dead_of_lane(const struct shared_ring *ring, uint32_t lane)
     uint32_t dead = 0;
 
     for (uint32_t bit = 0; bit < RINGD_WRITERS_PER_LANE; bit++) {
-        if (slots[bit].context == NULL || slots[bit].context->dead)
+        if (slots[bit].context == NULL ? !slots[bit].closed : slots[bit].context->dead)
             dead |= UINT32_C(1) << bit;
     }
     return dead;

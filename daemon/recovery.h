@@ -1,6 +1,7 @@
 /* recovery.h - what happens after a context's certain end.
  *
- * On the evidence of life.h alone context.c marks a context as dead; recovery_run then, for each dead context of a ring:
+ * On the evidence of life.h alone context.c marks a context as dead; recovery_run then, for each dead context of a
+ * ring:
  *
  *   reader    takes it out of those that hold writers up, which wakes writers, and frees its slot.
  *   writer    takes it out of those that wait for space; repairs what it left in mid-record (libclient/ring_repair.h);

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "context.h"
+#include "generation.h"
 #include "log.h"
 #include "quantity.h"
 #include "ring_options.h"
+#include "stall.h"
 #include "stop_point.h"
 
 void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance)
@@ -50,6 +52,11 @@ static int make_ring(struct registry *registry, const char *name, const struct r
     return 0;
 }
 
+int registry_adopt(struct registry *registry, struct shared_ring *ring)
+{
+    return add_ring(registry, ring);
+}
+
 int registry_create(struct registry *registry, const char *name, const struct ringd_ring_options *options,
                     const struct ring_rights *rights, struct problem *problem)
 {
@@ -83,9 +90,7 @@ void registry_remove(struct registry *registry, struct shared_ring *ring)
     HASH_DEL(registry->by_name, ring);
     registry->ring_count--;
     ring->removed = true;
-    segment_objects_unlink(&ring->objects);
-    STOP_POINT("remove-unlinked");
-    segment_end(&ring->segment);
+    shared_ring_end(ring);
     log_info("ring %s: removed, %u attached are told", ring->name, ring->context_count);
     registry_settle(registry, ring);
 }
@@ -98,10 +103,25 @@ static void free_ring(struct registry *registry, struct shared_ring *ring)
     shared_ring_free(ring);
 }
 
+/* Contexts go on without us, and their life pages say to a successor who they are. */
+static void leave_ring(struct registry *registry, struct shared_ring *ring)
+{
+    log_info("ring %s: left to the next ringd, %u attached", ring->name, ring->context_count);
+    HASH_DEL(registry->by_name, ring);
+    registry->ring_count--;
+    TAILQ_REMOVE(&registry->rings, ring, link);
+    context_leave_all(ring);
+    recovery_deinit(&ring->recovery, ring);
+    shared_ring_leave(ring);
+    shared_ring_free(ring);
+}
+
 void registry_settle(struct registry *registry, struct shared_ring *ring)
 {
     if (ring->removed && ring->context_count == 0)
         free_ring(registry, ring);
+    else
+        generation_settle(ring);
 }
 
 void registry_remove_damaged(struct registry *registry, const void *fault)
@@ -111,7 +131,8 @@ void registry_remove_damaged(struct registry *registry, const void *fault)
     for (; ring != NULL; ring = next) {
         next = TAILQ_NEXT(ring, link);
         /* It may be as long as it was again by now, but where the fault was we have a page of our own. */
-        if (ring->removed || (!segment_objects_damaged(&ring->objects) && !segment_contains(&ring->segment, fault)))
+        if (ring->removed || (!segment_objects_damaged(&ring->objects) && !segment_contains(&ring->segment, fault) &&
+                              !generation_contains(ring, fault)))
             continue;
         log_error("ring %s: somebody with a writable descriptor has shortened its shared memory; nobody can use it "
                   "any more",
@@ -120,13 +141,25 @@ void registry_remove_damaged(struct registry *registry, const void *fault)
     }
 }
 
-void registry_deinit(struct registry *registry)
+static bool stays(struct shared_ring *ring, enum registry_end end)
+{
+    if (ring->removed)
+        return false;
+    if (end == REGISTRY_UNDO)
+        return ring->adopted;
+    return end == REGISTRY_KEEP || context_any(ring);
+}
+
+void registry_deinit(struct registry *registry, enum registry_end end)
 {
     struct shared_ring *ring = TAILQ_FIRST(&registry->rings), *next;
 
     for (; ring != NULL; ring = next) {
         next = TAILQ_NEXT(ring, link);
-        registry_remove(registry, ring);
+        if (stays(ring, end))
+            leave_ring(registry, ring);
+        else
+            registry_remove(registry, ring);
     }
     while ((ring = TAILQ_FIRST(&registry->rings)) != NULL)
         free_ring(registry, ring);

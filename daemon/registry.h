@@ -6,7 +6,7 @@
  *
  * ring_count and context_count are what the service's status line shows.
  *
- * Called by daemon.c, request.c and context.c. One thread: the event loop's.
+ * Called by daemon.c, request.c, generation.c and context.c. One thread: the event loop's.
  */
 #ifndef DAEMON_REGISTRY_H
 #define DAEMON_REGISTRY_H
@@ -28,14 +28,24 @@ struct registry {
     struct shared_ring *by_name;   /* uthash */
     struct shared_ring_list rings; /* in the order they were made */
     uint32_t ring_count;           /* those with a name */
-    uint32_t context_count;        /* attached to any ring */
+    uint32_t context_count;        /* attached to any ring, the dead in mid-record not counted */
 };
 
 /* `loop` and `instance` outlive it. */
 void registry_init(struct registry *registry, struct ev_loop *loop, const struct instance *instance);
 
-/* Ends and frees every ring and every context. */
-void registry_deinit(struct registry *registry);
+/* What becomes of the rings when a daemon ends. */
+enum registry_end {
+    REGISTRY_END_UNUSED, /* those that nobody is attached to go, the others stay for a successor */
+    REGISTRY_KEEP,       /* all stay */
+    REGISTRY_UNDO,       /* the start has failed: those that were taken over stay, those that were made go */
+};
+
+/* Frees every ring and every context. */
+void registry_deinit(struct registry *registry, enum registry_end end);
+
+/* A ring that was taken over; it is the registry's then. -ENOMEM: it is not. */
+int registry_adopt(struct registry *registry, struct shared_ring *ring);
 
 /* Checks name and options, then makes the ring. -EEXIST, and as ring_name_check, ring_options_check, segment_create. */
 int registry_create(struct registry *registry, const char *name, const struct ringd_ring_options *options,

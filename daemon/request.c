@@ -7,9 +7,11 @@
 
 #include "context.h"
 #include "daemon.h"
+#include "generation.h"
 #include "peer.h"
 #include "ring_options.h"
 #include "slow_readers.h"
+#include "stall.h"
 #include "status.h"
 #include "wake.h"
 
@@ -159,14 +161,16 @@ static int permit_wish(const struct peer *peer, const struct shared_ring *ring, 
 }
 
 /* The grades: writers write both objects, readers the readers' object, observers nothing. */
-static void add_descriptors(struct answer *answer, const struct shared_ring *ring, uint32_t kind, int life_fd)
+static void add_objects(struct answer *answer, const struct segment_objects *objects, uint32_t kind)
 {
-    const struct segment_objects *objects = &ring->objects;
-
     answer->descriptors[0] = kind == RINGD_CONTEXT_WRITER ? objects->segment.fd : objects->segment.read_fd;
     answer->descriptors[1] = kind == RINGD_CONTEXT_OBSERVER ? objects->readers.read_fd : objects->readers.fd;
-    answer->descriptors[2] = life_fd;
-    answer->descriptor_count = 3;
+    answer->descriptor_count = 2;
+}
+
+static void add_life(struct answer *answer, int life_fd)
+{
+    answer->descriptors[answer->descriptor_count++] = life_fd;
     answer->life_fd = life_fd;
 }
 
@@ -182,7 +186,8 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.slot = attached.context->slot;
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
-    add_descriptors(answer, ring, request->kind, attached.life_fd);
+    add_objects(answer, generation_objects(ring, attached.context->generation), request->kind);
+    add_life(answer, attached.life_fd);
     return 0;
 }
 
@@ -211,7 +216,7 @@ static int handle_arm(struct peer *peer, const struct ringd_request *request, st
     (void)request;
     if (context == NULL || context->kind != RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "only the connection of an attached observer can announce its sleep");
-    answer->reply.value = wake_announce(&context->ring->segment.readers->waits.data);
+    answer->reply.value = wake_announce(&generation_of(context)->readers->waits.data);
     return 0;
 }
 
@@ -226,16 +231,97 @@ static int handle_check(struct peer *peer, const struct ringd_request *request, 
     return 0;
 }
 
+/* ---- stalled ---------------------------------------------------------------------------------------------------- */
+
+static int handle_stalled(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                          struct problem *problem)
+{
+    (void)request;
+    (void)answer;
+    if (peer->context == NULL)
+        return problem_say(problem, -EINVAL, "only the connection of an attached context can report a stalled writer");
+    return stall_report(peer->context->ring) < 0 ? problem_say(problem, -ENOMEM, "out of memory") : 0;
+}
+
+/* ---- resize, follow --------------------------------------------------------------------------------------------- */
+
+static int handle_resize(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    if (result < 0)
+        return result;
+    if (!rights_own(&ring->rights, &peer->credentials))
+        return problem_say(problem, -EPERM, "uid %u may not resize ring \"%s\"; its owner (uid %u) may, and root",
+                           peer->credentials.uid, ring->name, ring->rights.owner);
+    result = generation_move(ring, request->options.size, problem);
+    if (result == 0)
+        answer->reply.position = ring->segment.geometry.generation;
+    return result;
+}
+
+static int handle_follow(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    const struct segment_objects *objects;
+    int result;
+
+    if (peer->context == NULL)
+        return problem_say(problem, -EINVAL, "only the connection of an attached context can follow a ring that moves");
+    result = generation_follow(peer->context, request->position, problem, &objects);
+    if (result < 0)
+        return result;
+    add_objects(answer, objects, peer->context->kind);
+    answer->reply.position = peer->context->generation;
+    return 0;
+}
+
+/* ---- reattach -------------------------------------------------------------------------------------------------- */
+
+/* A ring that was removed has no name any more, and may have contexts all the same. */
+static struct shared_ring *find_ring_of(const struct peer *peer, const struct ringd_request *request)
+{
+    struct shared_ring *ring, *last = NULL;
+
+    TAILQ_FOREACH(ring, &peer->daemon->registry.rings, link)
+    {
+        if (strcmp(ring->name, request->ring) != 0)
+            continue;
+        last = ring;
+        if (context_is_attached(ring, request->kind, request->slot, request->incarnation, request->token))
+            return ring;
+    }
+    return last;
+}
+
+static int handle_reattach(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                           struct problem *problem)
+{
+    struct shared_ring *ring = find_ring_of(peer, request);
+
+    (void)answer;
+    if (peer->context != NULL)
+        return problem_say(problem, -EISCONN, "this connection belongs to a context already; open another");
+    if (ring == NULL)
+        return problem_say(problem, -ESTALE, "this ringd knows no ring of that name");
+    return context_reattach(ring, request->kind, request->slot, request->incarnation, request->token,
+                            &peer->credentials, &peer->context, problem);
+}
+
 /* ---- any ------------------------------------------------------------------------------------------------------- */
 
 typedef int handler(struct peer *peer, const struct ringd_request *request, struct answer *answer,
                     struct problem *problem);
 
 static handler *const handlers[] = {
-    [RINGD_REQUEST_CREATE] = handle_create, [RINGD_REQUEST_REMOVE] = handle_remove,
-    [RINGD_REQUEST_LIST] = handle_list,     [RINGD_REQUEST_STATUS] = handle_status,
-    [RINGD_REQUEST_OPEN] = handle_open,     [RINGD_REQUEST_ATTACH] = handle_attach,
-    [RINGD_REQUEST_ARM] = handle_arm,       [RINGD_REQUEST_CHECK] = handle_check,
+    [RINGD_REQUEST_CREATE] = handle_create,     [RINGD_REQUEST_REMOVE] = handle_remove,
+    [RINGD_REQUEST_LIST] = handle_list,         [RINGD_REQUEST_STATUS] = handle_status,
+    [RINGD_REQUEST_OPEN] = handle_open,         [RINGD_REQUEST_ATTACH] = handle_attach,
+    [RINGD_REQUEST_ARM] = handle_arm,           [RINGD_REQUEST_CHECK] = handle_check,
+    [RINGD_REQUEST_REATTACH] = handle_reattach, [RINGD_REQUEST_STALLED] = handle_stalled,
+    [RINGD_REQUEST_RESIZE] = handle_resize,     [RINGD_REQUEST_FOLLOW] = handle_follow,
 };
 
 /* Whether it is a request of this protocol at all. */

@@ -5,6 +5,8 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,8 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fd_store.h"
 #include "notify.h"
-#include "segment.h"
+#include "shared_file.h"
 #include "stop_point.h"
 
 #define NS_PER_S    UINT64_C(1000000000)
@@ -38,9 +41,11 @@ void segment_objects_init(struct segment_objects *objects)
 
 static void object_unlink(struct shared_object *object)
 {
-    if (object->named)
+    if (object->named && shared_file_is_named(object->fd, &object->name))
         shm_unlink(object->name.text);
-    object->named = false;
+    if (object->named || object->stored)
+        fd_store_forget(&object->name);
+    object->named = object->stored = false;
 }
 
 static void object_deinit(struct shared_object *object)
@@ -51,6 +56,12 @@ static void object_deinit(struct shared_object *object)
     if (object->read_fd >= 0)
         close(object->read_fd);
     object_init(object);
+}
+
+void segment_objects_leave(struct segment_objects *objects)
+{
+    objects->segment.named = objects->segment.stored = false;
+    objects->readers.named = objects->readers.stored = false;
 }
 
 void segment_objects_unlink(struct segment_objects *objects)
@@ -90,6 +101,42 @@ static int object_open(struct shared_object *object, struct object_name name, ui
     if (object->read_fd < 0)
         return problem_say(problem, -errno, "cannot open shared memory %s: %s", name.text, strerror(errno));
     return 0;
+}
+
+static int object_take(struct shared_object *object, struct object_name name, uint64_t bytes)
+{
+    object->name = name;
+    object->bytes = bytes;
+    object->fd = fd_store_open(&name, O_RDWR, &object->named);
+    if (object->fd < 0)
+        return object->fd;
+    object->read_fd = shared_file_reopen(object->fd, O_RDONLY);
+    if (object->read_fd < 0)
+        return object->read_fd;
+    return object_damaged(object) ? -EBADMSG : 0;
+}
+
+int segment_objects_open(struct segment_objects *objects, const struct object_name *ring, uint64_t segment_bytes,
+                         uint64_t readers_bytes)
+{
+    int result;
+
+    segment_objects_init(objects);
+    result = object_take(&objects->segment, object_name_segment(ring), segment_bytes);
+    if (result == 0)
+        result = object_take(&objects->readers, object_name_readers(ring), readers_bytes);
+    if (result < 0) {
+        segment_objects_leave(objects);
+        segment_objects_deinit(objects);
+    }
+    return result;
+}
+
+void segment_objects_keep(struct segment_objects *objects)
+{
+    fd_store_keep(&objects->segment.name, objects->segment.fd);
+    fd_store_keep(&objects->readers.name, objects->readers.fd);
+    objects->segment.stored = objects->readers.stored = true;
 }
 
 /* What tmpfs would still give out. One without a size of its own tells no blocks. */
@@ -137,6 +184,43 @@ static int check_free(int fd, uint64_t bytes, struct problem *problem)
     return 0;
 }
 
+/* Pages being made for an object; -1 or an errno when done. */
+struct reservation {
+    int fd;
+    off_t begin, bytes;
+    int result;
+};
+
+static void *reserve_slice(void *argument)
+{
+    struct reservation *slice = argument;
+
+    do
+        slice->result = posix_fallocate(slice->fd, slice->begin, slice->bytes);
+    while (slice->result == EINTR);
+    return NULL;
+}
+
+/* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the event
+ * loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow a ring
+ * that moves. Signals are for the loop's thread. */
+static int reserve_aside(struct reservation *slice)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int result;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&thread, NULL, reserve_slice, slice);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        reserve_slice(slice);
+    else
+        pthread_join(thread, NULL);
+    return slice->result;
+}
+
 /* In slices, because a large one takes seconds: the watchdog is told that this is no hang, and a signal costs no more
  * than a slice. */
 static int object_reserve(const struct shared_object *object, struct problem *problem)
@@ -145,10 +229,10 @@ static int object_reserve(const struct shared_object *object, struct problem *pr
 
     for (uint64_t begin = 0; begin < object->bytes && result == 0; begin += SLICE_BYTES) {
         uint64_t left = object->bytes - begin;
+        struct reservation slice = {
+            .fd = object->fd, .begin = (off_t)begin, .bytes = (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES)};
 
-        do
-            result = posix_fallocate(object->fd, (off_t)begin, (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES));
-        while (result == EINTR);
+        result = reserve_aside(&slice);
         notify_alive();
     }
     if (result != 0)
@@ -175,17 +259,31 @@ static uint64_t realtime_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t time_ticks(const struct ringd_ring_options *options, const struct ticks *ticks)
+/* What a segment is made from. `before`: the generation before it, NULL for a ring that is new. */
+struct plan {
+    const char *name;
+    const struct ringd_ring_options *options;
+    const struct geometry *before;
+    const struct ticks *ticks;
+};
+
+static uint64_t time_ticks(const struct plan *plan)
 {
+    const struct ringd_ring_options *options = plan->options;
+
+    if (plan->before != NULL)
+        return plan->before->ticks_per_second;
     if (options->time == RINGD_TIME_MONOTONIC)
         return NS_PER_S;
-    return options->time == RINGD_TIME_TSC ? ticks_per_second(ticks) : 0;
+    return options->time == RINGD_TIME_TSC ? ticks_per_second(plan->ticks) : 0;
 }
 
 /* All but what is random, and magic. */
-static void header_init(struct ringd_segment_header *header, const struct segment_objects *objects, const char *name,
-                        const struct ringd_ring_options *options, const struct ticks *ticks)
+static void header_init(struct ringd_segment_header *header, const struct segment_objects *objects,
+                        const struct plan *plan)
 {
+    const struct ringd_ring_options *options = plan->options;
+
     header->layout_version = RINGD_LAYOUT_VERSION;
     header->flags = options->hold ? RINGD_SEGMENT_HOLD : 0;
     header->segment_bytes = objects->segment.bytes;
@@ -202,15 +300,15 @@ static void header_init(struct ringd_segment_header *header, const struct segmen
     header->policy = options->policy;
     header->time_source = options->time;
     header->first_position = options->first_position;
-    header->generation = 1;
-    header->created_ns = realtime_ns();
-    header->ticks_per_second = time_ticks(options, ticks);
+    header->generation = plan->before != NULL ? plan->before->generation + 1 : 1;
+    header->created_ns = plan->before != NULL ? plan->before->created_ns : realtime_ns();
+    header->ticks_per_second = time_ticks(plan);
     header->stopped_policy = options->stopped;
     header->stopped_after_ms = options->stopped_after_ms;
     header->slow_policy = options->slow;
     header->slow_after_ms = options->slow_after_ms;
     header->slow_bytes = options->slow_bytes;
-    strlcpy(header->name, name, sizeof header->name);
+    strlcpy(header->name, plan->name, sizeof header->name);
 }
 
 /* An empty lane: nobody active, everything up to a ring's length (less head room) ahead of the first position free. */
@@ -223,21 +321,31 @@ static void lane_init(struct ringd_lane *lane, const struct ringd_segment_header
     atomic_init(&lane->limit, header->first_position + header->data_bytes - head_room);
 }
 
-static int fill_segment(void *map, const struct segment_objects *objects, const char *name,
-                        const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
+/* A generation has a key of its own; the ring's id stays. */
+static int fill_random_part(struct ringd_segment_header *header, const struct plan *plan, struct problem *problem)
+{
+    int result = fill_random(&header->stamp_key, sizeof header->stamp_key, problem);
+
+    if (result == 0 && plan->before == NULL)
+        return fill_random(&header->ring_id, sizeof header->ring_id, problem);
+    if (result == 0)
+        header->ring_id = plan->before->ring_id;
+    return result;
+}
+
+static int fill_segment(void *map, const struct segment_objects *objects, const struct plan *plan,
+                        struct problem *problem)
 {
     struct ringd_segment_header *header = map;
     struct ringd_control *control = (void *)((unsigned char *)map + RINGD_CONTROL_OFFSET);
     struct ringd_lane *lanes = (void *)((unsigned char *)map + RINGD_LANES_OFFSET);
-    int result = fill_random(&header->ring_id, sizeof header->ring_id, problem);
+    int result = fill_random_part(header, plan, problem);
 
-    if (result == 0)
-        result = fill_random(&header->stamp_key, sizeof header->stamp_key, problem);
     if (result < 0)
         return result;
-    header_init(header, objects, name, options, ticks);
+    header_init(header, objects, plan);
     atomic_init(&control->state, RINGD_RING_LIVE);
-    for (uint32_t i = 0; i < options->lanes; i++)
+    for (uint32_t i = 0; i < header->lane_count; i++)
         lane_init(&lanes[i], header);
     return 0;
 }
@@ -255,25 +363,25 @@ static int publish(struct ringd_segment_header *header, int readers_fd, struct p
     return 0;
 }
 
-static int fill(const struct segment_objects *objects, const char *name, const struct ringd_ring_options *options,
-                const struct ticks *ticks, struct problem *problem)
+static int fill(const struct segment_objects *objects, const struct plan *plan, struct problem *problem)
 {
-    uint64_t bytes = segment_data_offset(options->lanes);
+    uint64_t bytes = segment_data_offset(plan->options->lanes);
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, objects->segment.fd, 0);
     int result;
 
     if (map == MAP_FAILED)
         return problem_say(problem, -errno, "cannot map the ring's shared memory: %s", strerror(errno));
-    result = fill_segment(map, objects, name, options, ticks, problem);
+    result = fill_segment(map, objects, plan, problem);
     if (result == 0)
         result = publish(map, objects->readers.fd, problem);
     munmap(map, bytes);
     return result;
 }
 
-int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
-                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
+static int create(struct segment_objects *objects, const struct object_name *ring, const struct plan *plan,
+                  struct problem *problem)
 {
+    const struct ringd_ring_options *options = plan->options;
     uint64_t segment_bytes = segment_data_offset(options->lanes) + options->lanes * options->size;
     uint64_t readers_bytes = segment_readers_bytes(options->lanes);
     int result = object_open(&objects->segment, object_name_segment(ring), segment_bytes, problem);
@@ -290,9 +398,46 @@ int segment_create(struct segment_objects *objects, const struct object_name *ri
         result = object_reserve(&objects->readers, problem);
     if (result == 0) {
         STOP_POINT("create-reserved");
-        result = fill(objects, name, options, ticks, problem);
+        result = fill(objects, plan, problem);
     }
     if (result < 0)
         segment_objects_deinit(objects);
     return result;
+}
+
+int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
+{
+    const struct plan plan = {.name = name, .options = options, .ticks = ticks};
+
+    return create(objects, ring, &plan, problem);
+}
+
+int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
+                        uint64_t size, struct problem *problem)
+{
+    const struct ringd_ring_options options = {
+        .size = size,
+        .policy = before->policy,
+        .time = before->time_source,
+        .max_record = before->max_record,
+        .hold = before->hold,
+        .lanes = before->lane_count,
+        .stopped = before->stopped_policy,
+        .stopped_after_ms = before->stopped_after_ms,
+        .slow = before->slow_policy,
+        .slow_after_ms = before->slow_after_ms,
+        .slow_bytes = before->slow_bytes < size ? before->slow_bytes : size,
+    };
+    const struct plan plan = {.name = before->name, .options = &options, .before = before};
+
+    return create(objects, ring, &plan, problem);
+}
+
+void segment_begin_at(struct segment *segment, uint64_t position)
+{
+    struct ringd_segment_header *header = segment->control_map;
+
+    header->first_position = position;
+    segment->geometry.first_position = position;
 }

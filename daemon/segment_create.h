@@ -1,4 +1,5 @@
-/* segment_create.h - makes the two shared-memory objects of a ring, filled and ready to be mapped.
+/* segment_create.h - makes the two shared-memory objects of a ring, filled and ready to be mapped; opens those that a
+ * predecessor made.
  *
  * What holds for a ring that was made: both objects are new (O_EXCL), mode 0600, of their final length, and every page
  * of them is reserved, so that nobody who maps them is ever short of memory later. The header is complete before its
@@ -8,7 +9,7 @@
  * Free shared memory is looked at first: reserving what is not there could take everybody else's until it fails. After
  * a failure nothing is left behind.
  *
- * Called by shared_ring.c, with options that ring_options_check has passed.
+ * Called by shared_ring.c, with options that ring_options_check has passed, and by takeover.c.
  */
 #ifndef DAEMON_SEGMENT_CREATE_H
 #define DAEMON_SEGMENT_CREATE_H
@@ -19,6 +20,7 @@
 #include "object_name.h"
 #include "problem.h"
 #include "ringd.h"
+#include "segment.h"
 #include "ticks.h"
 
 /* One shared-memory object; fd -1: closed. */
@@ -28,6 +30,7 @@ struct shared_object {
     int fd;      /* reading and writing */
     int read_fd; /* reading only */
     bool named;  /* its name is there and is ours to remove */
+    bool stored; /* the service manager has been given it (fd_store.h) */
 };
 
 struct segment_objects {
@@ -42,6 +45,24 @@ void segment_objects_init(struct segment_objects *objects);
  * -EMFILE and others of shm_open. May sleep some milliseconds for a ring that counts in ticks. */
 int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
                    const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
+
+/* The same for the next generation of a ring that is there: with the ring's id and whatever else stays, another stamp key
+ * and another size, and no beginning yet (segment_begin_at). */
+int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
+                        uint64_t size, struct problem *problem);
+
+/* Where it begins becomes known after it was made and mapped. */
+void segment_begin_at(struct segment *segment, uint64_t position);
+/* Opens the objects of these lengths that are there. `objects` is empty after a failure. -ENOENT, -EPERM (not ours),
+ * -EBADMSG (shorter). */
+int segment_objects_open(struct segment_objects *objects, const struct object_name *ring, uint64_t segment_bytes,
+                         uint64_t readers_bytes);
+
+/* Gives them to the service manager as well, if there is one. */
+void segment_objects_keep(struct segment_objects *objects);
+
+/* Names, and what the service manager has, stay when the objects are closed. */
+void segment_objects_leave(struct segment_objects *objects);
 
 /* The names go; what is mapped stays. */
 void segment_objects_unlink(struct segment_objects *objects);

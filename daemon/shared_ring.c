@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "generation.h"
 #include "stop_point.h"
 #include "wake.h"
 
@@ -22,43 +23,78 @@ static int allocate_tables(struct shared_ring *ring, uint32_t lane_count)
     return ring->lanes == NULL || ring->writers == NULL ? -ENOMEM : 0;
 }
 
-static int map_segment(struct shared_ring *ring, struct problem *problem)
+static int map_segment(struct shared_ring *ring)
 {
     int result = segment_map(&ring->segment, ring->objects.segment.fd, ring->objects.readers.fd, SEGMENT_WRITER);
 
     if (result < 0)
-        return problem_say(problem, result, "cannot map the new ring: %s", strerror(-result));
+        return result;
     for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++)
         ring_init(&ring->lanes[i], &ring->segment, i);
     return 0;
 }
 
-static int build(struct shared_ring *ring, const struct ringd_ring_options *options, const struct ticks *ticks,
-                 struct problem *problem)
+struct record_slot *shared_ring_record_slot(const struct shared_ring *ring, bool writer, uint32_t slot)
+{
+    return writer ? &ring->record.page->writers[slot] : &ring->record.page->readers[slot];
+}
+
+/* ---- a new one ------------------------------------------------------------------------------------------------- */
+
+static int build_segment(struct shared_ring *ring, const struct ringd_ring_options *options, const struct ticks *ticks,
+                         struct problem *problem)
+{
+    int result = segment_create(&ring->objects, &ring->objects_name, ring->name, options, ticks, problem);
+
+    if (result < 0)
+        return result;
+    result = map_segment(ring);
+    if (result < 0)
+        return problem_say(problem, result, "cannot map the new ring: %s", strerror(-result));
+    segment_objects_keep(&ring->objects);
+    ring_record_publish(&ring->record, ring->segment.control_map);
+    return 0;
+}
+
+static int build(struct shared_ring *ring, const char *instance_id, const struct ringd_ring_options *options,
+                 const struct ticks *ticks, struct problem *problem)
 {
     int result = allocate_tables(ring, options->lanes);
 
     if (result < 0)
         return problem_say(problem, result, "out of memory");
-    result = segment_create(&ring->objects, &ring->objects_name, ring->name, options, ticks, problem);
-    return result < 0 ? result : map_segment(ring, problem);
+    result = ring_record_create(&ring->record, instance_id, ring->name, options, &ring->rights, problem);
+    return result < 0 ? result : build_segment(ring, options, ticks, problem);
+}
+
+static struct shared_ring *ring_alloc(const char *instance_id, const char *name, uint64_t generation)
+{
+    struct shared_ring *ring = calloc(1, sizeof *ring);
+
+    if (ring == NULL)
+        return NULL;
+    ring_record_init(&ring->record);
+    segment_objects_init(&ring->objects);
+    TAILQ_INIT(&ring->older);
+    ring->instance_id = instance_id;
+    ring->life_name = object_name_ring(instance_id, name, 1);
+    strlcpy(ring->name, name, sizeof ring->name);
+    ring->objects_name = object_name_ring(instance_id, name, generation);
+    return ring;
 }
 
 int shared_ring_new(struct shared_ring **ring, const char *instance_id, const char *name,
                     const struct ringd_ring_options *options, const struct ring_rights *rights,
                     const struct ticks *ticks, struct problem *problem)
 {
-    struct shared_ring *made = calloc(1, sizeof *made);
+    struct shared_ring *made = ring_alloc(instance_id, name, 1);
     int result;
 
     *ring = NULL;
     if (made == NULL)
         return problem_say(problem, -ENOMEM, "out of memory");
-    segment_objects_init(&made->objects);
-    strlcpy(made->name, name, sizeof made->name);
-    made->objects_name = object_name_ring(instance_id, name, 1);
     made->rights = *rights;
-    result = build(made, options, ticks, problem);
+    result = build(made, instance_id, options, ticks, problem);
     if (result < 0)
         shared_ring_free(made);
     else
@@ -66,12 +102,126 @@ int shared_ring_new(struct shared_ring **ring, const char *instance_id, const ch
     return result;
 }
 
+/* ---- a predecessor's ------------------------------------------------------------------------------------------- */
+
+/* The present generation as it was recorded, or NULL. */
+static const struct ringd_segment_header *recorded_header(const struct ring_record *record)
+{
+    return ring_record_header(record, atomic_load_explicit(&record->page->generation, memory_order_acquire));
+}
+
+static int adopt_segment(struct shared_ring *ring, struct problem *problem)
+{
+    const struct ringd_segment_header *header = recorded_header(&ring->record);
+    int result;
+
+    if (header->layout_version != RINGD_LAYOUT_VERSION)
+        return problem_say(problem, -EPROTONOSUPPORT, "its layout is of version %u, this ringd's is %u",
+                           header->layout_version, RINGD_LAYOUT_VERSION);
+    result = segment_objects_open(&ring->objects, &ring->objects_name, header->segment_bytes, header->readers_bytes);
+    if (result < 0)
+        return problem_say(problem, result, "its shared memory is %s",
+                           result == -ENOENT    ? "gone"
+                           : result == -EBADMSG ? "shorter than it was"
+                                                : strerror(-result));
+    result = map_segment(ring);
+    if (result == 0 && memcmp(ring->segment.control_map, header, sizeof *header) != 0)
+        result = -EBADMSG; /* everybody may have written to it since */
+    if (result < 0)
+        return problem_say(problem, result, "somebody has written over its header (%s)", strerror(-result));
+    return 0;
+}
+
+static void adopt_slots(struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
+        ring->writers[i].incarnation =
+            atomic_load_explicit(&ring->record.page->writers[i].incarnation, memory_order_relaxed);
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
+        ring->readers[i].incarnation =
+            atomic_load_explicit(&ring->record.page->readers[i].incarnation, memory_order_relaxed);
+}
+
+static int adopt(struct shared_ring *ring, struct problem *problem)
+{
+    const struct record_page *page = ring->record.page;
+    int result = allocate_tables(ring, page->lane_count);
+
+    ring->rights = (struct ring_rights){.owner = page->owner, .group = page->group, .mode = page->options.mode};
+    ring->adopted = true;
+    if (result < 0)
+        return problem_say(problem, result, "out of memory");
+    result = adopt_segment(ring, problem);
+    if (result == 0 && ring->segment.geometry.lane_count != page->lane_count)
+        result = problem_say(problem, -EBADMSG, "its record contradicts itself");
+    if (result == 0) {
+        adopt_slots(ring);
+        generation_adopt_older(ring);
+    }
+    return result;
+}
+
+int shared_ring_adopt(struct shared_ring **ring, const char *instance_id, struct ring_record *record,
+                      struct problem *problem)
+{
+    const struct ringd_segment_header *header = recorded_header(record);
+    struct shared_ring *taken = header == NULL ? NULL : ring_alloc(instance_id, record->page->name, header->generation);
+    int result;
+
+    *ring = NULL;
+    if (header == NULL)
+        return problem_say(problem, -EBADMSG, "its record contradicts itself");
+    if (taken == NULL)
+        return problem_say(problem, -ENOMEM, "out of memory");
+    taken->record = *record;
+    result = adopt(taken, problem);
+    if (result < 0) {
+        ring_record_init(&taken->record); /* it stays the caller's */
+        shared_ring_leave(taken);
+        shared_ring_free(taken);
+        return result;
+    }
+    ring_record_init(record);
+    ring_record_keep(&taken->record);
+    segment_objects_keep(&taken->objects);
+    *ring = taken;
+    return 0;
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------- */
+
+void shared_ring_end(struct shared_ring *ring)
+{
+    ring_record_end(&ring->record);
+    STOP_POINT("remove-recorded");
+    segment_end(&ring->segment);
+    if (!ring_record_claimed(&ring->record)) {
+        segment_objects_leave(&ring->objects);
+        generation_leave_all(ring);
+    }
+    segment_objects_unlink(&ring->objects);
+    STOP_POINT("remove-unlinked");
+    generation_end_all(ring);
+    ring_record_unlink(&ring->record);
+}
+
+void shared_ring_leave(struct shared_ring *ring)
+{
+    segment_objects_leave(&ring->objects);
+    generation_leave_all(ring);
+    ring->record.named = false;
+}
+
 void shared_ring_free(struct shared_ring *ring)
 {
     if (ring == NULL)
         return;
+    generation_free_all(ring);
     segment_unmap(&ring->segment);
     segment_objects_deinit(&ring->objects);
+    if (ring->record.named)
+        ring_record_unlink(&ring->record);
+    ring_record_deinit(&ring->record);
     free(ring->lanes);
     free(ring->writers);
     free(ring);

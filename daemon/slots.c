@@ -50,7 +50,7 @@ static bool is_active(const struct shared_ring *ring, uint32_t writer)
 static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
-        if (ring->writers[i].context == NULL && !is_active(ring, i)) {
+        if (ring->writers[i].context == NULL && !ring->writers[i].closed && !is_active(ring, i)) {
             *slot = i;
             return 0;
         }
@@ -61,7 +61,7 @@ static int find_writer(const struct shared_ring *ring, uint32_t *slot)
 static int find_reader(const struct shared_ring *ring, uint32_t *slot)
 {
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
-        if (ring->readers[i].context == NULL) {
+        if (ring->readers[i].context == NULL && !ring->readers[i].closed) {
             *slot = i;
             return 0;
         }
@@ -134,9 +134,8 @@ static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
     atomic_store_explicit(&cursor->settled, 0, memory_order_relaxed);
 }
 
-static void clear_reader(const struct context *context, uint64_t cursor)
+static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
 {
-    const struct segment *segment = &context->ring->segment;
     struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
 
     atomic_store_explicit(&slot->delivered, 0, memory_order_relaxed);
@@ -206,16 +205,19 @@ static void leave(const struct context *context)
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
 
-static void publish_owner(const struct context *context)
+static void fill_owner(const struct context *context, struct ringd_owner *owner)
 {
-    struct ringd_owner *owner = owner_of(context);
-
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
     atomic_store_explicit(&owner->pid, context->pid, memory_order_relaxed);
     atomic_store_explicit(&owner->uid, context->uid, memory_order_relaxed);
     STOP_POINT("owner-named");
     atomic_store_explicit(&owner->state, context->kind, memory_order_release);
     STOP_POINT("owner-published");
+}
+
+static void publish_owner(const struct context *context)
+{
+    fill_owner(context, owner_of(context));
 }
 
 static void clear_owner(const struct context *context)
@@ -234,7 +236,7 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
         take_writer(context);
     } else {
         *position = lossy_start(&context->ring->lanes[0], wish);
-        clear_reader(context, *position);
+        clear_reader(context, &context->ring->segment, *position);
     }
     publish_owner(context);
     if (wish->kind == RINGD_CONTEXT_LOSSLESS)
@@ -242,6 +244,19 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     if (result < 0)
         clear_owner(context);
     return result;
+}
+
+void slots_take_older(const struct context *context, uint64_t generation)
+{
+    struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        if (g->number < generation)
+            continue;
+        clear_reader(context, &g->segment, g->segment.geometry.first_position);
+        fill_owner(context, &g->segment.control->readers[context->slot]);
+    }
 }
 
 void slots_stop_waiting(const struct context *context)
@@ -264,6 +279,7 @@ uint64_t slots_settle(const struct context *context)
     if (lost > context->ring->segment.geometry.max_grant / RINGD_UNIT)
         lost = 0;
     atomic_store_explicit(&slot->lost, lost, memory_order_relaxed);
+    STOP_POINT("repair-settled");
     return lost;
 }
 
@@ -274,12 +290,56 @@ void slots_leave(const struct context *context)
     clear_owner(context);
 }
 
+/* Also in the old generations that it has still to read. */
+static void tell_evicted(const struct context *context)
+{
+    const struct generation *g;
+
+    TAILQ_FOREACH(g, &context->ring->older, link)
+    {
+        atomic_store_explicit(&g->segment.control->readers[context->slot].state, RINGD_OWNER_EVICTED,
+                              memory_order_seq_cst);
+    }
+}
+
 void slots_evict(const struct context *context)
 {
+    tell_evicted(context);
     atomic_store_explicit(&owner_of(context)->state, RINGD_OWNER_EVICTED, memory_order_seq_cst);
     STOP_POINT("evict-told");
     leave(context);
     wake_all(&context->ring->segment.readers->waits.data); /* it may sleep with records that it has not given back */
+}
+
+static void clear_free_writer(const struct shared_ring *ring, uint32_t writer)
+{
+    struct ringd_owner *owner = &writer_slot(ring, writer)->owner;
+
+    if (ring->writers[writer].context != NULL || ring->writers[writer].closed)
+        return;
+    if (atomic_load_explicit(&lane_of(ring, writer)->waiters, memory_order_relaxed) & bit_of(writer))
+        stop_waiting(ring, writer);
+    atomic_store_explicit(&owner->state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+static void clear_free_reader(const struct shared_ring *ring, uint32_t reader)
+{
+    struct ringd_control *control = ring->segment.control;
+    uint64_t bits = atomic_load_explicit(&control->lossless[reader / 64], memory_order_seq_cst);
+
+    if (ring->readers[reader].context != NULL || ring->readers[reader].closed)
+        return;
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count && (bits >> reader % 64 & 1) != 0; lane++)
+        ring_leave(&ring->lanes[lane], reader);
+    atomic_store_explicit(&control->readers[reader].state, RINGD_OWNER_NONE, memory_order_release);
+}
+
+void slots_clear_free(const struct shared_ring *ring)
+{
+    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
+        clear_free_writer(ring, i);
+    for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
+        clear_free_reader(ring, i);
 }
 
 bool slots_cursor_is_bad(const struct context *context)

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "generation.h"
+#include "stall.h"
 #include "wake.h"
 
 static uint64_t load(const _Atomic uint64_t *counter)
@@ -115,7 +117,7 @@ static uint32_t writer_state(const struct context *context, const struct ringd_l
 {
     if (context->dead)
         return RINGD_CONTEXT_DEAD;
-    if (context->holder == NULL)
+    if (context->holder == NULL && !context->adopted)
         return RINGD_CONTEXT_LOST;
     if (load(&lane->word) >> bit & 1)
         return RINGD_CONTEXT_IN_RECORD;
@@ -146,16 +148,16 @@ static void fill_cursor(struct ringd_context_info *info, const struct context *c
 {
     uint64_t position;
 
-    info->cursor = load(&segment_cursor(&context->ring->segment, 0, context->slot)->position);
+    info->cursor = load(&segment_cursor(generation_of(context), 0, context->slot)->position);
     if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
         info->lag = position - info->cursor;
 }
 
 static void fill_reader(struct ringd_context_info *info, const struct context *context)
 {
-    const struct ringd_reader_slot *slot = &context->ring->segment.reader_slots[context->slot];
+    const struct ringd_reader_slot *slot = &generation_of(context)->reader_slots[context->slot];
 
-    info->state = context->holder == NULL ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
+    info->state = context->holder == NULL && !context->adopted ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
     info->delivered = load(&slot->delivered);
     info->delivered_bytes = load(&slot->bytes);
     info->lost = load(&slot->lost);
@@ -165,7 +167,23 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
         fill_cursor(info, context);
 }
 
-static void fill_context(struct ringd_context_info *info, const struct context *context)
+/* A stopped writer in mid-record holds others up where the limit is: it cannot be raised beyond that for long. */
+static void fill_stopped(struct ringd_context_info *info, struct context *context)
+{
+    const struct ring *lane = &context->ring->lanes[0];
+    uint64_t since_ns = stall_since(context), position;
+
+    if (since_ns == 0)
+        return;
+    info->since_ns = since_ns;
+    if (info->state == RINGD_CONTEXT_IN_RECORD && ring_position(lane, &position) == 0)
+        info->ahead = (load(&lane->lane->limit) & RINGD_POSITION_MASK) - position;
+    if ((int64_t)info->ahead < 0)
+        info->ahead = 0;
+    info->state = RINGD_CONTEXT_STOPPED;
+}
+
+static void fill_context(struct ringd_context_info *info, struct context *context)
 {
     *info = (struct ringd_context_info){
         .kind = context->kind,
@@ -181,6 +199,7 @@ static void fill_context(struct ringd_context_info *info, const struct context *
         fill_writer(info, context);
     else
         fill_reader(info, context);
+    fill_stopped(info, context);
 }
 
 /* A page of the list: `first` and `max` of the caller's, and how far it has come. */

@@ -24,6 +24,11 @@
  * Fork: handles stay with the process that opened them. In a child every call on an inherited handle answers -ECHILD
  * (close frees it); open the ring anew there.
  *
+ * Restart: rings outlive the daemon. Handles stay valid while it is away, whether it was stopped, killed or is being
+ * upgraded, and with the next one; the data path notices nothing. Calls that ask the daemon answer -ECONNREFUSED
+ * meanwhile. A handle that needs it (an observer that goes to sleep) looks by itself until it is there, and connects
+ * again.
+ *
  * Time: deadlines are absolute, in nanoseconds of CLOCK_MONOTONIC. RINGD_NO_WAIT and RINGD_FOREVER are deadlines too.
  */
 #ifndef RINGD_H
@@ -175,6 +180,13 @@ int ringd_create(const char *name, const struct ringd_ring_options *options);
  * record. -ENOENT, -EPERM (neither root, the daemon's user nor the ring's owner). */
 int ringd_remove(const char *name);
 
+/* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
+ * follows by itself and notices nothing: no record is lost or moved, positions go on counting, and handles stay valid.
+ * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
+ * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays), -ENOSPC,
+ * -EBUSY (it has moved many times while somebody was stopped or behind). */
+int ringd_resize(const char *name, uint64_t size);
+
 /* Fills `infos` with up to `max` rings and sets *count to how many there are. */
 int ringd_list(struct ringd_info *infos, size_t max, size_t *count);
 
@@ -235,8 +247,11 @@ int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, 
  * what others write after it. Results as ringd_write; -EINVAL (min > want or a NULL). [signal] */
 int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted);
 
-/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is
- * open). [signal] (R5 to R7) */
+/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is open).
+ * If the ring has moved on meanwhile (it was resized, or this process was stopped and held others up), the record is
+ * copied to where the ring is now, behind what others have written since, with a new time. Only then may there be no room
+ * for it by the deadline: RINGD_FULL, RINGD_DROPPED or a failure as of ringd_write, and nothing was written. [signal] (R5
+ * to R7) */
 int ringd_commit(struct ringd_writer *writer, size_t len);
 
 /* Gives the open grant up; readers never see it. -EINVAL (no grant is open). [signal] */
@@ -338,7 +353,7 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
 const char *ringd_strerror(int result);
 
 /* The daemon's or the library's own words for the last failure, in this thread, of a call that speaks with the daemon
- * (create, remove, list, status and the three opens): names what was asked. "" when there was none. Valid until the
+ * (create, remove, resize, list, status and the three opens): names what was asked. "" when there was none. Valid until the
  * thread's next such call. */
 const char *ringd_error(void);
 

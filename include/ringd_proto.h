@@ -18,7 +18,7 @@
 #define RINGD_PROTO_TEXT_BYTES 320u
 #define RINGD_PROTO_INFOS      32u  /* rings in one reply */
 #define RINGD_PROTO_CONTEXTS   64u  /* contexts in one reply */
-#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order */
+#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order; with a follow: the first two */
 
 #define RINGD_SOCKET_DEFAULT "/run/ringd/ringd.sock"
 
@@ -33,6 +33,12 @@ enum ringd_request_type {
     RINGD_REQUEST_ARM = 7,   /* observer: say for me that I sleep; reply.value is what to sleep on */
     RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense, or a reader is beyond the ring's limits; look and
                                 evict. position: bytes that it waits for because of a reader, or 0 */
+    RINGD_REQUEST_STALLED = 10, /* writer, reader: somebody is in mid-record and does not get on; look at him */
+    RINGD_REQUEST_FOLLOW = 12,  /* position: the generation I have; the reply brings segment and readers of the next */
+    /* on a new connection, after the context's own has ended (a restarted daemon): */
+    RINGD_REQUEST_REATTACH = 9, /* ring, kind, slot, incarnation, token: this connection is that context's */
+    /* on any: */
+    RINGD_REQUEST_RESIZE = 11, /* ring, options.size: goes on in a new generation of this size */
 };
 
 struct ringd_request {
@@ -40,11 +46,20 @@ struct ringd_request {
     uint16_t version;
     uint16_t type;
     char ring[RINGD_NAME_BYTES];
-    uint32_t first;
-    uint32_t kind;     /* enum ringd_context_kind: writer, lossless, lossy, observer */
-    uint32_t start;    /* enum ringd_reader_start */
+    union {
+        uint32_t first;
+        uint32_t slot;
+    };
+    uint32_t kind; /* enum ringd_context_kind: writer, lossless, lossy, observer */
+    union {
+        uint32_t start; /* enum ringd_reader_start */
+        uint32_t incarnation;
+    };
     uint32_t reserved;
-    uint64_t position;
+    union {
+        uint64_t position;
+        uint64_t token; /* from the life page */
+    };
     struct ringd_ring_options options;
 };
 
@@ -62,10 +77,29 @@ struct ringd_reply {
     uint32_t incarnation;
     uint32_t value;    /* arm */
     uint32_t reserved;
-    uint64_t position; /* attach of a reader: where it starts */
+    uint64_t position; /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };
 
+/* What stands in a life page. The daemon writes it before anybody gets the page, and nobody afterwards: a later daemon
+ * learns from it who is attached, and the context shows the token when it connects again. */
+#define RINGD_LIFE_MAGIC   UINT64_C(0x316566696c676e72) /* "rnglife1", little endian */
+#define RINGD_LIFE_VERSION 1u
+#define RINGD_LIFE_BYTES   4096u
+
+struct ringd_life {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t kind; /* enum ringd_context_kind, as it attached */
+    uint64_t ring_id;
+    uint32_t slot, incarnation;
+    uint32_t pid, uid;    /* for people; the uid is also whose connection may be this context's */
+    uint64_t attached_ns; /* CLOCK_REALTIME */
+    uint64_t token;       /* random */
+    char command[16];
+};
+
+_Static_assert(sizeof(struct ringd_life) == 72, "life page");
 _Static_assert(sizeof(struct ringd_request) == 184, "request");
 _Static_assert(sizeof(struct ringd_reply) == 368, "reply");
 

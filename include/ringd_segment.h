@@ -47,7 +47,7 @@
 
 /* ---- limit: position | closing --------------------------------------------------------------------------------- */
 
-#define RINGD_LIMIT_CLOSING UINT64_C(1) /* no more reservations: the ring is removed or moves */
+#define RINGD_LIMIT_CLOSING UINT64_C(1) /* no more reservations: the ring is removed, or (control.moving) moves */
 #define RINGD_POSITION_MASK (~(uint64_t)(RINGD_UNIT - 1))
 
 /* ---- a writer's place: position | exact ------------------------------------------------------------------------ */
@@ -105,7 +105,7 @@ struct ringd_segment_header {
     uint32_t policy;            /*  96  enum ringd_policy */
     uint32_t time_source;       /* 100  enum ringd_time */
     uint64_t stamp_key;         /* 104 */
-    uint64_t first_position;    /* 112 */
+    uint64_t first_position;    /* 112  of the first lane; a later generation begins where the one before ended */
     uint64_t generation;        /* 120  1 for a ring that was never moved */
     uint64_t created_ns;        /* 128  CLOCK_REALTIME */
     uint64_t ticks_per_second;  /* 136  of the time source; 0 when not known */
@@ -141,9 +141,18 @@ struct ringd_owner {
     _Atomic uint32_t uid;         /* 12 */
 };
 
+/* A move to the next generation, of which this segment is the one that is left. */
+enum ringd_moving {
+    RINGD_MOVING_NO = 0,
+    RINGD_MOVING_BEGUN = 1, /* nobody reserves any more; readers wait for the lists of what was given up */
+    RINGD_MOVING_DONE = 2,  /* the lists are closed and the next generation is there: ask the daemon for it */
+};
+
 struct ringd_control {
     _Atomic uint32_t state;       /*   0  enum ringd_ring_state */
-    uint32_t reserved_0[31];
+    _Atomic uint32_t moving;      /*   4  enum ringd_moving */
+    _Atomic uint64_t next_bytes;  /*   8  data_bytes of the next generation; for the daemon's successor */
+    uint32_t reserved_0[28];
     _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up */
     uint8_t reserved_1[352];
     struct ringd_owner readers[RINGD_READERS_MAX]; /* 512 */
@@ -170,7 +179,7 @@ struct ringd_writer_slot {
     uint64_t first_sequence;          /*  88  `sequence` when the owner attached */
     struct ringd_owner owner;         /*  96 */
     _Atomic uint64_t lost;            /* 112  records offered by an owner that died with them; the daemon, at its repair */
-    _Atomic uint64_t verdict;         /* 120  of a move */
+    _Atomic uint64_t verdict;         /* 120  enum ringd_verdict */
 };
 
 /* The counters of writers that have left, so that the sums stay true when a slot gets a new owner. Daemon only. */
@@ -178,8 +187,25 @@ struct ringd_departed {
     _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited, lost;
 };
 
+/* What becomes of a grant that was open when its lane was sealed. The daemon and its writer settle it by
+ * compare-and-swap, once. */
+enum ringd_verdict {
+    RINGD_VERDICT_NONE = 0,
+    RINGD_VERDICT_COMMITTED = 1, /* it is finished and counts */
+    RINGD_VERDICT_ABANDONED = 2, /* it is not there; its writer appends it anew in the next generation */
+};
+
+/* How a lane ended. Daemon only; read once control.moving says that it is closed. */
+struct ringd_move {
+    _Atomic uint64_t end;   /*   0  position: the lane ends here */
+    _Atomic uint64_t word;  /*   8  W as it was sealed, without the seal: the writers in it had grants open */
+    _Atomic uint64_t count; /*  16  of the following */
+    _Atomic uint64_t gone[RINGD_WRITERS_PER_LANE]; /* 24  not there: units from its begin to `end` << 32 | units */
+};
+
 struct ringd_lane {
-    _Atomic uint64_t word; /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only */
+    _Atomic uint64_t word; /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only; a
+                                     move seals it by compare-and-swap */
     uint64_t reserved_0[15];
     union { /* 128  one 16-byte word for the compare-and-swap that raises the limit */
         struct {
@@ -194,7 +220,8 @@ struct ringd_lane {
     uint64_t reserved_2[15];
     _Atomic uint64_t marks[RINGD_MARKS]; /*  384  mark i: a record boundary in section i of the data, by lap */
     struct ringd_departed departed;      /*  512 */
-    uint8_t reserved_3[440];             /*  584  journal of a move */
+    struct ringd_move move;              /*  584 */
+    uint8_t reserved_3[168];             /*  856 */
     struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
     uint8_t reserved_4[128];
 };
@@ -283,6 +310,8 @@ RINGD_AT(ringd_segment_header, slow_bytes, 160);
 RINGD_AT(ringd_segment_header, name, 192);
 RINGD_SIZE(ringd_owner, 16);
 RINGD_SIZE(ringd_control, 8192);
+RINGD_AT(ringd_control, moving, 4);
+RINGD_AT(ringd_control, next_bytes, 8);
 RINGD_AT(ringd_control, lossless, 128);
 RINGD_AT(ringd_control, readers, 512);
 RINGD_SIZE(ringd_writer_slot, 128);
@@ -294,6 +323,7 @@ RINGD_AT(ringd_writer_slot, dropped_full, 64);
 RINGD_AT(ringd_writer_slot, first_sequence, 88);
 RINGD_AT(ringd_writer_slot, owner, 96);
 RINGD_AT(ringd_writer_slot, lost, 112);
+RINGD_AT(ringd_writer_slot, verdict, 120);
 RINGD_SIZE(ringd_lane, 5120);
 RINGD_AT(ringd_lane, limit, 128);
 RINGD_AT(ringd_lane, limit_and_joins, 128);
@@ -302,6 +332,7 @@ RINGD_AT(ringd_lane, waiters, 144);
 RINGD_AT(ringd_lane, next_ticket, 256);
 RINGD_AT(ringd_lane, marks, 384);
 RINGD_AT(ringd_lane, departed, 512);
+RINGD_AT(ringd_lane, move, 584);
 RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);

@@ -2,29 +2,44 @@
  *
  * Nothing here is on the data path. Each call opens a connection of its own; a context's connection stays open as long
  * as the context. Attaching and forking are kept apart by one mutex, held from the moment a descriptor of the daemon's
- * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of a
- * dead parent's life page.
+ * arrives until its mapping is marked as not to be inherited: a child that got a copy in between would keep the lock of
+ * a dead parent's life page.
  */
 #define _GNU_SOURCE
 #include "client.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto.h"
 #include "stop_point.h"
 #include "wake.h"
 
-#define LIFE_BYTES 4096
+/* How often a context that has lost its daemon looks for the next one. */
+#define RETRY_NS INT64_C(50000000)
+
+/* How long a fork waits for a thread that is just making a socket: it takes a microsecond. */
+#define FORK_YIELDS 1000
 
 /* A daemon that is stopped must not hold an observer; it can look by itself. */
 #define ARM_TIMEOUT_MS 5
+
+/* When a writer counts as stopped on a ring that does nothing about it. */
+#define STALLED_DEFAULT_MS 1000
+
+/* Between two looks for a daemon that is away, while the next generation of a ring is wanted from it. */
+#define FOLLOW_PAUSE_NS 2000000
+
+#define NS_PER_MS       INT64_C(1000000)
 
 struct ringd {
     char name[RINGD_NAME_BYTES];
@@ -36,6 +51,12 @@ static _Thread_local char error_text[RINGD_PROTO_TEXT_BYTES + 192];
 static pthread_mutex_t attach_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t attach_once = PTHREAD_ONCE_INIT;
 static struct attachment *attachments; /* of this process; under attach_mutex */
+
+/* Connecting again may happen in a signal handler, which takes no mutex: who makes a socket counts itself in
+ * `connecting`, and gives up if a fork is under way; who forks says so and waits until nobody is counted. (Both
+ * seq_cst: one of the two sees the other.) Then the child knows of every socket that it has. */
+static _Atomic int connecting;
+static _Atomic bool forking;
 
 /* ---- words ----------------------------------------------------------------------------------------------------- */
 
@@ -65,10 +86,11 @@ static int explain(int result, const struct ringd_reply *reply, const char *sock
             return client_fail(-EBADMSG, "ringd at %s answered with an unknown result", socket_path);
         return 0;
     case -ECONNREFUSED:
-        return client_fail(result,
-                           "no ringd listens at %s; start it (systemctl start ringd, or ringd --runtime-dir DIR) or set "
-                           "RINGD_SOCKET",
-                           socket_path);
+        return client_fail(
+            result,
+            "no ringd listens at %s; start it (systemctl start ringd, or ringd --runtime-dir DIR) or set "
+            "RINGD_SOCKET",
+            socket_path);
     case -ETIMEDOUT:
         return client_fail(result, "ringd at %s did not answer within %d seconds; is it stopped?", socket_path,
                            PROTO_TIMEOUT_MS / 1000);
@@ -138,6 +160,19 @@ int ringd_remove(const char *name)
     if (result < 0)
         return result;
     proto_request_init(&request, RINGD_REQUEST_REMOVE, name);
+    return ask(&request, &reply);
+}
+
+int ringd_resize(const char *name, uint64_t size)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_RESIZE, name);
+    request.options.size = size;
     return ask(&request, &reply);
 }
 
@@ -221,13 +256,23 @@ void ringd_close(struct ringd *ring)
 
 /* ---- attaching ------------------------------------------------------------------------------------------------- */
 
+/* Not for ever: it may be this very thread that is making a socket, interrupted by a signal handler that forks. */
+static void wait_for_sockets(void)
+{
+    for (int i = 0; i < FORK_YIELDS && atomic_load_explicit(&connecting, memory_order_seq_cst) != 0; i++)
+        sched_yield();
+}
+
 static void fork_prepare(void)
 {
     pthread_mutex_lock(&attach_mutex);
+    atomic_store_explicit(&forking, true, memory_order_seq_cst);
+    wait_for_sockets();
 }
 
 static void fork_parent(void)
 {
+    atomic_store_explicit(&forking, false, memory_order_seq_cst);
     pthread_mutex_unlock(&attach_mutex);
 }
 
@@ -238,6 +283,8 @@ static void fork_child(void)
         if (a->socket_fd >= 0)
             close(a->socket_fd);
     attachments = NULL;
+    atomic_store_explicit(&connecting, 0, memory_order_relaxed);
+    atomic_store_explicit(&forking, false, memory_order_relaxed);
     pthread_mutex_unlock(&attach_mutex);
 }
 
@@ -255,13 +302,13 @@ static enum segment_grade grade_of(uint32_t kind)
 
 static int map_life(struct attachment *a, int fd)
 {
-    void *life = mmap(NULL, LIFE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    void *life = mmap(NULL, RINGD_LIFE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 
     if (life == MAP_FAILED)
         return -errno;
     a->life = life;
     STOP_POINT("attach-life-mapped");
-    if (madvise(life, LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, LIFE_BYTES, MADV_DONTDUMP) != 0)
+    if (madvise(life, RINGD_LIFE_BYTES, MADV_DONTFORK) != 0 || madvise(life, RINGD_LIFE_BYTES, MADV_DONTDUMP) != 0)
         return -errno;
     return 0;
 }
@@ -316,13 +363,26 @@ static void close_connection(struct attachment *a)
 
 static int check_place(const struct attachment *a, uint32_t kind)
 {
-    uint32_t slots = kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count
-                                                  : RINGD_READERS_MAX;
+    uint32_t slots =
+        kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count : RINGD_READERS_MAX;
 
     /* Others find their start themselves. */
     bool start_fits = kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
 
     return a->slot < slots && start_fits ? 0 : -EBADMSG;
+}
+
+/* A life page without a token is a daemon's that takes nobody back. */
+static void prepare_reattach(struct attachment *a, const struct ringd *ring, uint32_t kind)
+{
+    const struct ringd_life *life = a->life;
+
+    memcpy(a->socket_path, ring->socket_path, sizeof a->socket_path);
+    proto_request_init(&a->reattach, RINGD_REQUEST_REATTACH, ring->name);
+    a->reattach.kind = kind;
+    a->reattach.slot = a->slot;
+    a->reattach.incarnation = a->incarnation;
+    a->reattach.token = life->magic == RINGD_LIFE_MAGIC ? life->token : 0;
 }
 
 static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind, uint32_t start, uint64_t position)
@@ -352,10 +412,14 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     result = explain(result, &reply.head, ring->socket_path);
     if (result < 0)
         return result;
+    a->connected = true;
     a->slot = reply.head.slot;
     a->incarnation = reply.head.incarnation;
     a->position = reply.head.position;
-    return check_place(a, kind) == 0 ? 0 : client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
+    if (check_place(a, kind) < 0)
+        return client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
+    prepare_reattach(a, ring, kind);
+    return 0;
 }
 
 int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
@@ -385,52 +449,146 @@ void attachment_free(struct attachment *attachment)
     segment_unmap(&attachment->segment);
     STOP_POINT("detach-unmapped");
     if (attachment->life != NULL)
-        munmap(attachment->life, LIFE_BYTES);
+        munmap(attachment->life, RINGD_LIFE_BYTES);
     STOP_POINT("detach-life-unmapped");
     close_connection(attachment);
     STOP_POINT("detach-closed");
     free(attachment);
 }
 
-/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding. */
-static int take_late_reply(struct attachment *a, uint16_t type)
+/* ---- asking on the context's own connection: async-signal-safe calls only ---------------------------------------- */
+
+static void drop_connection(struct attachment *a)
+{
+    int fd = atomic_exchange_explicit(&a->socket_fd, -1, memory_order_seq_cst);
+
+    if (fd >= 0)
+        close(fd);
+    a->connected = false;
+    a->pending = 0;
+}
+
+/* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding;
+ * -EAGAIN: it has not come yet; anything else: the connection is of no use. */
+static int take_late_reply(struct attachment *a)
 {
     struct proto_reply reply;
     int result = 0;
 
-    if (a->reply_pending)
-        result = proto_receive(a->socket_fd, type, &reply, NULL);
-    a->reply_pending = result == -EAGAIN;
+    if (a->pending != 0)
+        result = proto_receive(a->socket_fd, a->pending, &reply, NULL);
+    if (result == -EAGAIN)
+        return result;
+    if (result == 0 && a->pending == RINGD_REQUEST_REATTACH) {
+        result = reply.head.result;
+        a->connected = result == 0;
+    }
+    a->pending = 0;
     return result;
+}
+
+static int send_request(struct attachment *a, const struct ringd_request *request)
+{
+    int result = proto_send(a->socket_fd, request);
+
+    if (result == 0)
+        a->pending = request->type;
+    return result;
+}
+
+/* So that a child always knows of the socket; see `connecting`. Never waits: neither connecting nor sending. */
+static int open_socket(struct attachment *a)
+{
+    int result = -EAGAIN;
+
+    atomic_fetch_add_explicit(&connecting, 1, memory_order_seq_cst);
+    if (!atomic_load_explicit(&forking, memory_order_seq_cst)) {
+        result = proto_socket_no_wait();
+        if (result >= 0)
+            atomic_store_explicit(&a->socket_fd, result, memory_order_seq_cst);
+    }
+    atomic_fetch_sub_explicit(&connecting, 1, memory_order_seq_cst);
+    return result < 0 ? result : 0;
+}
+
+/* Waits for the answer a moment; one that comes later is taken by the next request. */
+static int connect_again(struct attachment *a)
+{
+    int64_t now = wake_now();
+    int result;
+
+    drop_connection(a);
+    if (now < a->retry_ns || a->reattach.token == 0)
+        return -ENOTCONN;
+    a->retry_ns = now + RETRY_NS;
+    result = open_socket(a);
+    if (result == 0)
+        result = proto_connect(a->socket_fd, a->socket_path);
+    if (result == 0)
+        result = send_request(a, &a->reattach);
+    if (result == 0)
+        result = proto_wait(a->socket_fd, ARM_TIMEOUT_MS);
+    if (result == -ETIMEDOUT && a->pending != 0)
+        return result;
+    if (result == 0)
+        result = take_late_reply(a);
+    if (result < 0)
+        drop_connection(a);
+    return result;
+}
+
+/* Sends a request on a connection of which nothing is outstanding. One that has ended is replaced, once. */
+static int send_question(struct attachment *a, const struct ringd_request *request)
+{
+    int result = take_late_reply(a);
+
+    if (result == -EAGAIN)
+        return result;
+    result = result == 0 && a->connected ? send_request(a, request) : -ENOTCONN;
+    if (result == 0)
+        return 0;
+    result = connect_again(a);
+    return result == 0 ? send_request(a, request) : result;
 }
 
 static int send_alone(struct attachment *a, uint16_t type, uint64_t position)
 {
     struct ringd_request request;
-    int result = take_late_reply(a, type);
+
+    proto_request_init(&request, type, "");
+    request.position = position;
+    return send_question(a, &request);
+}
+
+/* The daemon may have ended with the request unanswered, or before it: then it has been sent into nothing. */
+static int await_reply(struct attachment *a, struct proto_reply *reply)
+{
+    uint16_t type = a->pending;
+    int result = proto_wait(a->socket_fd, ARM_TIMEOUT_MS);
 
     if (result < 0)
         return result;
-    proto_request_init(&request, type, "");
-    request.position = position;
-    result = proto_send(a->socket_fd, &request);
-    a->reply_pending = result == 0;
-    return result;
+    a->pending = 0;
+    result = proto_receive(a->socket_fd, type, reply, NULL);
+    if (result < 0)
+        drop_connection(a);
+    return result == 0 ? reply->head.result : result;
+}
+
+static int ask_alone(struct attachment *a, uint16_t type, struct proto_reply *reply)
+{
+    int result = send_alone(a, type, 0);
+
+    return result == 0 ? await_reply(a, reply) : result;
 }
 
 int attachment_arm(struct attachment *attachment, uint32_t *value)
 {
     struct proto_reply reply;
-    int result = send_alone(attachment, RINGD_REQUEST_ARM, 0);
+    int result = ask_alone(attachment, RINGD_REQUEST_ARM, &reply);
 
-    if (result == 0)
-        result = proto_wait(attachment->socket_fd, ARM_TIMEOUT_MS);
-    if (result < 0)
-        return result;
-    attachment->reply_pending = false;
-    result = proto_receive(attachment->socket_fd, RINGD_REQUEST_ARM, &reply, NULL);
-    if (result == 0)
-        result = reply.head.result;
+    if (result == -ECONNRESET) /* it has just gone: its successor may be there already */
+        result = ask_alone(attachment, RINGD_REQUEST_ARM, &reply);
     *value = result == 0 ? reply.head.value : 0;
     return result;
 }
@@ -438,6 +596,140 @@ int attachment_arm(struct attachment *attachment, uint32_t *value)
 void attachment_report_cursor(struct attachment *attachment, uint64_t needed)
 {
     send_alone(attachment, RINGD_REQUEST_CHECK, needed);
+}
+
+/* Waits for no answer. */
+static void report_stall(void *argument)
+{
+    send_alone(argument, RINGD_REQUEST_STALLED, 0);
+}
+
+/* A quarter of the time that a stopped writer has is waited here, the daemon's own look takes the rest. */
+struct ring_watch attachment_watch(struct attachment *attachment)
+{
+    uint32_t after_ms = attachment != NULL ? attachment->segment.geometry.stopped_after_ms : 0;
+
+    if (attachment == NULL)
+        return (struct ring_watch){0};
+    return (struct ring_watch){
+        .after_ns = (after_ms != 0 ? after_ms : STALLED_DEFAULT_MS) * (NS_PER_MS / 4),
+        .report = report_stall,
+        .argument = attachment,
+    };
+}
+
+/* ---- following a ring that moves: async-signal-safe calls only --------------------------------------------------- */
+
+/* The next generation is the same ring: what a handle has copied from the geometry stays true. */
+static bool continues(const struct geometry *next, const struct geometry *before)
+{
+    return next->ring_id == before->ring_id && next->generation > before->generation &&
+           next->lane_count == before->lane_count && next->max_record == before->max_record &&
+           next->policy == before->policy && next->time_source == before->time_source && next->hold == before->hold;
+}
+
+/* No life page comes along, so a fork in between does no harm; it waits a moment all the same, see `connecting`. */
+static int receive_next(struct attachment *a, uint32_t kind, struct segment *next)
+{
+    int descriptors[RINGD_PROTO_DESCRIPTORS] = {-1, -1, -1}, result;
+    struct proto_reply reply;
+
+    atomic_fetch_add_explicit(&connecting, 1, memory_order_seq_cst);
+    a->pending = 0;
+    result = proto_receive(a->socket_fd, RINGD_REQUEST_FOLLOW, &reply, descriptors);
+    if (result == 0 && reply.head.result == 0 && (descriptors[0] < 0 || descriptors[1] < 0))
+        result = -EBADMSG;
+    if (result == 0)
+        result = reply.head.result <= 0 ? reply.head.result : -EBADMSG;
+    if (result == 0)
+        result = segment_map(next, descriptors[0], descriptors[1], grade_of(kind));
+    for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++) {
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    }
+    atomic_fetch_sub_explicit(&connecting, 1, memory_order_seq_cst);
+    return result;
+}
+
+/* Milliseconds to the deadline, rounded up; PROTO_TIMEOUT_MS at most. */
+static int timeout_until(int64_t deadline)
+{
+    int64_t left_ms = deadline / NS_PER_MS - wake_now() / NS_PER_MS + 1;
+
+    if (left_ms > PROTO_TIMEOUT_MS)
+        return PROTO_TIMEOUT_MS;
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
+static bool ring_is_removed(const struct segment *segment)
+{
+    return atomic_load_explicit(&segment->control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
+}
+
+/* Waits for the answer to whatever was asked before, asks if it was something else, and waits again. */
+static int ask_for_next(struct attachment *a, int64_t deadline)
+{
+    struct ringd_request request;
+    int result;
+
+    if (a->pending != 0 && a->pending != RINGD_REQUEST_FOLLOW) {
+        result = proto_wait(a->socket_fd, timeout_until(deadline));
+        if (result < 0)
+            return result;
+    }
+    if (a->pending != RINGD_REQUEST_FOLLOW) {
+        proto_request_init(&request, RINGD_REQUEST_FOLLOW, "");
+        request.position = a->segment.geometry.generation;
+        result = send_question(a, &request);
+        if (result < 0)
+            return result;
+        STOP_POINT("follow-asked");
+    }
+    return proto_wait(a->socket_fd, timeout_until(deadline));
+}
+
+/* The daemon has gone, or has just come back and does not know of us yet. False: the deadline has passed. */
+static bool wait_for_daemon(int64_t deadline)
+{
+    struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_NS};
+
+    if (wake_now() >= deadline)
+        return false;
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    return true;
+}
+
+static bool daemon_is_away(int result)
+{
+    return result == -ENOTCONN || result == -ECONNREFUSED || result == -ECONNRESET || result == -EPIPE ||
+           result == -EAGAIN || result == -EBUSY; /* or it has not noticed yet that the connection has ended */
+}
+
+int attachment_follow(struct attachment *a, uint32_t kind, int64_t deadline, struct segment *old)
+{
+    struct segment next = {0};
+    int result;
+
+    do {
+        result = ask_for_next(a, deadline);
+        if (result == 0)
+            result = receive_next(a, kind, &next);
+        if (result == -ECONNRESET)
+            drop_connection(a);
+    } while ((daemon_is_away(result) || result == -ETIMEDOUT) && !ring_is_removed(&a->segment) &&
+             wait_for_daemon(deadline));
+    if (result == -ETIMEDOUT || daemon_is_away(result))
+        return ring_is_removed(&a->segment) ? -ESHUTDOWN : RINGD_WOULD_BLOCK;
+    if (result == 0 && !continues(&next.geometry, &a->segment.geometry))
+        result = -EBADMSG;
+    if (result < 0) {
+        segment_unmap(&next);
+        return result == -ESTALE ? -ESHUTDOWN : result == -EALREADY ? -EBADMSG : result;
+    }
+    STOP_POINT("follow-mapped");
+    *old = a->segment;
+    a->segment = next;
+    return RINGD_OK;
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

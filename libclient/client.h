@@ -6,18 +6,26 @@
  *
  * Handles live in private pages that the kernel empties in a child (MADV_WIPEONFORK), so that the first field of a
  * handle, `alive`, tells a child that it has inherited somebody else's: one load, no system call. The mappings are not
- * inherited at all. Connections are closed in the child (pthread_atfork), so that it does not keep a dead parent's open.
+ * inherited at all. Connections are closed in the child (pthread_atfork), so that it does not keep a dead parent's
+ * open.
+ *
+ * A connection ends with its daemon; the context goes on without one. When it next has something to ask it connects
+ * again, to the daemon that has taken the ring over by then, and shows the token of its life page
+ * (RINGD_REQUEST_REATTACH). That is tried at most once in RETRY_NS, takes no longer than the request itself may take,
+ * and makes only async-signal-safe calls, as the requests come from calls that are.
  *
  * Used by writer.c and reader.c.
  */
 #ifndef LIBCLIENT_CLIENT_H
 #define LIBCLIENT_CLIENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "ringd.h"
+#include "ring.h"
 #include "ringd_proto.h"
 #include "segment.h"
 
@@ -26,13 +34,17 @@
 
 struct attachment {
     struct attachment *next; /* of this process */
-    int socket_fd;
+    _Atomic int socket_fd;   /* -1: none */
     void *life;
     struct segment segment;
     uint32_t slot;
     uint32_t incarnation;
-    uint64_t position; /* where a lossless reader starts */
-    bool reply_pending; /* a request on the connection has not been answered yet */
+    uint64_t position;             /* where a lossless reader starts */
+    uint16_t pending;              /* type of the request on the connection that has not been answered yet; 0: none */
+    bool connected;                /* the daemon takes the connection for this context's */
+    int64_t retry_ns;              /* CLOCK_MONOTONIC: no other daemon is looked for before */
+    struct ringd_request reattach; /* what it says then */
+    char socket_path[108];
 };
 
 /* Asks the daemon for a context of `kind` on the ring. 0, or a failure with ringd_error() set. */
@@ -42,12 +54,22 @@ int attachment_new(struct attachment **attachment, const struct ringd *ring, uin
 /* NULL is allowed. */
 void attachment_free(struct attachment *attachment);
 
-/* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure, within milliseconds. */
+/* Asks the daemon to announce this observer's sleep. 0 with the value to sleep on, or a failure, within milliseconds
+ * (as when there is no daemon, or it has just been started again). */
 int attachment_arm(struct attachment *attachment, uint32_t *value);
 
 /* Tells the daemon that a reader's cursor makes no sense or that a reader is beyond the ring's limits; `needed`: bytes
  * that this writer waits for because of a reader, 0: none. Waits for no answer; one report at a time. */
 void attachment_report_cursor(struct attachment *attachment, uint64_t needed);
+
+/* How those who wait behind a writer in mid-record report it. Points to the attachment; NULL: not at all. */
+struct ring_watch attachment_watch(struct attachment *attachment);
+
+/* Gets the next generation of a ring whose move is done (a writer: the present one) from the daemon and maps it.
+ * attachment->segment is the new one then, *old the one before, the caller's to unmap. RINGD_OK; RINGD_WOULD_BLOCK: no
+ * answer by the deadline, ask again; or a failure, and nothing has changed: -EBADMSG (there is no next, or it does not
+ * fit), -ESHUTDOWN (the ring is gone). A daemon that is away is waited for. */
+int attachment_follow(struct attachment *attachment, uint32_t kind, int64_t deadline, struct segment *old);
 
 /* A handle of `bytes` bytes, zeroed, or NULL. */
 void *handle_new(size_t bytes);

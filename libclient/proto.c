@@ -27,6 +27,13 @@ int proto_socket(void)
     return fd < 0 ? -errno : fd;
 }
 
+int proto_socket_no_wait(void)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int proto_connect(int socket_fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -151,7 +158,7 @@ int proto_receive(int socket_fd, uint16_t type, struct proto_reply *reply, int *
 
 static int reply_timeout_ms(const struct ringd_request *request)
 {
-    uint64_t gib = request->type == RINGD_REQUEST_CREATE ? request->options.size >> 30 : 0;
+    uint64_t gib = request->type == RINGD_REQUEST_CREATE || request->type == RINGD_REQUEST_RESIZE ? request->options.size >> 30 : 0;
 
     return PROTO_TIMEOUT_MS * (1 + (int)(gib < 100 ? gib : 100));
 }

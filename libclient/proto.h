@@ -1,8 +1,8 @@
 /* proto.h - the client's side of the control socket: connect, one request, one reply.
  *
  * Called by client.c and, for an observer's sleep and a suspicious cursor, by reader.c and writer.c on an attached
- * connection. Every wait is bounded: a stopped daemon costs PROTO_TIMEOUT_MS and no more. What comes back is checked for
- * length, magic, version and counts before anybody sees it. The descriptors of a reply are closed on any failure.
+ * connection. Every wait is bounded: a stopped daemon costs PROTO_TIMEOUT_MS and no more. What comes back is checked
+ * for length, magic, version and counts before anybody sees it. The descriptors of a reply are closed on any failure.
  */
 #ifndef LIBCLIENT_PROTO_H
 #define LIBCLIENT_PROTO_H
@@ -28,8 +28,10 @@ struct proto_reply {
 /* Where the daemon listens: $RINGD_SOCKET or the default. Lives as long as the environment. */
 const char *proto_socket_path(void);
 
-/* A socket for it (close-on-exec), or a negative errno. */
+/* A socket for it (close-on-exec), or a negative errno. With one that does not wait, connecting and sending never take
+ * time: -ETIMEDOUT. */
 int proto_socket(void);
+int proto_socket_no_wait(void);
 
 /* Connects it. 0, -ECONNREFUSED (nobody listens there), -EACCES, -ENAMETOOLONG, -ETIMEDOUT. */
 int proto_connect(int socket_fd, const char *path);

@@ -6,10 +6,14 @@
  *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays, until it is evicted
  *              (its slot says so before any writer may pass it; was_evicted). Then it is a lossy one, or at its end. A
  *              release is a plain store; with a locked one it is repeated when there is nothing more to read, and so
- *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks
- * once more, see ring_wait_in_turn.) lossy      copies the record first and then makes sure that it had not been
- * overwritten meanwhile (reader_intact). observer   is lossy and cannot write: its counters are its own, and the daemon
- * announces its sleep for it.
+ *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once
+ *              more, see ring_wait_in_turn.)
+ *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
+ *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
+ *
+ * When the ring has moved (ring_move.h) the reader drains the old generation to its end and follows; what is in it is
+ * told by the list from then on, by look_leaving and reader_leave. All that reading pays for it is a load of
+ * control.moving, in a line that changes once in the life of a generation.
  *
  * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
  * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a
@@ -20,6 +24,7 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "copy.h"
 #include "relax.h"
@@ -66,6 +71,9 @@
 #define PACE_EVERY_MIN 512
 #define PACE_EVERY_MAX 65536
 
+/* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
+#define FOLLOW_PATIENCE_NS 100000000
+
 /* How far a sequence number may be ahead of its slot's count: the records of one grant. */
 #define SEQUENCE_AHEAD (UINT64_C(1) << 26)
 
@@ -81,10 +89,11 @@ static inline void store_cursor(struct ringd_reader *r, uint64_t position)
                        atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
 
     atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
-    STOP_POINT("cursor-settling");
+    STOP_POINT("release-settling");
     atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
-    STOP_POINT("cursor-stored");
+    STOP_POINT("release-stored");
     atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
+    STOP_POINT("release-settled");
 }
 
 /* A gap is in the accounts at once: there may be no release after it. Nobody waits for the cursor of a lossy reader. */
@@ -231,7 +240,17 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
         return explain_start(result, o);
     }
     (*reader)->attachment = attachment;
+    (*reader)->watch = attachment_watch(attachment);
     return 0;
+}
+
+/* What was given out of generations that it has left is given back. */
+static void drop_kept(struct ringd_reader *r)
+{
+    while (r->kept_count > 0) {
+        r->kept_count--;
+        munmap(r->kept[r->kept_count].map, r->kept[r->kept_count].bytes);
+    }
 }
 
 void ringd_reader_close(struct ringd_reader *reader)
@@ -239,6 +258,7 @@ void ringd_reader_close(struct ringd_reader *reader)
     if (reader == NULL)
         return;
     if (reader->alive == HANDLE_ALIVE) {
+        drop_kept(reader);
         attachment_free(reader->attachment);
         free(reader->copies);
     }
@@ -349,12 +369,12 @@ int ringd_release(struct ringd_reader *reader)
     reader->released = reader->position;
     reader->copies_used = 0;
     reader->in_place = false;
-    if (reader->mode != RINGD_READ_OBSERVE) {
+    if (reader->mode != RINGD_READ_OBSERVE)
         store_cursor(reader, reader->released);
-        STOP_POINT("release-stored");
-    }
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
+    if (__builtin_expect(reader->kept_count != 0, 0))
+        drop_kept(reader);
     if (__builtin_expect(was_evicted(reader), 0)) {
         turn_lossy(reader);
         reader->in_place = false;
@@ -462,8 +482,11 @@ enum look {
     LOOK_NOTHING, /* no stamp */
     LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
     LOOK_NO_ROOM, /* no room for another copy */
+    LOOK_LEAVING, /* the ring has moved, and there is something to wait for or to do before the next look */
     LOOK_DAMAGED,
 };
+
+static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record);
 
 static enum look look_at_padding(struct ringd_reader *r, const struct ringd_record_header *h)
 {
@@ -523,8 +546,13 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     uint32_t len, sequence, writer;
     const void *data = h + 1;
 
-    if (state != RINGD_STATE_COMMITTED) /* N1 */
-        return state == RINGD_STATE_PADDING ? look_at_padding(r, h) : LOOK_NOTHING;
+    if (!ring_state_valid(state)) /* N1 */
+        return LOOK_NOTHING;
+    /* X2: after the stamp. What was opened before any seal needs no look. */
+    if (!opened && __builtin_expect(atomic_load_explicit(&r->ring.control->moving, memory_order_acquire) != 0, 0))
+        return look_leaving(r, record);
+    if (state == RINGD_STATE_PADDING)
+        return look_at_padding(r, h);
     STOP_POINT("next-stamp");
     extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
     origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
@@ -556,6 +584,14 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     ring_count(&counters->bytes, len);
     STOP_POINT("next-counted");
     return LOOK_RECORD;
+}
+
+/* A stamp was seen at the reader's position, and the ring moves. Once the list is closed it decides; all else is final. */
+__attribute__((noinline)) static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record)
+{
+    if (!r->leaving || r->position == r->tail.end || ring_gone_at(&r->tail, r->position) != NULL)
+        return LOOK_LEAVING;
+    return look_at(r, record, true);
 }
 
 /* The first look in a row that shows something else than padding, or nothing after many of that: it may be without end.
@@ -593,6 +629,8 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 
     if (was_evicted(r))
         return turn_lossy(r);
+    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
+        return RINGD_OK;
     if (ring_look(&r->ring, &view) < 0) /* N2, S2 */
         return -EBADMSG;
     if (ring_record_at(&r->ring, r->position))
@@ -612,6 +650,17 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
         return RINGD_GAP;
     }
     return removed ? RINGD_END : RINGD_WOULD_BLOCK;
+}
+
+/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
+static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+{
+    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
+
+    if (r->stall_position != r->position)
+        r->stall = (struct ring_stall){0};
+    r->stall_position = r->position;
+    return ring_watch_stall(&r->watch, active, &r->stall, until);
 }
 
 /* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
@@ -666,7 +715,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
         return result;
     ring_count(&r->counters->slept, 1);
     STOP_POINT("wait-counted");
-    result = wake_sleep(word, value, until);
+    result = wake_sleep(word, value, watch_writers(r, until));
     if (result == -ETIMEDOUT)
         return wake_now() >= r->deadline ? RINGD_WOULD_BLOCK : RINGD_OK;
     return result;
@@ -702,11 +751,123 @@ static void pace(struct ringd_reader *r)
         relax();
 }
 
+/* ---- leaving a generation -------------------------------------------------------------------------------------- */
+
+/* Pointers into it that were given out stay good until they are released. */
+static void keep_or_unmap(struct ringd_reader *r, struct segment *old)
+{
+    if (r->mode == RINGD_READ_LOSSLESS && r->released != r->position) {
+        r->kept[r->kept_count++] = (struct reader_kept){.map = old->data_map, .bytes = old->data_map_bytes};
+        old->data_map = NULL;
+    }
+    segment_unmap(old);
+}
+
+/* The slot is the reader's own, in both generations. */
+static void carry_reader(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
+{
+    static const size_t fields[] = {
+        offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
+        offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
+        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, unsettled),
+        offsetof(struct ringd_reader_slot, base),      offsetof(struct ringd_reader_slot, known),
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
+
+        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
+                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_release);
+    }
+}
+
+/* Goes on at the beginning of the next generation, which is where the last one ended. */
+static int begin_generation(struct ringd_reader *r, struct segment *old)
+{
+    const struct segment *segment = &r->attachment->segment;
+    const struct ringd_reader_slot *counters = r->counters;
+
+    ring_init(&r->ring, segment, 0);
+    point_at_slot(r, segment);
+    if (r->mode != RINGD_READ_OBSERVE)
+        carry_reader(counters, r->counters);
+    keep_or_unmap(r, old);
+    if (segment->geometry.first_position != r->position)
+        return -EBADMSG;
+    /* Writers of this generation have been waiting for this position since it began. */
+    r->released = r->published = r->opened = r->position;
+    store_cursor(r, r->position);
+    r->leaving = false;
+    r->watch = attachment_watch(r->attachment);
+    STOP_POINT("follow-begun");
+    return RINGD_OK;
+}
+
+/* The old generation is drained. RINGD_OK: look again. */
+static int follow(struct ringd_reader *r)
+{
+    int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
+    struct segment old;
+    int result;
+
+    if (r->attachment == NULL)
+        return RINGD_END;
+    if (r->kept_count == READER_KEPT_MAX)
+        return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
+    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience,
+                               &old);
+    if (result == RINGD_OK)
+        return begin_generation(r, &old);
+    /* The ring was removed, and with it the daemon. */
+    return result < 0 && result != -EBADMSG && ring_removed(r) ? RINGD_END : result;
+}
+
+/* The move is done: how does this generation end? */
+static int begin_leaving(struct ringd_reader *r)
+{
+    int result = ring_await_move(&r->ring, &r->ring.waits->data, r->mode != RINGD_READ_OBSERVE, r->deadline);
+
+    if (result != RINGD_OK || ring_moving(&r->ring) == RINGD_MOVING_NO)
+        return result;
+    result = ring_read_tail(&r->ring, &r->tail);
+    r->leaving = result == 0;
+    /* It began at W's position, and that was beyond the end by additions that were void. */
+    if (r->leaving && (int64_t)(r->position - r->tail.end) > 0)
+        r->released = r->position = r->tail.end;
+    return result;
+}
+
+/* The ring moves, and the next thing to do is not to read a record. RINGD_OK: look again. */
+static int reader_leave(struct ringd_reader *r)
+{
+    const struct ring_range *gone;
+
+    if (!r->leaving)
+        return begin_leaving(r);
+    if (r->position == r->tail.end)
+        return follow(r);
+    gone = ring_gone_at(&r->tail, r->position);
+    if (gone != NULL) {
+        if (r->released == r->position)
+            r->released = gone->end;
+        r->position = gone->end;
+        return RINGD_OK;
+    }
+    if (ring_record_at(&r->ring, r->position))
+        return RINGD_OK;
+    if (!below_floor(r))
+        return -EBADMSG;
+    reader_resume(r);
+    return RINGD_OK;
+}
+
 /* Nothing at the reader's position. RINGD_OK: look again; anything else is the caller's result. */
 __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
     int result;
 
+    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
+        return reader_leave(r);
     if (r->mode != RINGD_READ_LOSSLESS)
         r->released = r->position;
     if (r->published != r->released)
@@ -746,6 +907,8 @@ static int after_look(struct ringd_reader *r, struct ringd_record *record, enum 
         return RINGD_OK;
     case LOOK_NOTHING:
         return wait_for_data(r, record);
+    case LOOK_LEAVING:
+        return reader_leave(r);
     default:
         return -EBADMSG;
     }

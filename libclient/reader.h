@@ -4,6 +4,10 @@
 
 #include "client.h"
 #include "ring.h"
+#include "ring_move.h"
+
+/* Old generations that a lossless reader may still look into, until it releases. */
+#define READER_KEPT_MAX 16
 
 /* What a reader knows of one writer slot: the sequence number it expects next. Until it has seen a record, `next` is
  * how many the slot had committed when the reader joined. */
@@ -45,6 +49,16 @@ struct ringd_reader {
     uint64_t pace_delivered;
     bool pending; /* the next call has something else to say first: `gap`, or that it is at its end */
     struct ringd_record gap;
+    struct ring_watch watch;
+    struct ring_stall stall; /* at `stall_position` */
+    uint64_t stall_position;
+    bool leaving;          /* the ring has moved: `tail` says how this generation ends */
+    struct ring_tail tail;
+    uint32_t kept_count;
+    struct reader_kept {
+        void *map;
+        size_t bytes;
+    } kept[READER_KEPT_MAX]; /* data of generations it has left, with records that were given out */
     bool ends_evicted; /* the ring's policy: an evicted reader has come to its end */
     bool ended;
     bool in_place;     /* evicted, and has not released since: what it was given from `in_place_from` on is not held */

@@ -408,6 +408,24 @@ static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_
     return result;
 }
 
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until)
+{
+    int64_t now;
+
+    if (!stalled || watch->after_ns == 0) {
+        *stall = (struct ring_stall){0};
+        return until;
+    }
+    now = wake_now();
+    if (stall->since_ns == 0)
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = watch->after_ns};
+    if (now - stall->since_ns >= stall->pause_ns) {
+        watch->report(watch->argument);
+        *stall = (struct ring_stall){.since_ns = now, .pause_ns = 2 * stall->pause_ns};
+    }
+    return stall->since_ns + stall->pause_ns < until ? stall->since_ns + stall->pause_ns : until;
+}
+
 /* What keeps it may be somebody that the ring has limits for. Until when to sleep. */
 static int64_t ring_watch_until(struct ring_writer *w, int64_t until)
 {
@@ -469,6 +487,7 @@ static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t 
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
                              struct ring_grant *grant, enum ring_shortage *shortage)
 {
+    struct ring_stall stall = {0};
     uint32_t announced = 0;
 
     for (;;) {
@@ -484,6 +503,7 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
             return result;
         until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
         until = ring_watch_until(w, until);
+        until = ring_watch_stall(&w->stall_watch, *shortage == RING_FULL_WRITER, &stall, until);
         ring_count(&w->slot->waited, 1);
         STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
@@ -517,11 +537,13 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
     return result;
 }
 
-int ring_finish_slow(struct ringd_waits *waits, bool was_set)
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit)
 {
     wake_all(&waits->data);
     wake_all(&waits->space);
-    return was_set ? RINGD_OK : -EBADMSG;
+    if (!(old_word & bit))
+        return -EBADMSG;
+    return old_word & RINGD_W_SEALED ? RING_SEALED : RINGD_OK;
 }
 
 /* ---- questions of readers --------------------------------------------------------------------------------------- */
@@ -553,7 +575,9 @@ bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t positio
     /* A reservation in between would have changed `begin` before it could change the count. */
     *count = atomic_load_explicit(&slot->sequence, memory_order_acquire); /* N4 */
     after = atomic_load_explicit(&slot->begin, memory_order_acquire);
-    return !(word >> writer & 1) && before == after && (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
+    /* In a sealed lane it may be the count of one that was given up. */
+    return !(word & RINGD_W_SEALED) && !(word >> writer & 1) && before == after &&
+           (int64_t)((before & RINGD_POSITION_MASK) - position) < 0;
 }
 
 /* ---- the daemon's part ----------------------------------------------------------------------------------------- */

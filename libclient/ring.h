@@ -44,6 +44,8 @@
  * that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges, tells
  * the reader (E1) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
  *
+ * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
+ *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
@@ -77,6 +79,17 @@
  *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
+ *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits for what is over
+ *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gives up
+ *                                       N1 load stamp   it            (needs stores to be seen by all at once, as on x86
+ *                                                                     and arm64)
+ *   X1 store moving       seq_cst    W0, G1 limit with closing        a ring that moves taken for one that is removed
+ *   X3 CAS   W sealed     seq_cst    W3, C3           seq_cst         members and end are those of one moment
+ *   X4 load  stamp        acquire    C1 store stamp   release         (as X1)
+ *   X5 CAS   verdict      seq_cst    X5 of the other  seq_cst         committed and appended anew
+ *   X6 store moving DONE  seq_cst    X2 load moving   acquire         a list that is not there yet
+ *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up: without a
+ *                                                                     stamp after it, it has not been counted
  *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
@@ -114,6 +127,20 @@ struct ring {
     bool hold;
 };
 
+/* What is done about a writer that stays in mid-record, by those who wait for it: after a while, and then ever more
+ * rarely, the daemon is asked to look. */
+struct ring_watch {
+    int64_t after_ns; /* 0: nothing is done */
+    void (*report)(void *argument);
+    void *argument;
+};
+
+/* Since when somebody has been in the way of one that waits; zeroed: nobody. */
+struct ring_stall {
+    int64_t since_ns;
+    int64_t pause_ns;
+};
+
 /* A writer's part of it. */
 struct ring_writer {
     struct ring ring;
@@ -126,6 +153,7 @@ struct ring_writer {
     uint32_t spins;      /* looks for space before it sleeps */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
+    struct ring_watch stall_watch; /* of one that stays in mid-record */
     bool far_behind;     /* met a lossless reader that is further behind than slow_bytes; likewise */
     bool behind_reader;  /* the last look for space found a lossless reader in the way */
     uint64_t needed;     /* bytes that the last look did not find, with what those before it need */
@@ -147,6 +175,9 @@ struct ring_view {
     uint64_t word;
     uint64_t position; /* of `word`, all 64 bits */
 };
+
+/* ring_finish: the lane was sealed while the grant was open (ring_move.h). Never leaves the library. */
+#define RING_SEALED 64
 
 /* Why there is no room. */
 enum ring_shortage {
@@ -173,6 +204,10 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage);
 
+/* Before one that waits sleeps until `until`: reports if somebody has been in the way long enough, and returns how long it
+ * may sleep before it looks again. `stalled`: somebody in mid-record is in the way. */
+int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until);
+
 /* Another value of limit, or of next_mark, has been met. */
 void ring_see_limit(struct ring_writer *writer, uint64_t limit);
 
@@ -182,8 +217,8 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
 /* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Somebody may sleep, or my bit was not set in the word that I took it from: then -EBADMSG, else RINGD_OK. */
-int ring_finish_slow(struct ringd_waits *waits, bool was_set);
+/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK. */
+int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
 
@@ -218,7 +253,8 @@ int ring_check_cursor(const struct ring *ring, uint32_t reader);
 /* How far the reader's cursor is behind `position`; 0 for one that makes no sense. */
 uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position);
 
-/* No more reservations. Everybody who sleeps is woken by the caller. */
+/* No more reservations: the ring is removed, or moves if control.moving says so. Everybody who sleeps is woken by the
+ * caller. */
 void ring_close(struct ring *ring);
 
 /* ---- inline: the hot path --------------------------------------------------------------------------------------- */
@@ -327,8 +363,8 @@ RING_HOT int ring_finish(struct ring_writer w)
     STOP_POINT("commit-finished");
     asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
              atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
-    if (__builtin_expect((asleep & 1) != 0 || (old & w.bit) == 0, 0))
-        return ring_finish_slow(w.ring.waits, (old & w.bit) != 0);
+    if (__builtin_expect((asleep & 1) != 0 || (old & (RINGD_W_SEALED | w.bit)) != w.bit, 0))
+        return ring_finish_slow(w.ring.waits, old, w.bit);
     return RINGD_OK;
 }
 

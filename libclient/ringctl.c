@@ -35,6 +35,7 @@ static const char help_text[] =
     "    --slow-after T       it may keep writers waiting so long\n"
     "    --first-position N   where positions begin, a multiple of 32; for tests of the wrap\n"
     "  remove NAME          remove a ring; those attached are told\n"
+    "  resize NAME SIZE     the ring goes on with another size; those attached need not care\n"
     "  list                 the rings there are\n"
     "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it\n"
     "    --interval T         time between the two samples that rates come from (default 200ms; 0: no rates)\n"
@@ -92,6 +93,7 @@ static const struct command commands[] = {
          BIT(STOPPED) | BIT(SLOW) | BIT(SLOW_BYTES) | BIT(SLOW_AFTER),
      command_create},
     {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
+    {"resize", RINGCTL_NAME_AND_SIZE, COMMON, command_resize},
     {"list", RINGCTL_NAME_NONE, COMMON, command_list},
     {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
     {"doctor", RINGCTL_NAME_NEEDED, COMMON, command_doctor},

@@ -9,7 +9,7 @@
  *     ringctl_stop.c    SIGINT, SIGTERM, SIGHUP, an output without a reader
  *     ringctl_input.c   blocks of input into records, for `write`
  *     ringctl_output.c  buffered output that knows what a closed pipe is
- *     ringctl_rings.c   create, remove, list
+ *     ringctl_rings.c   create, remove, resize, list
  *     ringctl_status.c  status: two samples and what happened between them
  *     ringctl_view.c    status for people
  *     ringctl_table.c   tables for people
@@ -56,7 +56,7 @@ struct options {
     const char *name; /* of the ring; NULL where none was given */
     bool json;
     bool binary;
-    struct ringd_ring_options ring; /* create */
+    struct ringd_ring_options ring; /* create; resize: the size */
     int64_t interval_ns;            /* status: between two samples; 0: one sample, no rates */
     int64_t timeout_ns;             /* write: RINGCTL_WAIT_FOREVER, or how long a record waits for room */
     uint16_t type;
@@ -74,6 +74,7 @@ enum ringctl_name {
     RINGCTL_NAME_NONE,
     RINGCTL_NAME_OPTIONAL,
     RINGCTL_NAME_NEEDED,
+    RINGCTL_NAME_AND_SIZE,
 };
 
 struct command {
@@ -247,6 +248,7 @@ int print_text(const struct options *options, const char *text, size_t len);
 
 int command_create(const struct options *options);
 int command_remove(const struct options *options);
+int command_resize(const struct options *options);
 int command_list(const struct options *options);
 int command_status(const struct options *options);
 int command_doctor(const struct options *options);

@@ -83,6 +83,14 @@ static int set_size(int id, const char *value, uint64_t max, uint64_t *out)
     return 0;
 }
 
+/* The size that a command has behind the name. */
+static int set_size_word(const char *word, uint64_t *bytes)
+{
+    if (parse_size(word, UINT64_MAX, bytes) == 0 && *bytes != 0)
+        return 0;
+    return usage("size", word, "give a power of two from 4K to 64G, as in 65536, 64K or 16M");
+}
+
 static int set_duration(int id, const char *value, int64_t *out)
 {
     if (parse_duration(value, out) != 0)
@@ -259,15 +267,22 @@ static int check_combination(const struct options *options)
 
 static int check_name(const struct command *command, int count, char **words, struct options *options)
 {
-    if (command->name == RINGCTL_NAME_NEEDED && count == 0) {
+    bool sized = command->name == RINGCTL_NAME_AND_SIZE;
+
+    if ((sized || command->name == RINGCTL_NAME_NEEDED) && count == 0) {
         say_line("%s: the name of a ring is missing; see 'ringctl help'", command->word);
         return RINGCTL_USAGE;
     }
-    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : 1;
+    if (sized && count == 1) {
+        say_line("%s '%s': the new size is missing; give a power of two, as in 65536, 64K or 16M", command->word,
+                 words[0]);
+        return RINGCTL_USAGE;
+    }
+    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : sized ? 2 : 1;
     if (count > allowed)
         return usage(command->word, words[allowed], "one word too many");
     options->name = count > 0 ? words[0] : NULL;
-    return 0;
+    return sized ? set_size_word(words[1], &options->ring.size) : 0;
 }
 
 int args_parse(int argc, char **argv, struct options *options, const struct command **command)

@@ -50,9 +50,9 @@ const char *context_kind_word(uint32_t kind)
 
 const char *context_state_word(uint32_t state)
 {
-    static const char *const words[] = {"unknown", "idle", "in_record", "waiting", "lost", "dead"};
+    static const char *const words[] = {"unknown", "idle", "in_record", "waiting", "lost", "dead", "stopped"};
 
-    return words[state <= RINGD_CONTEXT_DEAD ? state : 0];
+    return words[state <= RINGD_CONTEXT_STOPPED ? state : 0];
 }
 
 static void set(json_t *object, const char *key, uint64_t value)
@@ -125,6 +125,8 @@ static json_t *json_context(const struct ringd_context_info *context)
     set(object, "uid", context->uid);
     json_object_set_new(object, "command", json_text(context->command, sizeof context->command));
     set(object, "attached_ns", context->attached_ns);
+    set_if(object, "since_ns", context->since_ns != 0, context->since_ns);
+    set_if(object, "ahead", context->state == RINGD_CONTEXT_STOPPED, context->ahead);
     return object;
 }
 

@@ -1,4 +1,4 @@
-/* ringctl_rings.c - create, remove and list: one question to the daemon each.
+/* ringctl_rings.c - create, remove, resize and list: one question to the daemon each.
  *
  * Here are also the two ways in which other commands ask for what the daemon knows of rings. Nothing is remembered
  * between calls: rings come and go.
@@ -62,17 +62,27 @@ int ring_fetch(const char *name, struct ringd_info *info)
     return result == -EACCES ? ring_from_list(name, info) : result;
 }
 
-int command_create(const struct options *options)
+/* What came of it, if that was asked for. */
+static int finish_change(const struct options *options, int result)
 {
-    int result = ringd_create(options->name, &options->ring);
+    struct ringd_info info;
 
     if (result != 0)
         return say_call_failure(options, result);
     if (!options->json)
         return RINGCTL_DONE;
-    struct ringd_info info;
     result = ring_fetch(options->name, &info);
     return result == 0 ? print_json(options, json_ring(&info)) : say_call_failure(options, result);
+}
+
+int command_create(const struct options *options)
+{
+    return finish_change(options, ringd_create(options->name, &options->ring));
+}
+
+int command_resize(const struct options *options)
+{
+    return finish_change(options, ringd_resize(options->name, options->ring.size));
 }
 
 int command_remove(const struct options *options)

@@ -177,6 +177,24 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
         page_text(page, "rate      %.0f records/s, %s bytes/s\n", rates->records, size_text(rate, rates->bytes));
 }
 
+/* Who is stopped, since when, and how far the others come without him. */
+static void stopped_text(struct page *page, const struct sample *now)
+{
+    char since[32], ahead[SIZE_TEXT_BYTES];
+
+    for (size_t i = 0; i < now->count; i++) {
+        const struct ringd_context_info *c = &now->contexts[i];
+
+        if (c->state != RINGD_CONTEXT_STOPPED)
+            continue;
+        page_text(page, "\n%s %u (pid %u) is stopped, since %s", context_kind_word(c->kind), c->slot, c->pid,
+                  time_text(since, sizeof since, c->since_ns));
+        if (c->ahead != 0)
+            page_text(page, ", in mid-record; others can write %s more", size_text(ahead, (double)c->ahead));
+        page_text(page, "\n");
+    }
+}
+
 int view_ring(const struct options *options, const struct sample *now, const struct sample *before)
 {
     struct page page;
@@ -186,6 +204,7 @@ int view_ring(const struct options *options, const struct sample *now, const str
     ring_text(&page, &now->ring, &rates);
     context_table(&page, now, before, true);
     context_table(&page, now, before, false);
+    stopped_text(&page, now);
     return page_print(&page, options);
 }
 

@@ -248,6 +248,21 @@ void segment_unmap(struct segment *segment)
     *segment = (struct segment){0};
 }
 
+/* What cannot be unmapped now (that would make too many mappings of one) is tried again by the next call. */
+void segment_unmap_part(struct segment *segment)
+{
+    size_t part_bytes = 2 * segment->geometry.data_bytes * segment->geometry.lane_count / SEGMENT_UNMAP_PARTS;
+    size_t left_bytes;
+
+    if (segment->data_map_bytes <= part_bytes) {
+        segment_unmap(segment);
+        return;
+    }
+    left_bytes = (segment->data_map_bytes - part_bytes) / PAGE_BYTES * PAGE_BYTES;
+    if (munmap((unsigned char *)segment->data_map + left_bytes, segment->data_map_bytes - left_bytes) == 0)
+        segment->data_map_bytes = left_bytes;
+}
+
 static bool map_contains(const void *map, size_t bytes, const void *address)
 {
     return (uintptr_t)address - (uintptr_t)map < bytes;

@@ -88,6 +88,11 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
 /* An empty (zeroed) segment is allowed. */
 void segment_unmap(struct segment *segment);
 
+/* An eighth of its data, from the end on; what remains is no ring any more, only something to unmap. To take down a
+ * large mapping in one go lasts milliseconds. Empty after SEGMENT_UNMAP_PARTS calls; an empty segment is allowed. */
+#define SEGMENT_UNMAP_PARTS 8u
+void segment_unmap_part(struct segment *segment);
+
 /* Whether the address lies in one of the mappings. */
 bool segment_contains(const struct segment *segment, const void *address);
 

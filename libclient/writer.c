@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "copy.h"
+#include "ring_move.h"
 #include "wake.h"
 
 #define WRITEV_MAX 1024
@@ -24,6 +25,11 @@
 /* Between two looks while a cursor that makes no sense holds the ring. */
 #define SUSPICION_PAUSE_NS 2000000
 
+/* How long a writer that does not wait for room waits for a ring that moves: the daemon may need this very processor. */
+#define MOVE_PATIENCE_NS 100000000
+
+/* Moves in one call; more are none, but somebody who scribbles. */
+#define MOVES_MAX 1000
 /* ---- slow readers ---------------------------------------------------------------------------------------------- */
 
 /* When the daemon is to hear that a lossless reader keeps this writer waiting: after half the time that a reader may, and
@@ -83,6 +89,14 @@ static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
     w->origin |= (uint64_t)type << RINGD_ORIGIN_TYPE_SHIFT | (uint64_t)level << RINGD_ORIGIN_LEVEL_SHIFT;
 }
 
+/* Its part in this generation of the ring. */
+static void enter(struct ringd_writer *w, const struct segment *segment, uint32_t slot)
+{
+    ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    if (w->watch.slow_after != 0 || segment->geometry.slow_bytes != 0)
+        w->ring.watch = writer_watch;
+}
+
 int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
                const struct ringd_writer_options *options)
 {
@@ -103,9 +117,7 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
     w->watch.slow_after = segment->geometry.slow_after_ms * INT64_C(1000000);
-    ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
-    if (w->watch.slow_after != 0 || segment->geometry.slow_bytes != 0)
-        w->ring.watch = writer_watch;
+    enter(w, segment, slot);
     w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
     read_counters(w, &w->base);
     return 0;
@@ -125,6 +137,7 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
         return client_fail(result, "no memory for a writer's handle");
     }
     (*writer)->attachment = attachment;
+    (*writer)->ring.stall_watch = attachment_watch(attachment);
     return 0;
 }
 
@@ -141,6 +154,7 @@ void ringd_writer_close(struct ringd_writer *writer)
     if (writer_alive(writer)) {
         if (writer->alive == HANDLE_GRANT)
             ringd_abort(writer);
+        segment_unmap(&writer->left);
         attachment_free(writer->attachment);
     }
     handle_free(writer, sizeof *writer);
@@ -190,6 +204,7 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 
+    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
     if (!w->drops) {
         ring_count(&slot->refused, records);
         STOP_POINT("refuse-counted");
@@ -217,19 +232,101 @@ static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
     return result == -EINTR ? result : RINGD_OK;
 }
 
+/* ---- following a ring that moves -------------------------------------------------------------------------------- */
+
+static int64_t writer_deadline(const struct ringd_writer *w)
+{
+    return w->drops ? RINGD_NO_WAIT : w->deadline;
+}
+
+/* What I have counted since the daemon carried my counters over. The slot is mine, in both generations. */
+static void carry_counters(const struct ringd_writer *w, const struct ringd_writer_slot *from,
+                           struct ringd_writer_slot *to)
+{
+    static const size_t fields[] = {
+        offsetof(struct ringd_writer_slot, offered),      offsetof(struct ringd_writer_slot, bytes),
+        offsetof(struct ringd_writer_slot, aborted),      offsetof(struct ringd_writer_slot, refused),
+        offsetof(struct ringd_writer_slot, dropped_full), offsetof(struct ringd_writer_slot, dropped_stalled),
+        offsetof(struct ringd_writer_slot, waited),
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
+
+        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
+                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_relaxed);
+    }
+    atomic_store_explicit(&to->sequence, w->sequence, memory_order_release);
+}
+
+/* Waits for the next generation, gets it, and goes on in it. *old: the mapping that was left, the caller's to unmap; empty
+ * if the move was given up. RINGD_FULL: not by the deadline. */
+static int writer_follow(struct ringd_writer *w, struct segment *old)
+{
+    const struct ringd_writer_slot *before = w->ring.slot;
+    int64_t deadline = writer_deadline(w), patience = wake_now() + MOVE_PATIENCE_NS;
+    uint32_t slot = (uint32_t)(w->origin & RINGD_ORIGIN_WRITER_MASK), spins = w->ring.spins;
+    int result;
+
+    *old = (struct segment){0};
+    deadline = deadline > patience ? deadline : patience;
+    result = ring_await_move(&w->ring.ring, &w->ring.ring.waits->space, true, deadline);
+    if (result == RINGD_OK && ring_moving(&w->ring.ring) == RINGD_MOVING_NO)
+        return RINGD_OK;
+    if (result == RINGD_OK)
+        result = w->attachment == NULL ? -ESHUTDOWN
+                                       : attachment_follow(w->attachment, RINGD_CONTEXT_WRITER, deadline, old);
+    if (result != RINGD_OK)
+        return result == RINGD_WOULD_BLOCK ? RINGD_FULL : result;
+    enter(w, &w->attachment->segment, slot);
+    w->ring.spins = spins;
+    w->ring.stall_watch = attachment_watch(w->attachment);
+    carry_counters(w, before, w->ring.slot);
+    return RINGD_OK;
+}
+
+/* What was left is taken down bit by bit, one each time that this writer comes to writer_grant_slow, which is sixteen
+ * times a lap at least: to do it at once would be most of the pause that a move costs. */
+static void leave_behind(struct ringd_writer *w, const struct segment *old)
+{
+    if (old->data_map == NULL)
+        return;
+    segment_unmap(&w->left);
+    w->left = *old;
+}
+
+/* The same for one who needs nothing of what was left. */
+static int writer_move_on(struct ringd_writer *w)
+{
+    struct segment old;
+    int result = writer_follow(w, &old);
+
+    leave_behind(w, &old);
+    return result;
+}
+
 /* When the ring is full, or anything else is out of the ordinary. */
 __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, uint64_t min, uint64_t want,
                                                        uint64_t records, struct ring_grant *grant)
 {
     enum ring_shortage shortage = RING_FULL_READER;
-    int64_t deadline = w->drops ? RINGD_NO_WAIT : w->deadline;
-    int result;
+    int64_t deadline = writer_deadline(w);
+    int result, moves = 0;
 
-    atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
+    if (w->left.data_map != NULL)
+        segment_unmap_part(&w->left);
     for (;;) {
         int reported = RINGD_OK;
 
+        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
         result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
+        if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
+            shortage = RING_FULL_WRITER;
+            result = writer_move_on(w);
+            if (result == RINGD_OK)
+                continue;
+            break;
+        }
         if (w->ring.suspicious)
             reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
         else
@@ -250,23 +347,23 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     return result;
 }
 
-/* Room for `want` bytes, or for at least `min`, for a number of records. */
-static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records, struct ring_grant *grant)
+/* Room for `want` bytes, or for at least `min`, for a number of records that have been counted as offered. */
+static int writer_find_room(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records,
+                            struct ring_grant *grant)
 {
     uint64_t position;
 
-    ring_count(&w->ring.slot->offered, records);
-    STOP_POINT("reserve-offered");
-    if (ring_has_room(w->ring, want, &position))
-        return ring_take(w->ring, position, want, grant);
+    /* An addition that was void finds the reason on a second look. */
+    if (ring_has_room(w->ring, want, &position) && ring_take(w->ring, position, want, grant) == RINGD_OK)
+        return RINGD_OK;
     return writer_grant_slow(w, min, want, records, grant);
 }
 
-/* An addition that brought nothing; why shows on a second look. */
-__attribute__((noinline)) static int writer_damaged(struct ringd_writer *w)
+static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uint64_t records, struct ring_grant *grant)
 {
-    ring_count(&w->ring.slot->refused, 1);
-    return atomic_load_explicit(&w->ring.ring.lane->word, memory_order_relaxed) & RINGD_W_SEALED ? -ESHUTDOWN : -EBADMSG;
+    ring_count(&w->ring.slot->offered, records);
+    STOP_POINT("reserve-offered");
+    return writer_find_room(w, min, want, records, grant);
 }
 
 /* ---- records in a grant ---------------------------------------------------------------------------------------- */
@@ -320,15 +417,125 @@ static void pad(const struct ring *ring, uint64_t position, uint64_t bytes)
     STOP_POINT("pad-stamped");
 }
 
+/* The records of a grant that was given up, read from the memory where they were written. Nobody but who scribbles has
+ * written there since. */
+struct lost_grant {
+    const struct ring *ring; /* the one that was left */
+    struct ring_grant grant;
+    uint64_t records, bytes, payload_bytes; /* what they take, of which payload */
+};
+
+/* The next record at or after *position, passing over padding, or NULL. *position comes to stand behind it. */
+static const struct ringd_record_header *next_lost(const struct ringd_writer *w, const struct lost_grant *lost,
+                                                   uint64_t *position, size_t *len)
+{
+    uint64_t end = lost->grant.place + lost->grant.bytes;
+
+    while (end - *position != 0 && end - *position <= lost->grant.bytes) {
+        const struct ringd_record_header *h = ring_header(lost->ring, *position);
+        uint64_t state = ring_stamp_state(lost->ring, *position, memory_order_relaxed);
+
+        *len = (uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed);
+        *position += ring_record_bytes(*len);
+        if (state == RINGD_STATE_COMMITTED && *len <= w->max_record)
+            return h;
+    }
+    return NULL;
+}
+
+/* Takes the records off the accounts again. */
+static int recall(struct ringd_writer *w, struct lost_grant *lost)
+{
+    struct ringd_writer_slot *slot = w->ring.slot;
+    uint64_t position;
+    size_t len;
+
+    if (!ring_last_grant(&w->ring, &lost->grant))
+        return -EBADMSG;
+    position = lost->grant.place;
+    while (next_lost(w, lost, &position, &len) != NULL) {
+        lost->records++;
+        lost->bytes += ring_record_bytes(len);
+        lost->payload_bytes += len;
+    }
+    w->sequence -= lost->records;
+    ring_count(&slot->bytes, -lost->payload_bytes);
+    atomic_store_explicit(&slot->sequence, w->sequence, memory_order_release);
+    return lost->bytes <= lost->grant.bytes ? RINGD_OK : -EBADMSG;
+}
+
+static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
+
+/* My grant was given up while I was stopped or slow: its records go into the next generation, in one grant and with a new
+ * time, or are refused or dropped. The lane's ring of the old generation is copied: `w->ring` becomes the new one. */
+static int append_anew(struct ringd_writer *w)
+{
+    const struct ring before = w->ring.ring;
+    struct lost_grant lost = {.ring = &before};
+    struct ring_grant grant;
+    struct segment old = {0};
+    int result = recall(w, &lost);
+
+    if (result < 0 || lost.records == 0)
+        return result;
+    result = writer_follow(w, &old);
+    if (result == RINGD_FULL)
+        result = writer_turn_away(w, lost.records, RING_FULL_WRITER);
+    else if (result < 0)
+        ring_count(&w->ring.slot->refused, lost.records);
+    else
+        result = writer_find_room(w, lost.bytes, lost.bytes, lost.records, &grant);
+    if (result == RINGD_OK)
+        result = append_lost(w, &lost, grant);
+    leave_behind(w, &old);
+    return result;
+}
+
+/* The lane was sealed while my grant was open. */
+__attribute__((noinline)) static int writer_sealed(struct ringd_writer *w)
+{
+    return ring_claim(&w->ring) ? RINGD_OK : append_anew(w);
+}
+
 /* The accounts of `records` records, then out. */
 RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint64_t records, uint64_t bytes)
 {
+    int result;
+
     w->sequence += records;
     ring_count(&ring.slot->bytes, bytes);
     STOP_POINT("commit-counted");
     atomic_store_explicit(&ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
     STOP_POINT("commit-sequence");
-    return ring_finish(ring);
+    result = ring_finish(ring);
+    return __builtin_expect(result == RING_SEALED, 0) ? writer_sealed(w) : result;
+}
+
+/* The grant is as long as the records are. */
+static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
+{
+    struct ring_writer ring = w->ring;
+    uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0;
+    const struct ringd_record_header *old;
+    size_t len;
+
+    while ((old = next_lost(w, lost, &from, &len)) != NULL && to - grant.place + ring_record_bytes(len) <= grant.bytes) {
+        struct ringd_record_header *h = ring_header(&ring.ring, to);
+
+        fill_header(h, len, w->sequence + records, w->origin, time);
+        copy_payload(h + 1, old + 1, len);
+        if (records++ > 0)
+            store_stamp(&ring.ring, h, to, RINGD_STATE_COMMITTED);
+        to += ring_record_bytes(len);
+        payload_bytes += len;
+    }
+    /* Only if somebody has scribbled over the old ones since they were counted. */
+    if (to - grant.place < grant.bytes)
+        pad(&ring.ring, to, grant.place + grant.bytes - to);
+    if (records > 0)
+        store_stamp(&ring.ring, ring_header(&ring.ring, grant.place), grant.place, RINGD_STATE_COMMITTED);
+    STOP_POINT("verdict-appended");
+    return writer_finish(w, ring, records, payload_bytes);
 }
 
 /* Publishes the one record of a grant. */
@@ -387,6 +594,13 @@ __attribute__((noinline)) static int write_any(struct ringd_writer *w, const voi
     return writer_publish(w, grant, len, time);
 }
 
+/* The addition was void. It has been counted as offered and is going to be once more. */
+__attribute__((noinline)) static int write_again(struct ringd_writer *w, const void *data, size_t len)
+{
+    ring_count(&w->ring.slot->offered, (uint64_t)-1);
+    return write_any(w, data, len);
+}
+
 /* The usual case without a call: a short record, room for it, no time stamp. Two locked instructions; everything that
  * is needed after the first is loaded before it. */
 int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
@@ -403,7 +617,7 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     ring_count(&ring.slot->offered, 1);
     STOP_POINT("reserve-offered");
     if (__builtin_expect(ring_take(ring, position, bytes, &grant) != RINGD_OK, 0))
-        return writer_damaged(writer);
+        return write_again(writer, data, len);
     h = ring_header(&ring.ring, grant.place);
     copy_short((unsigned char *)(h + 1), data, len);
     STOP_POINT("commit-payload");
@@ -566,5 +780,6 @@ int ringd_abort(struct ringd_writer *writer)
     STOP_POINT("abort-padded");
     ring_count(&writer->ring.slot->aborted, 1);
     STOP_POINT("abort-counted");
-    return ring_finish(writer->ring);
+    result = ring_finish(writer->ring);
+    return result == RING_SEALED ? RINGD_OK : result; /* whatever the verdict is, there is nothing to see */
 }

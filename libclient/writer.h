@@ -23,6 +23,7 @@ struct ringd_writer {
     uint64_t origin; /* of its records: who, type, level */
     uint64_t sequence; /* of the next record */
     struct ring_writer ring;
+    struct ring_stall stall;   /* seen by calls that do not wait */
     struct ring_grant grant; /* the open one */
     uint64_t granted;        /* its payload bytes */
     uint64_t time;           /* of it */
@@ -30,6 +31,7 @@ struct ringd_writer {
     struct writer_watch watch;
     struct ringd_writer_counters base; /* the slot's counters when it was opened */
     struct attachment *attachment;
+    struct segment left; /* the generation before this one, on its way out */
 };
 
 /* A writer on a mapping that somebody else owns: slot `slot` of lane 0 (its owner's word is the caller's business).

@@ -194,7 +194,7 @@ START_TEST(more_than_there_is)
         }
         ck_assert_int_eq(result, -ENOSPC);
         ck_assert_ptr_nonnull(strstr(ringd_error(), "/dev/shm"));
-        ck_assert_uint_eq(daemon_objects(&server), 2);
+        ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS);
     }
     ck_assert_int_eq(write_record(open_writer("small"), 16 + RECORD_MIN), -EMSGSIZE); /* and it works on */
     ck_assert_int_eq(ringd_write(open_writer("small"), "abc", 3), RINGD_OK);
@@ -290,7 +290,7 @@ START_TEST(nothing_leaks)
     if (!support_sanitized())
         ck_assert_uint_eq(process_number(getpid(), "status", "VmSize"), size_before);
     wait_for_contexts(RING, 0);
-    ck_assert_uint_eq(daemon_objects(&server), 2); /* no life pages */
+    ck_assert_uint_eq(daemon_objects(&server), RING_OBJECTS); /* no life pages */
     ck_assert_int_le(open("/dev/null", O_RDONLY | O_CLOEXEC), 20);
 }
 END_TEST

@@ -232,7 +232,7 @@ START_TEST(a_dead_parent_is_noticed_while_its_child_lives)
 }
 END_TEST
 
-/* Its connection does not end, but its slot is found free when it is needed. */
+/* Its connection does not end, but its slot is free when it is needed. */
 START_TEST(a_dead_parents_slot_is_found_when_needed)
 {
     pid_t orphan;

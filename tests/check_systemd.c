@@ -65,6 +65,7 @@ static void setup(void)
     snprintf(service.log, sizeof service.log, "%s.log", service.folder);
     snprintf(service.control, sizeof service.control, "%s/ringd.sock", service.folder);
     service.notify_fd = bind_socket(service.notify, SOCK_DGRAM);
+    support_note_instance(service.folder);
     setenv("NOTIFY_SOCKET", service.notify, 1);
     setenv("RINGD_SOCKET", service.control, 1);
 }
@@ -101,6 +102,62 @@ static void start_ringd(void)
     start(words);
 }
 
+/* ---- its descriptor store ---------------------------------------------------------------------------------------- */
+
+#define STORE_MAX 64
+
+static struct {
+    char name[200];
+    int fd;
+} store[STORE_MAX];
+static unsigned store_count;
+
+static void store_put(const char *name, int fd)
+{
+    require(store_count < STORE_MAX && fd >= 0, "%s, descriptor %d", name, fd);
+    snprintf(store[store_count].name, sizeof store[0].name, "%s", name);
+    store[store_count++].fd = fd;
+}
+
+static void store_remove(const char *name)
+{
+    for (unsigned i = store_count; i-- > 0;) {
+        if (strcmp(store[i].name, name) != 0)
+            continue;
+        close(store[i].fd);
+        store[i] = store[--store_count];
+    }
+}
+
+static unsigned store_has(const char *words)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < store_count; i++)
+        count += strstr(store[i].name, words) != NULL;
+    return count;
+}
+
+static const char *field(const char *text, const char *key)
+{
+    static char value[200];
+    const char *found = strstr(text, key);
+
+    snprintf(value, sizeof value, "%s", found != NULL ? found + strlen(key) : "");
+    value[strcspn(value, "\n")] = '\0';
+    return value;
+}
+
+static void take_stored(const char *text, int fd)
+{
+    if (strstr(text, "FDSTORE=1") != NULL)
+        store_put(field(text, "FDNAME="), fd);
+    if (strstr(text, "FDSTOREREMOVE=1") != NULL)
+        store_remove(field(text, "FDNAME="));
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
 /* One line of a message. */
 static void take_line(const char *line)
 {
@@ -114,11 +171,22 @@ static void take_line(const char *line)
 /* Waits for one message. */
 static void take_message(void)
 {
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
     char text[1024];
-    ssize_t len = recv(service.notify_fd, text, sizeof text - 1, 0);
+    struct iovec part = {text, sizeof text - 1};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t len = recvmsg(service.notify_fd, &message, MSG_CMSG_CLOEXEC);
+    int fd = -1;
 
-    require(len > 0, "recv: %s", strerror(errno));
+    require(len > 0, "recvmsg: %s", strerror(errno));
     text[len] = '\0';
+    if (message.msg_controllen > 0)
+        memcpy(&fd, CMSG_DATA(&control.header), sizeof fd);
+    take_stored(text, fd);
     for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL;)
         take_line(line);
 }
@@ -138,11 +206,18 @@ static void wait_for_status(const char *words)
         take_message();
 }
 
-/* SIGTERM; what it says at the end has arrived then. */
+/* SIGTERM; what it says at the end has arrived then. It is listened to meanwhile: the socket has room for ten messages.
+ */
 static void stop_ringd(void)
 {
+    int status;
+
     kill(service.pid, SIGTERM);
-    require(child_wait(service.pid) == 0, "ringd did not stop in order");
+    while (waitpid(service.pid, &status, WNOHANG) != service.pid) {
+        take_messages();
+        pause_ms(1);
+    }
+    require(status == 0, "ringd did not stop in order");
     take_messages();
 }
 
@@ -162,7 +237,9 @@ static void use_a_ring(void)
     struct ringd_writer *writer;
     struct ringd_reader *reader;
 
+    take_messages();
     make_ring("events", (struct ringd_ring_options){.size = 65536});
+    take_messages();
     writer = open_writer("events");
     reader = open_reader("events", RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
     require(write_record(writer, 64) == RINGD_OK, "write");
@@ -268,6 +345,196 @@ START_TEST(it_serves_when_nobody_listens)
     use_a_ring();
     kill(service.pid, SIGTERM);
     require(child_wait(service.pid) == 0, "ringd did not stop in order");
+}
+END_TEST
+
+/* ---- what it keeps in the store ---------------------------------------------------------------------------------- */
+
+/* As the manager starts it: with the socket, if there is one, and then what it has stored. */
+static void execute_with_store(int socket_fd)
+{
+    char names[STORE_MAX * 210] = "", number[16];
+    unsigned count = 0;
+    const char *words[] = {support_built("ringd"), "--runtime-dir", service.folder, NULL};
+
+    if (socket_fd >= 0) {
+        require(dup2(socket_fd, 100 + (int)count++) >= 0, "errno %d", errno);
+        strcat(names, "ringd.socket:");
+    }
+    for (unsigned i = 0; i < store_count; i++) {
+        require(dup2(store[i].fd, 100 + (int)count++) >= 0, "errno %d", errno);
+        strcat(strcat(names, store[i].name), ":");
+    }
+    for (unsigned i = 0; i < count; i++)
+        require(dup2(100 + (int)i, 3 + (int)i) >= 0 && close(100 + (int)i) == 0, "errno %d", errno);
+    names[strlen(names) > 0 ? strlen(names) - 1 : 0] = '\0';
+    setenv("LISTEN_FDNAMES", names, 1);
+    snprintf(number, sizeof number, "%u", count);
+    setenv("LISTEN_FDS", number, 1);
+    snprintf(number, sizeof number, "%ld", (long)getpid());
+    setenv("LISTEN_PID", number, 1);
+    execute(words);
+}
+
+static void start_with_store(int socket_fd)
+{
+    pid_t parent = getpid();
+
+    service.ready = 0;
+    fflush(NULL);
+    service.pid = fork();
+    require(service.pid >= 0, "errno %d", errno);
+    if (service.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() == parent)
+            execute_with_store(socket_fd);
+        _exit(127);
+    }
+    while (service.ready == 0)
+        take_message();
+}
+
+static void kill_ringd(void)
+{
+    kill(service.pid, SIGKILL);
+    child_wait(service.pid);
+    take_messages();
+}
+
+/* As logind does it (RemoveIPC), or an administrator. */
+static void remove_names(void)
+{
+    for (unsigned i = 0; i < store_count; i++) {
+        char path[256];
+
+        snprintf(path, sizeof path, "/dev/shm/%s", store[i].name);
+        require(unlink(path) == 0 || errno == ENOENT, "%s: errno %d", path, errno);
+    }
+}
+
+START_TEST(the_store_has_what_there_is)
+{
+    struct ringd_writer *writer;
+
+    start_ringd();
+    while (service.ready == 0)
+        take_message();
+    require(store_count == 0, "%u stored", store_count);
+    make_ring("events", (struct ringd_ring_options){.size = 65536});
+    wait_for_status("1 ring");
+    require(store_count == 3 && store_has("-segment") == 1 && store_has("-readers") == 1 && store_has("-record") == 1,
+            "%u stored", store_count);
+    writer = open_writer("events");
+    wait_for_status("1 context");
+    require(store_count == 4 && store_has("-life-w0-1-") == 1, "%u stored", store_count);
+    ringd_writer_close(writer);
+    wait_for_status("0 contexts");
+    require(store_count == 3, "%u stored", store_count);
+    require(ringd_remove("events") == 0, "%s", ringd_error());
+    wait_for_status("0 rings");
+    require(store_count == 0, "%u stored", store_count);
+    stop_ringd();
+}
+END_TEST
+
+/* With the names there the stored descriptors are not needed, and are not stored twice. */
+START_TEST(it_is_started_again_with_its_store)
+{
+    struct ringd_writer *writer;
+
+    start_ringd();
+    while (service.ready == 0)
+        take_message();
+    make_ring("events", (struct ringd_ring_options){.size = 65536});
+    writer = open_writer("events");
+    wait_for_status("1 context");
+    for (int i = 0; i < 3; i++) {
+        kill_ringd();
+        start_with_store(-1);
+        take_messages();
+        require(store_count == 4, "%u stored", store_count);
+        require(write_record(writer, 40) == RINGD_OK, "write");
+        require(ring_info("events").committed == (uint64_t)i + 1 && ring_info("events").writers == 1, "it is another");
+    }
+    ringd_writer_close(writer);
+    require(ringd_remove("events") == 0, "%s", ringd_error());
+    wait_for_status("0 rings, 0 contexts");
+    require(store_count == 0, "%u stored", store_count);
+    stop_ringd();
+}
+END_TEST
+
+static void use_and_die(void *argument)
+{
+    struct ringd_writer *writer = open_writer("events");
+    size_t granted;
+    void *data;
+
+    require(write_record(writer, 40) == RINGD_OK, "write");
+    require(ringd_reserve(writer, 40, 40, &data, &granted) == RINGD_OK, "reserve");
+    *(_Atomic bool *)argument = true;
+    for (;;)
+        pause();
+}
+
+/* The names are gone, with those of the life pages: ring, contexts and the evidence of death are reached through the
+ * descriptors alone, over several restarts. */
+START_TEST(rings_without_names_live_on)
+{
+    int socket_fd = mkdir(service.folder, 0755) == 0 ? bind_socket(service.control, SOCK_SEQPACKET) : -1;
+    _Atomic bool *flag = shared_new(sizeof *flag);
+    struct ringd_reader *reader;
+    struct ringd_writer *writer;
+    struct tracker tracker = {0};
+    pid_t victim;
+
+    require(listen(socket_fd, 100) == 0, "errno %d", errno);
+    start_with_store(socket_fd);
+    make_ring("events", (struct ringd_ring_options){.size = 65536});
+    wait_for_status("1 ring");
+    reader = open_reader("events", RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    wait_for_status("1 context");
+    writer = open_writer("events");
+    wait_for_status("2 contexts");
+    victim = child_start(use_and_die, flag);
+    wait_for_status("3 contexts");
+    while (!*flag)
+        pause_ms(1);
+    for (int i = 0; i < 3; i++) {
+        kill_ringd();
+        remove_names();
+        start_with_store(socket_fd);
+        take_messages();
+        require(store_count == 6, "%u stored", store_count);
+        require(ring_info("events").writers == 2 && ring_info("events").lossless_readers == 1, "somebody is gone");
+        require(write_record(writer, 40) == RINGD_OK, "write");
+    }
+    child_kill(victim);
+    wait_for_status("2 contexts");
+    require(tracker_drain(&tracker, reader) == RINGD_WOULD_BLOCK && tracker_delivered(&tracker) == 4, "%ju delivered",
+            (uintmax_t)tracker_delivered(&tracker));
+    ringd_writer_close(open_writer("events"));
+    take_messages();
+    require(ringd_remove("events") == 0, "%s", ringd_error());
+    require(write_record(writer, 40) == -ESHUTDOWN, "it goes on");
+    ringd_writer_close(writer);
+    ringd_reader_close(reader);
+    wait_for_status("0 rings, 0 contexts");
+    require(store_count == 0, "%u stored", store_count);
+    stop_ringd();
+}
+END_TEST
+
+/* What is none of it, in the store of a unit that was edited: it is forgotten. */
+START_TEST(a_store_with_nonsense_in_it)
+{
+    store_put("nonsense", memory_file("abc", 3));
+    store_put("ringd-0123456789abcdef-events-record", memory_file("abc", 3));
+    start_with_store(-1);
+    take_messages();
+    require(store_count == 0, "%u stored", store_count);
+    use_a_ring();
+    stop_ringd();
 }
 END_TEST
 
@@ -410,6 +677,10 @@ int main(void)
     tcase_add_test(notices, without_a_watchdog_nobody_feeds_it);
     tcase_add_test(notices, a_watchdog_of_another_process_is_left_alone);
     tcase_add_test(notices, it_serves_when_nobody_listens);
+    tcase_add_test(notices, the_store_has_what_there_is);
+    tcase_add_test(notices, it_is_started_again_with_its_store);
+    tcase_add_test(notices, rings_without_names_live_on);
+    tcase_add_test(notices, a_store_with_nonsense_in_it);
     tcase_add_test(sockets, it_takes_over_the_managers_socket);
     tcase_add_test(sockets, the_connection_that_starts_it_is_served);
     tcase_add_test(sockets, a_socket_of_another_kind_is_refused);

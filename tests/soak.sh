@@ -13,7 +13,8 @@
 # fuzzers run in those too. Exit: 0 nothing found, 1 something.
 #
 # Environment: BUILD, SOAK_MINUTES (30), RINGD_FUZZ_SECONDS (60, for one run of a fuzzer), SOAK_MODELS (yes; no leaves
-# them out), SEARCH_SECONDS.
+# them out), SEARCH_SECONDS, RINGD_RESTARTS (1000, of a ringd under load, in each run of check_takeover), RINGD_KILLS (1000,
+# of contexts under load, in each run of check_recovery).
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -21,6 +22,8 @@ build=${BUILD:-build}
 minutes=${SOAK_MINUTES:-30}
 export RINGD_FUZZ_SECONDS=${RINGD_FUZZ_SECONDS:-60}
 export RINGD_STRESS_SECONDS=${RINGD_STRESS_SECONDS:-60}
+export RINGD_RESTARTS=${RINGD_RESTARTS:-1000}
+export RINGD_KILLS=${RINGD_KILLS:-1000}
 work=$(mktemp -d)
 runs=0
 failures=0

@@ -7,7 +7,7 @@
  *     a record     whole, the one that it says it is, next of its writer, behind the last one
  *     the ring     says the same as its writers
  *
- * Writers are not killed here: what a death in mid-record leaves is not repaired by this version.
+ * Writers are not killed here but in check_recovery.c.
  *
  * RINGD_SEED repeats a run; RINGD_STRESS_ROUNDS says how many rounds (60 if not said, which is the short form).
  */

@@ -149,13 +149,31 @@ void daemon_start(struct daemon_process *daemon, const char *config);
 /* Starts it again in the same folder. */
 void daemon_restart(struct daemon_process *daemon, const char *config);
 
-/* SIGTERM; requires exit code 0 and that nothing of it is left in shared memory. */
+/* The same with another binary or with one more option; each may be NULL. */
+void daemon_restart_as(struct daemon_process *daemon, const char *program, const char *option);
+
+/* The same, under build/at-stop-point: it is killed when it comes to this stop point for the n-th time (from 1). False: it
+ * came there before it was ready, and has ended. */
+bool daemon_restart_to_die(struct daemon_process *daemon, const char *point, unsigned nth);
+
+/* What it has said since it was started; with a zero after the last byte. */
+void daemon_read_log(const struct daemon_process *daemon, char *text, size_t bytes);
+
+/* Removes all its rings, then SIGTERM; requires exit code 0 and that nothing of it is left in shared memory. (A ring
+ * that somebody is attached to, also this process, would stay for the next daemon.) */
 void daemon_stop(struct daemon_process *daemon);
+
+/* SIGTERM alone; requires exit code 0. */
+void daemon_terminate(struct daemon_process *daemon);
 
 /* SIGKILL; what it leaves in shared memory is removed by support_end() if not by a successor. */
 void daemon_kill(struct daemon_process *daemon);
 
-/* How many shared-memory objects bear its id. */
+/* Of a runtime directory that a test uses in its own way: its shared memory goes with support_end(). */
+void support_note_instance(const char *folder);
+
+/* How many shared-memory objects bear its id. A ring that nobody is attached to has three: segment, readers, record. */
+#define RING_OBJECTS 3u
 unsigned daemon_objects(const struct daemon_process *daemon);
 
 /* For tests that need one daemon and nothing special: a fixture. */

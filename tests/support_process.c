@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ringd_proto.h"
 #include "support.h"
 
 #define WORDS_MAX 24
@@ -251,21 +252,21 @@ pid_t ringctl_start(int in, int out, int err, ...)
 /* ---- the daemon -------------------------------------------------------------------------------------------------- */
 
 /* FNV-1a over the folder's path, as ringd names its objects. */
-static void instance_id(const struct daemon_process *daemon, char id[static 17])
+static void instance_id(const char *folder, char id[static 17])
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-    for (const char *c = daemon->folder; *c != '\0'; c++)
+    for (const char *c = folder; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
     snprintf(id, 17, "%016" PRIx64, hash);
 }
 
-static void note_id(const struct daemon_process *daemon)
+void support_note_instance(const char *directory)
 {
     char id[17], path[160];
     int fd;
 
-    instance_id(daemon, id);
+    instance_id(directory, id);
     snprintf(path, sizeof path, "%s/id-%s", support_folder(), id);
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     require(fd >= 0, "%s: errno %d", path, errno);
@@ -280,7 +281,7 @@ unsigned daemon_objects(const struct daemon_process *daemon)
     unsigned count = 0;
 
     require(directory != NULL, "errno %d", errno);
-    instance_id(daemon, id);
+    instance_id(daemon->folder, id);
     snprintf(prefix, sizeof prefix, "ringd-%s-", id);
     while ((entry = readdir(directory)) != NULL)
         count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
@@ -301,17 +302,39 @@ static const char *write_config(const struct daemon_process *daemon, const char 
 
 struct daemon_launch {
     const struct daemon_process *daemon;
+    const char *program; /* NULL: ringd of this build */
+    const char *option;  /* NULL: none */
+    const char *point;   /* NULL: it is not killed at one */
+    unsigned nth;
     const char *config;
     int log;
 };
 
 static void run_daemon(const struct daemon_launch *launch, pid_t parent)
 {
-    const char *words[] = {
-        support_built("ringd"), "--runtime-dir", launch->daemon->folder, "--config", launch->config, NULL};
+    char tool[PATH_MAX], program[PATH_MAX], nth[16];
+    const char *words[16];
+    unsigned count = 0;
 
-    if (launch->config == NULL)
-        words[3] = NULL;
+    snprintf(tool, sizeof tool, "%s", support_built("at-stop-point"));
+    snprintf(program, sizeof program, "%s", launch->program != NULL ? launch->program : support_built("ringd"));
+    snprintf(nth, sizeof nth, "%u", launch->nth);
+    if (launch->point != NULL) {
+        const char *const before[] = {tool, launch->point, "kill", "--nth", nth, "--"};
+
+        memcpy(words, before, sizeof before);
+        count = 6;
+    }
+    words[count++] = program;
+    words[count++] = "--runtime-dir";
+    words[count++] = launch->daemon->folder;
+    if (launch->option != NULL)
+        words[count++] = launch->option;
+    if (launch->config != NULL) {
+        words[count++] = "--config";
+        words[count++] = launch->config;
+    }
+    words[count] = NULL;
     /* A process group of its own: a test's end must not kill it before it has cleaned up. */
     setpgid(0, 0);
     end_with_parent(parent, SIGTERM);
@@ -320,42 +343,73 @@ static void run_daemon(const struct daemon_launch *launch, pid_t parent)
     require(false, "cannot run %s: errno %d", words[0], errno);
 }
 
-/* Waits for the ready line. */
-static void wait_ready(const struct daemon_process *daemon)
+void daemon_read_log(const struct daemon_process *daemon, char *text, size_t bytes)
 {
-    char text[8192];
+    int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd >= 0 ? read(fd, text, bytes - 1) : 0;
+
+    close(fd);
+    text[len > 0 ? len : 0] = '\0';
+}
+
+/* Waits for the ready line. False: it has ended. */
+static bool wait_ready(const struct daemon_process *daemon, bool may_end)
+{
+    static char text[65536];
 
     for (;;) {
-        int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
-        ssize_t len = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
         int status;
 
-        close(fd);
-        text[len > 0 ? len : 0] = '\0';
+        daemon_read_log(daemon, text, sizeof text);
         if (strstr(text, "ringd: ready on ") != NULL)
-            return;
-        require(waitpid(daemon->pid, &status, WNOHANG) == 0, "ringd ended: %s", text);
+            return true;
+        if (waitpid(daemon->pid, &status, WNOHANG) != 0) {
+            require(may_end, "ringd ended: %s", text);
+            return false;
+        }
         pause_ms(1);
     }
+}
+
+static bool launch_daemon(struct daemon_process *daemon, struct daemon_launch *launch)
+{
+    pid_t parent = getpid();
+    bool ready;
+
+    launch->log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    require(launch->log >= 0, "%s: errno %d", daemon->log, errno);
+    fflush(NULL);
+    daemon->pid = fork();
+    require(daemon->pid >= 0, "errno %d", errno);
+    if (daemon->pid == 0)
+        run_daemon(launch, parent);
+    close(launch->log);
+    ready = wait_ready(daemon, launch->point != NULL);
+    require(setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+    return ready;
 }
 
 void daemon_restart(struct daemon_process *daemon, const char *config)
 {
     struct daemon_launch launch = {.daemon = daemon};
-    pid_t parent = getpid();
 
     if (config != NULL)
         launch.config = write_config(daemon, config);
-    launch.log = open(daemon->log, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
-    require(launch.log >= 0, "%s: errno %d", daemon->log, errno);
-    fflush(NULL);
-    daemon->pid = fork();
-    require(daemon->pid >= 0, "errno %d", errno);
-    if (daemon->pid == 0)
-        run_daemon(&launch, parent);
-    close(launch.log);
-    wait_ready(daemon);
-    require(setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+    launch_daemon(daemon, &launch);
+}
+
+void daemon_restart_as(struct daemon_process *daemon, const char *program, const char *option)
+{
+    struct daemon_launch launch = {.daemon = daemon, .program = program, .option = option};
+
+    launch_daemon(daemon, &launch);
+}
+
+bool daemon_restart_to_die(struct daemon_process *daemon, const char *point, unsigned nth)
+{
+    struct daemon_launch launch = {.daemon = daemon, .point = point, .nth = nth};
+
+    return launch_daemon(daemon, &launch);
 }
 
 void daemon_start(struct daemon_process *daemon, const char *config)
@@ -366,7 +420,7 @@ void daemon_start(struct daemon_process *daemon, const char *config)
     snprintf(daemon->folder, sizeof daemon->folder, "%s/%ld.%u", support_folder(), (long)getpid(), count++);
     snprintf(daemon->socket, sizeof daemon->socket, "%s/ringd.sock", daemon->folder);
     snprintf(daemon->log, sizeof daemon->log, "%s.log", daemon->folder);
-    note_id(daemon);
+    support_note_instance(daemon->folder);
     daemon_restart(daemon, config);
 }
 
@@ -381,7 +435,7 @@ static void show_log(const struct daemon_process *daemon)
         fclose(file);
 }
 
-void daemon_stop(struct daemon_process *daemon)
+void daemon_terminate(struct daemon_process *daemon)
 {
     int status;
 
@@ -390,8 +444,35 @@ void daemon_stop(struct daemon_process *daemon)
     if (status != 0)
         show_log(daemon);
     require(status == 0, "ringd ended with status 0x%x", (unsigned)status);
-    require(daemon_objects(daemon) == 0, "%u of its objects are left in /dev/shm", daemon_objects(daemon));
     daemon->pid = 0;
+}
+
+/* Of the daemon that RINGD_SOCKET names. What cannot be removed is seen by who looks afterwards. */
+static void remove_rings(void)
+{
+    static struct ringd_info infos[RINGD_PROTO_INFOS];
+    size_t count = 0, before;
+
+    do {
+        before = count;
+        if (ringd_list(infos, RINGD_PROTO_INFOS, &count) != 0)
+            return;
+        for (size_t i = 0; i < count && i < RINGD_PROTO_INFOS; i++)
+            ringd_remove(infos[i].name);
+    } while (count > RINGD_PROTO_INFOS && count != before);
+}
+
+void daemon_stop(struct daemon_process *daemon)
+{
+    const char *named = getenv("RINGD_SOCKET");
+    char *before = strdup(named != NULL ? named : "");
+
+    require(before != NULL && setenv("RINGD_SOCKET", daemon->socket, 1) == 0, "errno %d", errno);
+    remove_rings();
+    setenv("RINGD_SOCKET", before, 1);
+    free(before);
+    daemon_terminate(daemon);
+    require(daemon_objects(daemon) == 0, "%u of its objects are left in /dev/shm", daemon_objects(daemon));
 }
 
 void daemon_kill(struct daemon_process *daemon)

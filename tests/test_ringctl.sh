@@ -880,9 +880,13 @@ check_restarted() {
     local observer=$1 old=$2 ok=0
     start_ringd "$work/c" || ok=1
     same 'ringd starts after it was killed' "$ok" 0
-    check 'and says that it cleans up' grep -qE 'left over|without cleaning up' "$work/c.log"
-    same 'nothing of before is in shared memory' "$(objects_of "$old")" ''
-    same 'nor in the list' "$("$ringctl" list --json)" '[]'
+    check 'and says what it takes over' grep -q 'ring kept: taken over, 3 attached' "$work/c.log"
+    echo 'with another ringd' >&7
+    check 'the reader of before goes on' wait_until has_lines "$work/tailed" 3
+    check 'so does the observer' wait_until has_lines "$work/observed" 3
+    check 'they are attached' wait_until number_is kept observer_count 1
+    expect 'the ring is removed as any other' 0 '' "$ringctl" remove kept 7>&-
+    same 'nothing of before is in shared memory' "$(objects_of "$old" | grep -v -e -life-)" ''
     await "$tail"
     same 'the reader of before ends with 0' $? 0
     check 'and is told' grep -q 'the ring was removed' "$work/tail.err"
@@ -894,7 +898,7 @@ check_restarted() {
     same 'the writer of before ends with 5' $? 5
     check 'and is told' grep -q 'the ring was removed' "$work/write.err"
     same 'the readers have every line' "$(cat "$work/tailed" "$work/observed")" \
-        $'with ringd\nwithout ringd\nwith ringd\nwithout ringd'
+        $'with ringd\nwithout ringd\nwith another ringd\nwith ringd\nwithout ringd\nwith another ringd'
     expect 'the name is free again' 0 '' "$ringctl" create kept --size 64K --policy lossless
     kill "$daemon"
     await "$daemon"

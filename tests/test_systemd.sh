@@ -68,6 +68,8 @@ check 'everybody may connect' is "$socket" SocketMode 0666
 check 'the service tells when it is ready' is "$service" Type notify
 check 'the service has a watchdog' test -n "$(value "$service" WatchdogSec)"
 check 'the service is given its socket' grep -q '^Requires=.*ringd.socket' "$service"
+check 'an upgrade keeps the rings' grep -q '^ExecStart=.*--keep' "$service"
+check 'and their descriptors' test "$(value "$service" FileDescriptorStoreMax)" -gt 0
 check 'a wrong configuration is not tried for ever' is "$service" RestartPreventExitStatus 2
 "$build/ringd" --runtime-dir "$work/run" --config "$work/none" 2>"$work/log"
 check 'for which ringd ends with that code' test $? -eq 2

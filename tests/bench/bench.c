@@ -3,8 +3,9 @@
  *     bench BUILD FOLDER       (run.sh calls it)
  *
  * Runs BUILD/ringd in FOLDER, measures everything in REPS rounds (environment, 1 to 64, default 5) and prints: the
- * machine's limits, a table with ratios first, latency histograms, what must be reached. Writes BUILD/bench.tsv.
- * CASES (environment) names the only cases to run; then what must be reached is left out.
+ * machine's limits, a table with ratios first, latency histograms, deaths and moves, what must be reached. Writes
+ * BUILD/bench.tsv. CASES (environment) names the only cases to run; then what must be reached is left out, but for
+ * deaths and moves.
  *
  * Every record is filled and checked in full inside the time that is taken; everything goes through libringd.so and
  * ringd.h; counters are always on.
@@ -23,6 +24,7 @@
 #include "plan.h"
 #include "report.h"
 #include "server.h"
+#include "survival.h"
 #include "syscount.h"
 
 #define REPS_DEFAULT 5u
@@ -36,6 +38,7 @@ struct bench {
     struct server server;
     struct crew *crew;
     struct plan plan;
+    struct survival survival;
     struct goals_counted counted;
     char failure[CREW_TEXT];
 };
@@ -83,6 +86,8 @@ static int rounds_run(struct bench *bench)
     for (unsigned round = 0; round < bench->reps && !result; round++) {
         fprintf(stderr, "bench: repetition %u of %u\n", round + 1, bench->reps);
         result = plan_round(&bench->plan, bench->crew, bench->cpus, bench->failure);
+        if (!result)
+            result = survival_round(&bench->survival, bench->crew, bench->cpus, bench->failure);
     }
     return result;
 }
@@ -153,7 +158,7 @@ static int tsv_write(const struct bench *bench)
         fprintf(stderr, "bench: cannot write %s: %s\n", path, strerror(errno));
         return -EIO;
     }
-    report_tsv(&bench->plan, file);
+    report_tsv(&bench->plan, &bench->survival, file);
     return fclose(file) ? -EIO : 0;
 }
 
@@ -163,8 +168,8 @@ static int report(const struct bench *bench)
     report_limits(&bench->plan, stdout);
     report_table(&bench->plan, stdout);
     report_histograms(&bench->plan, stdout);
-    if (!bench->plan.only || !*bench->plan.only)
-        goals_report(&bench->plan, &bench->counted, stdout);
+    survival_table(&bench->survival, stdout);
+    goals_report(&bench->plan, &bench->counted, &bench->survival, stdout);
     return tsv_write(bench);
 }
 
@@ -181,6 +186,7 @@ int main(int count, char **arguments)
     }
     clock_init();
     plan_init(&bench.plan, getenv("CASES"));
+    survival_init(&bench.survival, getenv("CASES"));
     bench.crew = crew_new();
     result = bench.crew ? measure(&bench) : -ENOMEM;
     if (!result)

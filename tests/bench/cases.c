@@ -133,8 +133,8 @@ static uint32_t record_bytes(const struct bench_case *bench_case)
     return (bench_case->bytes + 63u) / 32u * 32u; /* with a header, as the ring rounds it */
 }
 
-/* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit; and
- * who is compared with a batch gets the same. */
+/* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit;
+ * and who is compared with a batch gets the same. */
 static void ring_sizes(const struct bench_case *bench_case, struct ringd_ring_options *options)
 {
     uint32_t batch_bytes = CASE_BATCH * record_bytes(bench_case);

@@ -171,6 +171,19 @@ bool bench_read(struct bench_reader *reader)
     return true;
 }
 
+bool bench_read_record(struct bench_reader *reader, struct ringd_record *record)
+{
+    int result = ringd_next(reader->reader, record);
+
+    if (result == RINGD_WOULD_BLOCK)
+        return false;
+    if (result)
+        crew_fail(reader->crew, reader->self, "ringd_next", result);
+    record_check(reader, record);
+    reader_release(reader);
+    return true;
+}
+
 bool bench_read_many(struct bench_reader *reader)
 {
     struct ringd_record records[CONTEXT_MANY];

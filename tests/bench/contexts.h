@@ -7,7 +7,7 @@
  * What holds true: record number n of a writer has the contents payload_first(writer, n); the writer's index travels as
  * the record's type, so that readers know it whatever slot the writer was given.
  *
- * Called by cases.c, latency.c and syscount.c, in forked roles only.
+ * Called by cases.c, latency.c, load.c, death.c, storm.c and syscount.c, in forked roles only.
  */
 #ifndef BENCH_CONTEXTS_H
 #define BENCH_CONTEXTS_H
@@ -65,6 +65,9 @@ void bench_reader_close(struct bench_reader *reader);
 /* One record, checked and released; or up to CONTEXT_MANY. False: nothing is there yet. */
 bool bench_read(struct bench_reader *reader);
 bool bench_read_many(struct bench_reader *reader);
+
+/* As bench_read, and leaves what the record says of itself. Its data is released already. */
+bool bench_read_record(struct bench_reader *reader, struct ringd_record *record);
 
 /* The first record of the only writer of a fresh ring, whichever number it has. It must be there. */
 void bench_read_first(struct bench_reader *reader);

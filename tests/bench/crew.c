@@ -93,6 +93,14 @@ void crew_fail(struct crew *crew, unsigned self, const char *what, int code)
     _exit(1);
 }
 
+void crew_fail_errno(struct crew *crew, unsigned self, const char *what, int result)
+{
+    char text[CREW_TEXT];
+
+    snprintf(text, sizeof(text), "%.120s: %s", what, strerror(-result));
+    crew_fail(crew, self, text, 0);
+}
+
 /* ---- in the parent ---------------------------------------------------------------------------------------------- */
 
 struct company {

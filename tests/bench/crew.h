@@ -70,10 +70,11 @@ double crew_share(const struct crew *crew, unsigned role);
 
 /* For roles. crew_ready returns when everybody is ready, with the time noted as the role's start. crew_done notes its
  * end. crew_fail says why and ends the process; `code` is what the library returned, 0 when it has nothing to do with
- * it. */
+ * it; crew_fail_errno is for what the kernel returned. */
 void crew_ready(struct crew *crew, unsigned self);
 void crew_done(struct crew *crew, unsigned self);
 _Noreturn void crew_fail(struct crew *crew, unsigned self, const char *what, int code);
+_Noreturn void crew_fail_errno(struct crew *crew, unsigned self, const char *what, int result);
 
 /* Two processors that are allowed to this process, on different cores if there are such. 0, or -ENODEV when there are
  * not two. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "plan.h"
+#include "survival.h"
 #include "syscount.h"
 
 /* What is measured once, beside the plan. A negative result: it could not be measured here. */
@@ -21,6 +22,8 @@ struct goals_counted {
     uint64_t text_bytes, resident_bytes;
 };
 
-void goals_report(const struct plan *plan, const struct goals_counted *counted, FILE *out);
+/* Of deaths and moves those that were measured; all others only if all cases were. */
+void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct survival *survival,
+                  FILE *out);
 
 #endif

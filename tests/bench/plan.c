@@ -1,7 +1,8 @@
 /* plan.c - the list of the cases, and the rounds; see plan.h.
  *
- * Names: `limit_...` is the machine's own, `write...` is a writer alone, `one_...` is one writer to one reader, `many_...` several writers to one reader,
- * `fan_...` one writer to several readers, `latency_...` one way of a ping-pong.
+ * Names: `limit_...` is the machine's own, `write...` is a writer alone, `one_...` is one writer to one reader,
+ * `many_...` several writers to one reader, `fan_...` one writer to several readers, `latency_...` one way of a
+ * ping-pong.
  */
 #include "plan.h"
 
@@ -21,14 +22,14 @@ static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
 
-static bool case_is_wanted(const struct plan *plan, const char *name)
+bool plan_wants(const char *only, const char *name)
 {
     size_t len = strlen(name);
 
-    if (!plan->only || !*plan->only)
+    if (!only || !*only)
         return true;
-    for (const char *at = strstr(plan->only, name); at; at = strstr(at + 1, name)) {
-        if ((at == plan->only || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+    for (const char *at = strstr(only, name); at; at = strstr(at + 1, name)) {
+        if ((at == only || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
             return true;
     }
     return false;
@@ -36,7 +37,7 @@ static bool case_is_wanted(const struct plan *plan, const char *name)
 
 static void case_add(struct plan *plan, const struct bench_case *bench_case)
 {
-    if (!case_is_wanted(plan, bench_case->name))
+    if (!plan_wants(plan->only, bench_case->name))
         return;
     assert(plan->count < PLAN_ENTRIES);
     plan->entries[plan->count++].bench_case = *bench_case;

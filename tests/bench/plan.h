@@ -51,6 +51,9 @@ struct plan {
 /* All cases, or those whose names stand in `only` (separated by spaces); NULL or empty: all. */
 void plan_init(struct plan *plan, const char *only);
 
+/* Whether a case is among those named in `only`. */
+bool plan_wants(const char *only, const char *name);
+
 /* 0, or negative with `failure` (CREW_TEXT bytes), which names the case. */
 int plan_calibrate(struct plan *plan, struct crew *crew, const int cpus[2], char *failure);
 int plan_round(struct plan *plan, struct crew *crew, const int cpus[2], char *failure);

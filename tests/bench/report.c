@@ -98,6 +98,8 @@ static void entry_row(const struct plan_entry *entry, unsigned figure, FILE *out
 
 void report_table(const struct plan *plan, FILE *out)
 {
+    if (plan->count == 0)
+        return;
     fprintf(out, "\n%-16s %-5s %5s %2s %2s %7s %8s %7s | %9s %9s %9s %8s %6s %6s\n", "case", "", "bytes", "W", "R",
             "xadds", "hops", "stream", "ns median", "p10", "p90", "M rec/s", "GB/s", "hop ns");
     for (unsigned i = 0; i < plan->count; i++) {
@@ -138,14 +140,14 @@ static void entry_tsv(const struct plan_entry *entry, FILE *out)
     bool latency = case_is_latency(bench_case);
 
     for (unsigned i = 0; i < (latency ? CASE_FIGURES : 1); i++) {
-        fprintf(out, "%s%s\t%s\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name,
-                latency ? suffixes[i] : "", bench_case->write == CASE_COPY ? "machine" : "ringd", bench_case->bytes, bench_case->writers, bench_case->readers,
-                series_median(&entry->values[i]), series_quantile(&entry->values[i], 0.1),
+        fprintf(out, "%s%s\t%s\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name, latency ? suffixes[i] : "",
+                bench_case->write == CASE_COPY ? "machine" : "ringd", bench_case->bytes, bench_case->writers,
+                bench_case->readers, series_median(&entry->values[i]), series_quantile(&entry->values[i], 0.1),
                 series_quantile(&entry->values[i], 0.9), latency ? "ns" : "ns/record", series_median(&entry->hop));
     }
 }
 
-void report_tsv(const struct plan *plan, FILE *out)
+void report_tsv(const struct plan *plan, const struct survival *survival, FILE *out)
 {
     struct limit_row rows[LIMIT_ROWS];
 
@@ -158,4 +160,5 @@ void report_tsv(const struct plan *plan, FILE *out)
     }
     for (unsigned i = 0; i < plan->count; i++)
         entry_tsv(&plan->entries[i], out);
+    survival_tsv(survival, series_median(&plan->hop), out);
 }

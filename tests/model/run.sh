@@ -2,7 +2,7 @@
 # run.sh - checks the models of the ring with Spin.
 #
 #   tests/model/run.sh [quick|soak]     quick (default): under a minute, below 2 GB; soak: also the deep ones, up to
-#                                       8 GB and half an hour
+#                                       8 GB and an hour
 #
 # Builds each configuration in a folder of its own below $BUILD/model (BUILD: build) and prints one line for it: what it
 # is, states, seconds, whether the search was exhaustive or what ended it, and the verdict. A rule left out (-DBUG_...)
@@ -71,6 +71,50 @@ wait, 3 writers, no reader                          | wait | holds | -DREADER=0 
   no second look after a release on its way         | wait | nobody_sleeps_in_vain | -DBUG_NO_SECOND_LOOK -DPAUSES -DWRITERS=2
   sleeping on a place that is not exact yet         | wait | nobody_sleeps_in_vain | -DBUG_NO_NAP -DHOLDS -DWRITERS=2 -DRECORDS=2 -DREADER=2 -DREACH=2
   sleeping on a ticket that is not drawn yet        | wait | stuck | -DBUG_NO_NAP -DREADER=2
+repair, lossless, killed anywhere, and the repairer | repair | holds | -DRECORDS=2 -DOTHERS=1 -DKINDS=1 -DRESTARTS=1
+repair, lossless, grants shrunk, batches            | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DKINDS=14
+repair, lossless, batches, aborts, and the repairer | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DKINDS=40 -DRESTARTS=1
+repair, lossless, two dead without a place, twice   | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DKINDS=3 -DKILLS=2 -DUNPLACED_ONLY -DRESTARTS=1
+repair, overwriting, grants of 1 and 2              | repair | holds | -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=6
+repair, overwriting, a raise in flight              | repair | holds | -DLOSSLESS=0 -DRAISES=1 -DRECORDS=2 -DOTHERS=1 -DKINDS=1 -DSIZE=3 -DUNPLACED_ONLY
+repair, overwriting, lossy reader                   | repair | holds | -DLOSSLESS=0 -DLOSSY=1 -DRECORDS=1 -DKINDS=1 -DSIZE=3
+repair, overwriting, a newcomer between two dead    | repair | holds | -DLOSSLESS=0 -DNEWCOMER=1 -DMAX_GRANT=2 -DKINDS=1 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
+  stamp not looked at before an exact place is padded | repair | padding_is_dead | -DBUG_PAD_UNSEEN -DRECORDS=1
+  bit cleared before the padding is there           | repair | opened_is_final | -DBUG_CLEAR_FIRST -DRECORDS=1
+  bit subtracted in every case                      | repair | bit_is_mine | -DBUG_SUBTRACT -DRECORDS=1
+  count not mended                                  | repair | accounts_are_true | -DBUG_NO_MEND -DRECORDS=1
+  count mended after the bit                        | repair | accounts_are_true | -DBUG_MEND_LATE -DRECORDS=1 -DRESTARTS=1
+  living members not resolved                       | repair | padding_is_dead | -DBUG_UNRESOLVED -DRECORDS=1
+  the walk passes its snapshot                      | repair | padding_is_dead | -DBUG_PASS_SNAPSHOT -DRECORDS=1
+  length of the next grant believed                 | repair | padding_is_dead | -DBUG_NEXT_LENGTH -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=6
+  M not loaded again after a length in a record     | repair | opened_is_final | -DBUG_SPAN -DLOSSLESS=0 -DMAX_GRANT=2 -DHEAD=1 -DKINDS=3 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
+  M not loaded again after a miss                   | repair | padding_is_dead | -DBUG_MISS -DLOSSLESS=0 -DKINDS=1 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
+  a place that M has passed taken for damage        | repair | opened_is_final | -DBUG_BELOW_FLOOR -DLOSSLESS=0 -DRAISES=1 -DKINDS=1 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
+  end of a gap by stamps alone                      | repair | padding_is_dead | -DBUG_GAP_END -DKINDS=1 -DRECORDS=2 -DOTHERS=1
+  a gap of two grants padded without their border   | repair | start_is_boundary | -DBUG_ONE_PIECE -DLOSSLESS=0 -DNEWCOMER=1 -DMAX_GRANT=2 -DKINDS=1 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
+  the same, and a third one dies                    | repair | stuck | -DBUG_ONE_PIECE -DWRITERS=3 -DKILLS=3 -DMAX_GRANT=2 -DHEAD=2 -DSIZE=5 -DKINDS=1 -DRECORDS=1 -DUNPLACED_ONLY
+  padding longer than a grant can be                | repair | record_is_sane | -DBUG_LONG_PIECE -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
+  another repair comes while one is in a gap        | repair | stuck | -DBUG_GAP_LIES -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY -DRESTARTS=1
+move, 2 and 1 records                               | move | holds | -DOTHERS=1 -DNEW_SIZE=1
+move, batches and aborts                            | move | holds | -DRECORDS=1 -DKINDS=6
+move, a writer killed                               | move | holds | -DRECORDS=1 -DKILLS=1
+move, the daemon killed                             | move | holds | -DRECORDS=1 -DRESTARTS=1
+move, a reader joins and leaves, a writer killed    | move | holds | -DWRITERS=1 -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1 -DKILLS=1
+  an addition that finds the seal is used           | move | counts_add_up | -DBUG_VOID -DRECORDS=1
+  readers do not look whether the ring moves        | move | record_is_next | -DBUG_FLAG -DRECORDS=1
+  that it moves said after the last look            | move | record_is_next | -DBUG_FLAG_LATE -DRECORDS=1
+  a sealed word opens                               | move | record_is_next | -DBUG_SEALED_OPENS -DRECORDS=1
+  given up without a look at the stamp              | move | record_is_next | -DBUG_GIVE_UP_BLINDLY -DRECORDS=1
+  list used before it is closed                     | move | old_is_whole | -DBUG_LIST_OPEN -DRECORDS=1
+  grants without a place not looked for             | move | old_is_whole | -DBUG_NO_WALK -DRECORDS=1
+  a range passed over from its beginning only       | move | old_is_whole | -DBUG_RANGE_BEGIN -DRECORDS=1 -DJOINS=1
+  a reader that begins beyond the end not set back  | move | old_is_whole | -DBUG_BEYOND -DWRITERS=1 -DRECORDS=2 -DNEW_SIZE=1 -DJOINS=1
+  journal after the seal                            | move | counts_add_up | -DBUG_JOURNAL_LATE -DRECORDS=1 -DRESTARTS=1
+  no verdict for a member that has left             | move | counts_add_up | -DBUG_CLEAR_BIT -DRECORDS=1
+  verdict not claimed                               | move | counts_add_up | -DBUG_NO_CLAIM -DRECORDS=1
+  counts loaded after the stamps                    | move | counts_add_up | -DBUG_COUNT_LATE -DOTHERS=1 -DNEW_SIZE=1 -DKILLS=1
+  a reader joins while the new one is prepared      | move | ground_is_free | -DBUG_JOIN -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
+  a reader leaves the old one only                  | move | stuck | -DBUG_LEAVE -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
 '
 soak_list='
 eventcount, 3 wakers, 3 sleepers                    | wake | holds | -DWAKERS=3 -DSLEEPERS=3 -DDEADLINES
@@ -94,6 +138,22 @@ wait, 3 writers, needs of 1 or 2                    | wait | holds | -DREADER=2 
 wait, 3 writers, one keeps its grant, one leaves    | wait | holds | -DREADER=2 -DREACH=2 -DHOLDS -DIMPATIENT
 wait, 3 writers, room beyond the needs               | wait | holds | -DREADER=2 -DREACH=5
 wait, 3 writers x 2                                 | wait | holds | -DREADER=2 -DRECORDS=2
+repair, lossless, 2 x 2 and the repairer            | repair | holds | -DRECORDS=2 -DKINDS=1 -DRESTARTS=1
+repair, lossless, 2 x 1 of every kind, and the repairer | repair | holds | -DMAX_GRANT=2 -DRECORDS=1 -DRESTARTS=1
+repair, lossless, 2 and 1 of every kind             | repair | holds | -DMAX_GRANT=2 -DRECORDS=2 -DOTHERS=1
+repair, lossless, two killed anywhere, and the repairer | repair | holds | -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=1 -DKILLS=2 -DRESTARTS=1
+repair, lossless, 3 writers, three dead without a place | repair | holds | -DWRITERS=3 -DMAX_GRANT=2 -DHEAD=2 -DSIZE=5 -DKINDS=1 -DRECORDS=1 -DKILLS=3 -DUNPLACED_ONLY
+repair, overwriting, grants of 1 and 2, two laps    | repair | holds | -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=4 -DOTHERS=1
+repair, overwriting, a raise in flight, 4 and 1     | repair | holds | -DLOSSLESS=0 -DRAISES=1 -DKINDS=1 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
+repair, overwriting, lossy reader, 2 and 1          | repair | holds | -DLOSSLESS=0 -DLOSSY=1 -DKINDS=1 -DSIZE=3 -DRECORDS=2 -DOTHERS=1
+repair, overwriting, 3 writers, a raise, two dead   | repair | holds | -DLOSSLESS=0 -DWRITERS=3 -DRAISES=1 -DMAX_GRANT=2 -DHEAD=2 -DSIZE=5 -DKINDS=1 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
+move, 2 x 2 of every kind                           | move | holds | -DKINDS=7
+move, 2 and 1 records, a writer and the daemon killed | move | holds | -DOTHERS=1 -DNEW_SIZE=1 -DKILLS=1 -DRESTARTS=1
+move, batches and aborts, two killed                | move | holds | -DRECORDS=1 -DKINDS=6 -DKILLS=2
+move, the daemon killed twice                       | move | holds | -DRECORDS=1 -DRESTARTS=2
+move, a reader joins and leaves                     | move | holds | -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
+move, a reader joins and leaves, the daemon killed  | move | holds | -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1 -DRESTARTS=1
+move, 3 writers                                     | move | holds | -DWRITERS=3 -DRECORDS=1
 '
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -188,7 +248,7 @@ verdict() {
     else
         text=ok
     fi
-    printf '%-52s %10s states %7s s  %-28s %s\n' "$name" "${states:--}" "${seconds:--}" "$reach" "$text"
+    printf '%-56s %10s states %7s s  %-28s %s\n' "$name" "${states:--}" "${seconds:--}" "$reach" "$text"
     return $result
 }
 

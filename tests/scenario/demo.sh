@@ -53,10 +53,15 @@ open_gate() {
 # shellcheck disable=SC2317 # called by the trap
 clean_up() {
     trap '' HUP INT TERM
-    for pid in $writer_pids $reader_pids $ringd_pid; do
+    for pid in $writer_pids $reader_pids; do
         kill "$pid" 2>/dev/null || true
     done
     [ ! -p "$tmp/gate" ] || open_gate
+    for pid in $writer_pids $reader_pids; do
+        wait "$pid" || true
+    done
+    # A ring that somebody is attached to would stay.
+    [ -z "$ringd_pid" ] || kill "$ringd_pid" 2>/dev/null || true
     wait
     rm -rf "$tmp"
 }
