@@ -396,9 +396,10 @@ START_TEST(rule_12_killed_in_mid_record_holds_nobody)
     ck_assert_int_eq(tracker_drain(&tracker, reader), RINGD_WOULD_BLOCK);
     ck_assert_uint_eq(tracker_delivered(&tracker), 1);
     ck_assert_uint_eq(ring_info(RING).lost, 1);
-    for (int i = 0; i < 31; i++)
+    for (int i = 0; i < 31; i++) {
         ck_assert_int_eq(write_record(open_writer(RING), RECORD_MIN), RINGD_OK);
-    ck_assert_int_eq(tracker_drain(&tracker, reader), RINGD_WOULD_BLOCK);
+        ck_assert_int_eq(tracker_drain(&tracker, reader), RINGD_WOULD_BLOCK);
+    }
     ck_assert_uint_eq(tracker_delivered(&tracker), 32);
 }
 END_TEST
