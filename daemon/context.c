@@ -388,8 +388,8 @@ static int take_slot(struct context *context, const struct context_wish *wish, s
 {
     const struct shared_ring *ring = context->ring;
     struct context_wish present = *wish;
-    bool past = wish->start == RINGD_START_POSITION &&
-                (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
+    bool past =
+        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
     int result;
 
     if (past)

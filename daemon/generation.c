@@ -148,9 +148,10 @@ static int end_lanes(struct shared_ring *ring, uint64_t size, struct ring_end *e
     STOP_POINT("move-begun");
     for (uint32_t i = 0; i < lane_count && result == 0; i++)
         result = ring_seal(&ring->lanes[i], &ends[i]);
-    for (uint32_t i = 0; i < lane_count && result == 0; i++)
+    for (uint32_t i = 0; i < lane_count && result == 0; i++) {
         result = ring_settle(&ring->lanes[i], &ends[i]);
-    STOP_POINT("move-settled");
+        STOP_POINT("move-settled");
+    }
     return result;
 }
 
@@ -298,9 +299,10 @@ void generation_adopt_older(struct shared_ring *ring)
         int result = header == NULL ? 0 : adopt_one(ring, header);
 
         if (result < 0)
-            log_error("ring %s: generation %ju, which it has left, cannot be taken over: %s; who is still in it cannot go "
-                      "on",
-                      ring->name, (uintmax_t)n, strerror(-result));
+            log_error(
+                "ring %s: generation %ju, which it has left, cannot be taken over: %s; who is still in it cannot go "
+                "on",
+                ring->name, (uintmax_t)n, strerror(-result));
     }
 }
 
@@ -531,7 +533,8 @@ bool generation_has_object(const struct shared_ring *ring, const struct object_n
 
     TAILQ_FOREACH(g, &ring->older, link)
     {
-        if (strcmp(name->text, g->objects.segment.name.text) == 0 || strcmp(name->text, g->objects.readers.name.text) == 0)
+        if (strcmp(name->text, g->objects.segment.name.text) == 0 ||
+            strcmp(name->text, g->objects.readers.name.text) == 0)
             return true;
     }
     return false;

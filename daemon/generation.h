@@ -1,21 +1,23 @@
 /* generation.h - a ring goes on in fresh memory: another size, or past a writer that is stopped in mid-record.
  *
- * A move is one turn of the event loop. The new segment is made first, with every page of it reserved, while contexts go
- * on in the old one; that is all that can fail. Then, in some microseconds and without waiting for anybody, the old one is
- * closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what goes on (counters,
- * owners, lossless readers' cursors, each at the end of the old one), `moving` is DONE, and all who sleep are woken.
+ * A move is one turn of the event loop. The new segment is made first, with every page of it reserved, while contexts
+ * go on in the old one; that is all that can fail. Then, in some microseconds and without waiting for anybody, the old
+ * one is closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what goes on
+ * (counters, owners, lossless readers' cursors, each at the end of the old one), `moving` is DONE, and all who sleep
+ * are woken.
  *
  * Contexts come by themselves: a writer when it finds the old one closed, a reader when it has read it to its end; they
- * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept (`older`
- * of struct shared_ring); it is freed when nobody is in it or in one before it, and nobody is promised what is in it: a
- * ring that overwrites has to show its past until the present generation has been filled, one that holds its records keeps
- * them for a lossless reader. A lossless reader that is still in an old
- * one holds writers of the new one at its beginning.
+ * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept
+ * (`older` of struct shared_ring); it is freed when nobody is in it or in one before it, and nobody is promised what is
+ * in it: a ring that overwrites has to show its past until the present generation has been filled, one that holds its
+ * records keeps them for a lossless reader. A lossless reader that is still in an old one holds writers of the new one
+ * at its beginning.
  *
- * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new generation
- * is complete, and DONE and waking are all that may be missing. Before that the objects of the next generation are
- * nobody's, and go; if the present one's control.moving is set, the move is finished by doing all of it again with a new
- * segment of next_bytes bytes: no context has seen the first attempt's. generation_resume does whichever it is.
+ * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new
+ * generation is complete, and DONE and waking are all that may be missing. Before that the objects of the next
+ * generation are nobody's, and go; if the present one's control.moving is set, the move is finished by doing all of it
+ * again with a new segment of next_bytes bytes: no context has seen the first attempt's. generation_resume does
+ * whichever it is.
  *
  * Called by request.c, stall.c, registry.c, shared_ring.c and takeover.c. One thread: the event loop's.
  */
@@ -30,8 +32,9 @@
 struct context;
 struct context_wish;
 
-/* Moves the ring to a new generation of `size` bytes a lane. 0; -EINVAL (size), -EBUSY (too many old ones are still read),
- * -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it was. */
+/* Moves the ring to a new generation of `size` bytes a lane. 0; -EINVAL (size), -EBUSY (too many old ones are still
+ * read), -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it
+ * was. */
 int generation_move(struct shared_ring *ring, uint64_t size, struct problem *problem);
 
 /* While a ring is adopted: the old generations that its record names. */
@@ -41,8 +44,8 @@ void generation_adopt_older(struct shared_ring *ring);
  * predecessor began. 0, or as generation_move; a ring that is sealed and cannot go on is at its end then. */
 int generation_resume(struct shared_ring *ring, struct problem *problem);
 
-/* What a context in generation `from` gets next: a reader the one after it, as it reads all of them, a writer the present
- * one. From then on it counts as being there. -EALREADY: there is none. Old generations may be freed. */
+/* What a context in generation `from` gets next: a reader the one after it, as it reads all of them, a writer the
+ * present one. From then on it counts as being there. -EALREADY: there is none. Old generations may be freed. */
 int generation_follow(struct context *context, uint64_t from, struct problem *problem,
                       const struct segment_objects **objects);
 

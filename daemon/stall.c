@@ -91,8 +91,9 @@ static void kill_writer(const struct context *context)
     const char *name = context->ring->name;
 
     if (context->process.fd < 0)
-        log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: its process is not known here",
-                    name, context->slot, context->pid, context->command);
+        log_warning(
+            "ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: its process is not known here", name,
+            context->slot, context->pid, context->command);
     else if (syscall(SYS_pidfd_send_signal, context->process.fd, SIGKILL, NULL, 0) != 0)
         log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: %s", name, context->slot,
                     context->pid, context->command, strerror(errno));

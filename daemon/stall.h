@@ -1,9 +1,10 @@
-/* stall.h - writers that stay in mid-record although they live: stopped, in a debugger, or a thread that has ended there.
+/* stall.h - writers that stay in mid-record although they live: stopped, in a debugger, or a thread that has ended
+ * there.
  *
  * Whoever waits behind an unfinished record says so on its connection after a while (RINGD_REQUEST_STALLED). It is not
- * believed: the writers that are active in W then are noted, with the place of each, and looked at again when the rest of
- * the ring's time for stopped writers has passed. Those who are still at the same place then are stopped as far as the
- * others are concerned, whatever the kernel says of their processes, and the ring's policy is carried out:
+ * believed: the writers that are active in W then are noted, with the place of each, and looked at again when the rest
+ * of the ring's time for stopped writers has passed. Those who are still at the same place then are stopped as far as
+ * the others are concerned, whatever the kernel says of their processes, and the ring's policy is carried out:
  *
  *     report  nothing; `ringctl status` shows them as stopped since the report
  *     move    the ring goes on in a new generation (generation.h), whatever is in mid-record is given up

@@ -396,8 +396,9 @@ static uint64_t created_ns(const struct claim *claim)
 {
     const struct ring_record *record = &claim->record;
     const struct ringd_segment_header *header =
-        claim->result != 0 ? NULL : ring_record_header(record, atomic_load_explicit(&record->page->generation,
-                                                                                    memory_order_acquire));
+        claim->result != 0
+            ? NULL
+            : ring_record_header(record, atomic_load_explicit(&record->page->generation, memory_order_acquire));
 
     return header != NULL ? header->created_ns : 0;
 }

@@ -182,7 +182,7 @@ int ringd_remove(const char *name);
 
 /* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
  * follows by itself and notices nothing: no record is lost or moved, positions go on counting, and handles stay valid.
- * What is in the old memory can be read by those who were attached. For a moment both are there. -ENOENT, -EPERM (neither
+ * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
  * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays), -ENOSPC,
  * -EBUSY (it has moved many times while somebody was stopped or behind). */
 int ringd_resize(const char *name, uint64_t size);

@@ -39,7 +39,7 @@
 /* Between two looks for a daemon that is away, while the next generation of a ring is wanted from it. */
 #define FOLLOW_PAUSE_NS 2000000
 
-#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_MS       INT64_C(1000000)
 
 struct ringd {
     char name[RINGD_NAME_BYTES];
@@ -716,7 +716,8 @@ int attachment_follow(struct attachment *a, uint32_t kind, int64_t deadline, str
             result = receive_next(a, kind, &next);
         if (result == -ECONNRESET)
             drop_connection(a);
-    } while ((daemon_is_away(result) || result == -ETIMEDOUT) && !ring_is_removed(&a->segment) && wait_for_daemon(deadline));
+    } while ((daemon_is_away(result) || result == -ETIMEDOUT) && !ring_is_removed(&a->segment) &&
+             wait_for_daemon(deadline));
     if (result == -ETIMEDOUT || daemon_is_away(result))
         return ring_is_removed(&a->segment) ? -ESHUTDOWN : RINGD_WOULD_BLOCK;
     if (result == 0 && !continues(&next.geometry, &a->segment.geometry))

@@ -89,8 +89,11 @@ static inline void store_cursor(struct ringd_reader *r, uint64_t position)
                        atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
 
     atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
+    STOP_POINT("release-settling");
     atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
+    STOP_POINT("release-stored");
     atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
+    STOP_POINT("release-settled");
 }
 
 /* A gap is in the accounts at once: there may be no release after it. Nobody waits for the cursor of a lossy reader. */
@@ -364,10 +367,8 @@ int ringd_release(struct ringd_reader *reader)
     reader->released = reader->position;
     reader->copies_used = 0;
     reader->in_place = false;
-    if (reader->mode != RINGD_READ_OBSERVE) {
+    if (reader->mode != RINGD_READ_OBSERVE)
         store_cursor(reader, reader->released);
-        STOP_POINT("release-stored");
-    }
     if (reader->mode == RINGD_READ_LOSSLESS)
         offer_space(reader);
     if (__builtin_expect(reader->kept_count != 0, 0))

@@ -102,7 +102,8 @@ static bool is_stamped(const struct ring *ring, const struct ring_end *end, cons
 }
 
 /* True: it has its verdict. `last`: it gets one. */
-static bool settle_member(const struct ring *ring, const struct ring_end *end, struct ringd_writer_slot *slot, bool last)
+static bool settle_member(const struct ring *ring, const struct ring_end *end, struct ringd_writer_slot *slot,
+                          bool last)
 {
     if (atomic_load_explicit(&slot->verdict, memory_order_acquire) != RINGD_VERDICT_NONE)
         return true;
@@ -138,8 +139,7 @@ static void count_grant(const struct ring *ring, struct ring_range range, uint64
     *records = *bytes = 0;
     while ((int64_t)(range.end - range.begin) > 0) {
         uint64_t state = ring_stamp_state(ring, range.begin, memory_order_acquire);
-        uint32_t len =
-            (uint32_t)atomic_load_explicit(&ring_header(ring, range.begin)->extent, memory_order_relaxed);
+        uint32_t len = (uint32_t)atomic_load_explicit(&ring_header(ring, range.begin)->extent, memory_order_relaxed);
 
         if (!ring_state_valid(state))
             return;
@@ -150,7 +150,8 @@ static void count_grant(const struct ring *ring, struct ring_range range, uint64
 }
 
 /* A member's count is raised after its stamps (C1 before C2), and may be raised at any time from now on. What it was
- * before stands in the first record of its grant; without a stamp it has not been raised. `counted` was loaded first. */
+ * before stands in the first record of its grant; without a stamp it has not been raised. `counted` was loaded first.
+ */
 static void count_member(const struct ring *ring, struct ring_end *end, uint32_t bit, uint64_t counted)
 {
     const struct ringd_writer_slot *slot = &ring->lane->writers[bit];
@@ -186,8 +187,8 @@ static void load_counts(const struct ring *ring, struct ring_end *end)
 
 /* ---- the list -------------------------------------------------------------------------------------------------- */
 
-/* The end of the abandoned grant that `position` lies in, or 0. Loaded after a stamp that was seen there, this shows the
- * grant: its writer said where it is before it stored anything into it. */
+/* The end of the abandoned grant that `position` lies in, or 0. Loaded after a stamp that was seen there, this shows
+ * the grant: its writer said where it is before it stored anything into it. */
 static uint64_t abandoned_until(const struct ring *ring, const struct ring_end *end, uint64_t position)
 {
     for (uint64_t members = end->abandoned; members != 0; members &= members - 1) {

@@ -6,27 +6,27 @@
  *
  *   begin    control.moving = BEGUN, then `closing` in limit: whoever looks for room from now on finds none. W comes to
  *            rest but for one addition each of those that had looked before.
- *   seal     The daemon writes the W it expects, and its position with all bits, into lane.move and sets `sealed` by ONE
- *            compare-and-swap from exactly that, else again. So the end is exact, and so are the members: the writers
- *            active at that moment. An addition that finds the seal is void: its writer takes its bit back.
- *   settle   Each member's grant gets a verdict by compare-and-swap, once: committed by its writer (whose subtraction
- *            finds the seal), committed by the daemon if the first stamp is there, abandoned by the daemon if not. It
- *            looks at the stamp after `moving` was stored, with a full fence between.
- *   list     What was abandoned goes into lane.move.gone, as ranges. Where an abandoned writer stopped between its
- *            addition and saying where, its grant is found by a walk: it is what lies between the others. Nothing is
- *            stored into the data: a stopped writer may still store there, and nobody else is ever granted the place.
- *   done     control.moving = DONE, when the next generation is complete: the lists are closed.
+ *   seal     The daemon writes the W it expects, and its position with all bits, into lane.move and sets `sealed` by
+ * ONE compare-and-swap from exactly that, else again. So the end is exact, and so are the members: the writers active
+ * at that moment. An addition that finds the seal is void: its writer takes its bit back. settle   Each member's grant
+ * gets a verdict by compare-and-swap, once: committed by its writer (whose subtraction finds the seal), committed by
+ * the daemon if the first stamp is there, abandoned by the daemon if not. It looks at the stamp after `moving` was
+ * stored, with a full fence between. list     What was abandoned goes into lane.move.gone, as ranges. Where an
+ * abandoned writer stopped between its addition and saying where, its grant is found by a walk: it is what lies between
+ * the others. Nothing is stored into the data: a stopped writer may still store there, and nobody else is ever granted
+ * the place. done     control.moving = DONE, when the next generation is complete: the lists are closed.
  *
  * Readers load `moving` after each stamp and before they deliver. Whatever they delivered while it was 0 had its stamp
- * before the daemon looked, so it was committed. Once it is set they wait for DONE, and then the list decides, not stamps,
- * slots or verdicts: all below the end that is not in it is there. At the end they follow. (What a reader knows to be
- * opened, by a W without members and without a seal, was finished before any seal and needs no look.)
+ * before the daemon looked, so it was committed. Once it is set they wait for DONE, and then the list decides, not
+ * stamps, slots or verdicts: all below the end that is not in it is there. At the end they follow. (What a reader knows
+ * to be opened, by a W without members and without a seal, was finished before any seal and needs no look.)
  *
  * A writer whose grant was abandoned appends the record anew in the next generation. Its old bytes are where it wrote
  * them; it copies them from there.
  *
- * The rights of a successor: every step can be repeated. What the seal found stands in lane.move, and a verdict is given
- * once; so a successor that finds `moving` BEGUN goes through all of it again and comes to the same end and the same list.
+ * The rights of a successor: every step can be repeated. What the seal found stands in lane.move, and a verdict is
+ * given once; so a successor that finds `moving` BEGUN goes through all of it again and comes to the same end and the
+ * same list.
  *
  * Lists and journal are input too: a reader checks each range against the end and the lane's size, the daemon checks a
  * journal against the limit, which stands still. Orders are in the table at the head of ring.h (X1 to X7).
@@ -66,8 +66,8 @@ bool ring_is_sealed(const struct ring *ring);
 /* Takes `closing` back: the lane goes on. Only of one that is not sealed. */
 void ring_reopen(struct ring *ring);
 
-/* Every member's verdict, the counts and the list. Members that are about to finish get some microseconds. -EBADMSG: what
- * lies between the abandoned ones makes no sense. */
+/* Every member's verdict, the counts and the list. Members that are about to finish get some microseconds. -EBADMSG:
+ * what lies between the abandoned ones makes no sense. */
 int ring_settle(struct ring *ring, struct ring_end *end);
 
 /* The lane of the next generation, empty and private so far: begins where the other ended, with its counters. */
@@ -95,8 +95,8 @@ int ring_await_move(const struct ring *ring, _Atomic uint32_t *wait_word, bool m
 /* Copies end and list of a lane whose move is done. 0 or -EBADMSG. */
 int ring_read_tail(const struct ring *ring, struct ring_tail *tail);
 
-/* The range that `position` lies in, or NULL. (In the middle of one begins a reader that joined between two grants which
- * were then both given up.) */
+/* The range that `position` lies in, or NULL. (In the middle of one begins a reader that joined between two grants
+ * which were then both given up.) */
 const struct ring_range *ring_gone_at(const struct ring_tail *tail, uint64_t position);
 
 #endif

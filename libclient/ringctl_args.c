@@ -274,7 +274,8 @@ static int check_name(const struct command *command, int count, char **words, st
         return RINGCTL_USAGE;
     }
     if (sized && count == 1) {
-        say_line("%s '%s': the new size is missing; give a power of two, as in 65536, 64K or 16M", command->word, words[0]);
+        say_line("%s '%s': the new size is missing; give a power of two, as in 65536, 64K or 16M", command->word,
+                 words[0]);
         return RINGCTL_USAGE;
     }
     int allowed = command->name == RINGCTL_NAME_NONE ? 0 : sized ? 2 : 1;

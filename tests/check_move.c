@@ -1,8 +1,8 @@
 /* check_move.c - rings that move to a new generation while they are used.
  *
- * Writers and readers of every kind run at full speed while the ring is resized up and down. Each record describes itself;
- * each reader has to be given every record, or told that it lost it, exactly once and in its writer's order; each writer's
- * accounts have to add up; nobody sees an error.
+ * Writers and readers of every kind run at full speed while the ring is resized up and down. Each record describes
+ * itself; each reader has to be given every record, or told that it lost it, exactly once and in its writer's order;
+ * each writer's accounts have to add up; nobody sees an error.
  *
  * Then writers that are held or stopped in mid-record: others pass them, their late stores change nothing that anybody
  * can read, and when they wake their record arrives.
@@ -27,9 +27,9 @@
 #ifndef RESIZES
 #define RESIZES 20
 #endif
-#define LARGE   (UINT64_C(1) << 20)
-#define SMALL   (UINT64_C(1) << 16)
-#define RECORD  1024u /* max_record */
+#define LARGE  (UINT64_C(1) << 20)
+#define SMALL  (UINT64_C(1) << 16)
+#define RECORD 1024u /* max_record */
 
 /* What the processes of a test share. */
 struct party {
@@ -370,8 +370,12 @@ static void note_victim(pid_t pid, void *argument)
 static void run_victim(void *argument)
 {
     struct party *party = argument;
-    struct stop_order order = {.point = party->point, .action = STOP_STOP, .nth = 3, .run = write_all_kinds,
-                               .argument = argument, .reached = note_victim};
+    struct stop_order order = {.point = party->point,
+                               .action = STOP_STOP,
+                               .nth = 3,
+                               .run = write_all_kinds,
+                               .argument = argument,
+                               .reached = note_victim};
     int code = stop_run(&order);
 
     require(code == 0 || code == 128 + SIGKILL || code == STOP_EXIT_NOT_PASSED, "%s: exit code %d", party->point, code);
@@ -472,8 +476,8 @@ END_TEST
 /* ---- the daemon dies in a move ----------------------------------------------------------------------------------- */
 
 static const char *const move_points[] = {
-    "move-prepared", "move-begun",   "move-closed",   "move-journal", "move-sealed", "move-settled",
-    "move-carried",  "move-recorded", "move-done",    "move-woken",
+    "move-prepared", "move-begun",   "move-closed",   "move-journal", "move-sealed",
+    "move-settled",  "move-carried", "move-recorded", "move-done",    "move-woken",
 };
 #define MOVE_POINTS (sizeof move_points / sizeof move_points[0])
 

@@ -1,9 +1,10 @@
 /* check_move_steps.c - a ring moves while a context stands at any single machine instruction.
  *
- * A writer or reader is run instruction by instruction (support_step.h). At each of them, in turn, the ring moves to a new
- * generation, once or twice, with what others have written before and write after it. Then the one that stood goes on.
- * Every record must be given to every reader exactly once, whole and in its writer's order, and each of its operations
- * must end as if nothing had happened; what readers hold in place must not change when a writer that was given up wakes.
+ * A writer or reader is run instruction by instruction (support_step.h). At each of them, in turn, the ring moves to a
+ * new generation, once or twice, with what others have written before and write after it. Then the one that stood goes
+ * on. Every record must be given to every reader exactly once, whole and in its writer's order, and each of its
+ * operations must end as if nothing had happened; what readers hold in place must not change when a writer that was
+ * given up wakes.
  *
  * Where a path is too long for each of its instructions, some are left out at random (RINGD_SEED).
  */
@@ -94,8 +95,8 @@ static void drain(struct onlookers *o)
 static void require_all(const struct onlookers *o, uint32_t slot, uint64_t count)
 {
     for (int i = 0; i < READERS; i++) {
-        require(o->trackers[i].delivered[slot] == count, "reader %d has %" PRIu64 " of %" PRIu64 " of writer %" PRIu32, i,
-                o->trackers[i].delivered[slot], count, slot);
+        require(o->trackers[i].delivered[slot] == count, "reader %d has %" PRIu64 " of %" PRIu64 " of writer %" PRIu32,
+                i, o->trackers[i].delivered[slot], count, slot);
         require(tracker_lost(&o->trackers[i]) == 0, "reader %d was told of a loss", i);
     }
 }
@@ -264,7 +265,10 @@ static void run_reader(struct step_gate *gate, void *argument)
 }
 
 static const struct stepped_reader stepped_readers[] = {
-    {RINGD_READ_LOSSLESS, false}, {RINGD_READ_LOSSLESS, true}, {RINGD_READ_LOSSY, false}, {RINGD_READ_OBSERVE, true},
+    {RINGD_READ_LOSSLESS, false},
+    {RINGD_READ_LOSSLESS, true},
+    {RINGD_READ_LOSSY, false},
+    {RINGD_READ_OBSERVE, true},
 };
 #define READER_CASES 4
 
@@ -308,8 +312,9 @@ START_TEST(a_reader_stands_while_the_ring_moves)
             step_begin(&stepper);
             step_finish(&stepper);
         }
-        require(atomic_load(&stepper.gate->number) == written, "at instruction %" PRIu64 ": %" PRIu64 " of %" PRIu64
-                " records", stop, atomic_load(&stepper.gate->number), written);
+        require(atomic_load(&stepper.gate->number) == written,
+                "at instruction %" PRIu64 ": %" PRIu64 " of %" PRIu64 " records", stop,
+                atomic_load(&stepper.gate->number), written);
     } while (another_stop(&stop, steps, 30));
     step_stop(&stepper);
 }

@@ -107,7 +107,9 @@ join-published xchg
 join-counted lock (xadd|add|inc)
 leave-lossless lock and
 publish-stored xchg
+release-settling mov +%r[a-z0-9]+,0x8\(
 release-stored mov +%r[a-z0-9]+,(0x0)?\(
+release-settled mov +%r[a-z0-9]+,0x10\(
 next-delivered mov +%r[a-z0-9]+,(0x0)?\(
 next-counted mov +%r[a-z0-9]+,0x8\(
 wake-counted lock cmpxchg
