@@ -921,7 +921,7 @@ static void read_and_wait(void *argument)
     }
 }
 
-/* What lies behind the dead one's place was committed long ago: nobody but the repair wakes its reader. */
+/* What lies behind the dead one's place was committed long ago. */
 START_TEST(a_reader_that_sleeps_behind_a_dead_writer_is_woken)
 {
     _Atomic uint32_t *seen = shared_new(sizeof *seen);
