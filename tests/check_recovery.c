@@ -906,6 +906,48 @@ START_TEST(a_dead_waiting_writer_is_counted)
 }
 END_TEST
 
+static void read_and_wait(void *argument)
+{
+    _Atomic uint32_t *seen = argument;
+    struct ringd_reader *reader = open_reader_until(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW, RINGD_FOREVER);
+    struct ringd_record record;
+
+    for (;;) {
+        int result;
+
+        atomic_fetch_add(seen, 1);
+        result = ringd_next(reader, &record);
+        require(result == RINGD_OK && ringd_release(reader) == RINGD_OK, "result %d", result);
+    }
+}
+
+/* What lies behind the dead one's place was committed long ago. */
+START_TEST(a_reader_that_sleeps_behind_a_dead_writer_is_woken)
+{
+    _Atomic uint32_t *seen = shared_new(sizeof *seen);
+    struct stand *stand = shared_new(sizeof *stand);
+    pid_t reader, writer;
+    struct ringd_writer *w;
+
+    make_policy_ring(RINGD_LOSSLESS);
+    w = open_writer(RING);
+    reader = child_start(read_and_wait, seen);
+    while (!atomic_load(seen))
+        pause_ms(1);
+    stand->then = just_stand;
+    writer = child_start(stand_in_record, stand);
+    while (!atomic_load(&stand->ready) || atomic_load(seen) < 2)
+        pause_ms(1);
+    ck_assert_int_eq(write_record(w, 40), RINGD_OK);
+    child_wait_still(reader);
+    ck_assert_uint_eq(atomic_load(seen), 2);
+    child_kill(writer);
+    while (atomic_load(seen) < 3)
+        pause_ms(1);
+    child_kill(reader);
+}
+END_TEST
+
 /* ---- a neighbour that is stopped at a bad moment ----------------------------------------------------------------- */
 
 /* Whose grant is whose cannot be told until it goes on; the daemon serves others meanwhile. */
@@ -1000,6 +1042,7 @@ int main(void)
     tests = add_case(suite, "others");
     tcase_add_test(tests, a_dead_lossless_reader_gives_its_space_back);
     tcase_add_test(tests, a_dead_waiting_writer_is_counted);
+    tcase_add_test(tests, a_reader_that_sleeps_behind_a_dead_writer_is_woken);
     tcase_add_test(tests, a_stopped_neighbour_does_not_hold_the_daemon);
     tcase_add_test(tests, what_makes_no_sense_is_said);
     return run_suite(suite);

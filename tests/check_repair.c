@@ -19,6 +19,7 @@
 #include "ring_repair.h"
 #include "support_check.h"
 #include "support_step.h"
+#include "wake.h"
 #include "writer.h"
 
 /* Small: few records fill the ring, and a batch of two shortest records fits into a grant. */
@@ -291,16 +292,20 @@ static void stand_new(struct actor *actor, struct scene *scene, uint32_t slot, e
 
 /* ---- repairing --------------------------------------------------------------------------------------------------- */
 
-/* To its end; the outcome. */
+/* To its end; the outcome. Whoever sleeps is woken. */
 static enum ring_repair_outcome repair(struct scene *scene, uint32_t slot, uint32_t dead)
 {
+    struct ringd_waits *waits = scene->ring.waits;
     struct ring_repair state = {0};
     int result;
 
+    wake_announce(&waits->data);
+    wake_announce(&waits->space);
     do {
         result = ring_repair(&scene->ring, slot, dead, &state);
     } while (result == RING_REPAIR_GOES_ON);
     require(result == RING_REPAIRED, "result %d", result);
+    require(!(atomic_load(&waits->data) & WAKE_SLEEPING) && !(atomic_load(&waits->space) & WAKE_SLEEPING), "asleep");
     return state.outcome;
 }
 
