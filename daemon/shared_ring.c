@@ -199,6 +199,7 @@ void shared_ring_end(struct shared_ring *ring)
         generation_leave_all(ring);
     }
     segment_objects_unlink(&ring->objects);
+    STOP_POINT("remove-unlinked");
     generation_end_all(ring);
     ring_record_unlink(&ring->record);
 }
