@@ -795,7 +795,10 @@ static void scribble(struct scene *scene, struct random_source *chance)
         atomic_store(&lane->limit, number);
         break;
     case 3:
-        atomic_store(&lane->word, random_next(chance) & ~RINGD_W_SEALED);
+        if (random_below(chance, 2) == 0)
+            atomic_store(&lane->word, random_next(chance) & ~RINGD_W_SEALED);
+        else
+            atomic_fetch_or(&lane->word, random_next(chance) & RINGD_W_ACTIVE);
         break;
     case 4:
         atomic_store(&slot->sequence, number);
@@ -829,7 +832,9 @@ START_TEST(a_scribbled_ring)
         for (uint64_t n = 1 + random_below(&chance, 6); n > 0; n--)
             scribble(&scene, &chance);
         do {
-            result = ring_repair(&scene.ring, 3, random_below(&chance, 4) == 0 ? 8 : RINGD_W_ACTIVE, &state);
+            bool some = calls == 0 && random_below(&chance, 2) == 0;
+
+            result = ring_repair(&scene.ring, 3, some ? bit_of(3) : (uint32_t)RINGD_W_ACTIVE, &state);
             waited += result == RING_REPAIR_WAITS;
         } while (result > 0 && ++calls < 10);
         ck_assert_int_lt(calls, 10);
@@ -839,6 +844,7 @@ START_TEST(a_scribbled_ring)
         scene_end(&scene);
     }
     ck_assert_uint_gt(damaged, 100);
+    ck_assert_uint_gt(waited, 10);
 }
 END_TEST
 
