@@ -166,7 +166,7 @@ struct ringd_control {
 struct ringd_writer_slot {
     _Atomic uint64_t begin;    /*   0  position | exact; before the addition a lower bound, then the exact place */
     _Atomic uint32_t length;   /*   8  bytes of the grant; stored before `begin` */
-    _Atomic uint32_t need;     /*  12  bytes it waits for, while its bit in `waiters` is set */
+    _Atomic uint32_t need;     /*  12  bytes it looks for, or waits for if its bit in `waiters` is set; else 0 */
     _Atomic uint64_t ticket;   /*  16  its turn among the waiting; 0: not drawn yet */
     _Atomic uint64_t offered;  /*  24  records; counted before the addition */
     _Atomic uint64_t sequence; /*  32  records committed through this slot since the ring was made, all incarnations */

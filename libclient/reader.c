@@ -111,7 +111,9 @@ static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
     r->writers[writer].known = true;
     atomic_store_explicit(&r->counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
+    STOP_POINT("account-changing");
     ring_count(&r->counters->base, start);
+    STOP_POINT("account-base");
     atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
 }
 

@@ -318,6 +318,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     for (;;) {
         int reported = RINGD_OK;
 
+        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
         result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
         if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
             shortage = RING_FULL_WRITER;
@@ -338,6 +339,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
         writer_watch(&w->ring);
     w->ring.far_behind = false;
+    atomic_store_explicit(&w->ring.slot->need, 0, memory_order_relaxed);
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
     if (result < 0)
