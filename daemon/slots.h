@@ -33,8 +33,8 @@ void slots_leave(const struct context *context);
 /* After a takeover: nothing that stands in a free slot holds anybody up or looks like somebody. */
 void slots_clear_free(const struct shared_ring *ring);
 
-/* A reader that begins in an old generation has its slot there and in those after it, up to the present one, which it has
- * joined. */
+/* A reader that begins in an old generation has its slot there and in those after it, up to the present one, which it
+ * has joined. */
 void slots_take_older(const struct context *context, uint64_t generation);
 
 /* A lossless reader becomes a lossy one: it is told before writers may pass it. */

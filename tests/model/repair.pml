@@ -29,8 +29,8 @@
  *   anew, as bit and slot are what tell him that there is something to do.
  *
  * Sizes:    -DWRITERS=2|3 -DRECORDS (grants of the first writer) -DOTHERS (of each other) -DSIZE -DMAX_GRANT=1|2 -DHEAD
- *           -DKILLS -DUNPLACED_ONLY (kills only writers whose place is not known) -DRESTARTS -DRAISES -DLOSSLESS=0|1
- *           -DLOSSY=0|1 -DNEWCOMER=0|1
+ *           -DKILLS -DVICTIMS (a bit per writer who may be killed) -DUNPLACED_ONLY (only while their place is not known)
+ *           -DRESTARTS -DRAISES -DLOSSLESS=0|1 -DLOSSY=0|1 -DNEWCOMER=0|1
  * Grants:   -DKINDS, a bit each: 1 one unit, 2 two units, 4 two of which one is used, 8 a batch of two records, 16 one
  *           unit aborted, 32 two units aborted
  * Rules left out, one at a time: -DBUG_PASS_SNAPSHOT, BUG_UNRESOLVED, BUG_NEXT_LENGTH, BUG_SPAN, BUG_MISS,
@@ -61,6 +61,9 @@
 #ifndef KILLS
 #define KILLS 1
 #endif
+#ifndef VICTIMS
+#define VICTIMS EVERYBODY
+#endif
 #ifndef RESTARTS
 #define RESTARTS 0
 #endif
@@ -82,7 +85,7 @@
 #define UNIT(place) ((place) % SIZE) /* which unit of the data */
 #define BIT(writer) (1 << (writer))
 #define EVERYBODY (BIT(WRITERS) - 1)
-#define NO_LENGTH 3                  /* what payload leaves where a length was */
+#define NO_LENGTH 7                  /* what payload leaves where a length was */
 
 /* ---- shared memory ----------------------------------------------------------------------------------------------- */
 
@@ -101,7 +104,7 @@ byte dead;                 /* bit per writer: certainly dead, its slot not freed
  * no length. A stamp names its position; stamp 0 is no stamp. `body` stands for the payload. */
 typedef header {
     byte stamp;            /* position + 1 */
-    unsigned units : 2;    /* to the next header */
+    unsigned units : 3;    /* to the next header */
     bit padding;
     bit batch;             /* ghost: the second record of its batch follows */
     unsigned writer : 2;
@@ -446,9 +449,9 @@ proctype Raiser()
 }
 
 #ifdef UNPLACED_ONLY
-#define MAY_DIE(writer) (writing & ~exact & BIT(writer))
+#define MAY_DIE(writer) (VICTIMS & writing & ~exact & BIT(writer))
 #else
-#define MAY_DIE(writer) true
+#define MAY_DIE(writer) (VICTIMS & BIT(writer))
 #endif
 #define KILL(writer) \
     atomic { \

@@ -87,12 +87,11 @@ repair, overwriting, a newcomer between two dead    | repair | holds | -DLOSSLES
   living members not resolved                       | repair | padding_is_dead | -DBUG_UNRESOLVED -DRECORDS=1
   the walk passes its snapshot                      | repair | padding_is_dead | -DBUG_PASS_SNAPSHOT -DRECORDS=1
   length of the next grant believed                 | repair | padding_is_dead | -DBUG_NEXT_LENGTH -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=2 -DOTHERS=1 -DSIZE=6
-  M not loaded again after a length in a record     | repair | opened_is_final | -DBUG_SPAN -DLOSSLESS=0 -DMAX_GRANT=2 -DHEAD=1 -DKINDS=3 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
-  M not loaded again after a miss                   | repair | padding_is_dead | -DBUG_MISS -DLOSSLESS=0 -DKINDS=1 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
-  a place that M has passed taken for damage        | repair | opened_is_final | -DBUG_BELOW_FLOOR -DLOSSLESS=0 -DRAISES=1 -DKINDS=1 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DUNPLACED_ONLY
+  M not loaded again after a length in a record     | repair | opened_is_final | -DBUG_SPAN -DLOSSLESS=0 -DMAX_GRANT=2 -DKINDS=3 -DSIZE=6 -DRECORDS=4 -DOTHERS=1 -DVICTIMS=2 -DUNPLACED_ONLY
+  M not loaded again after a miss                   | repair | padding_is_dead | -DBUG_MISS -DLOSSLESS=0 -DKINDS=1 -DRECORDS=4 -DOTHERS=1 -DVICTIMS=2 -DUNPLACED_ONLY
+  a place that M has passed taken for damage        | repair | opened_is_final | -DBUG_BELOW_FLOOR -DLOSSLESS=0 -DRAISES=1 -DKINDS=1 -DSIZE=3 -DRECORDS=4 -DOTHERS=1 -DVICTIMS=2 -DUNPLACED_ONLY
   end of a gap by stamps alone                      | repair | padding_is_dead | -DBUG_GAP_END -DKINDS=1 -DRECORDS=2 -DOTHERS=1
   a gap of two grants padded without their border   | repair | start_is_boundary | -DBUG_ONE_PIECE -DLOSSLESS=0 -DNEWCOMER=1 -DMAX_GRANT=2 -DKINDS=1 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
-  the same, and a third one dies                    | repair | stuck | -DBUG_ONE_PIECE -DWRITERS=3 -DKILLS=3 -DMAX_GRANT=2 -DHEAD=2 -DSIZE=5 -DKINDS=1 -DRECORDS=1 -DUNPLACED_ONLY
   padding longer than a grant can be                | repair | record_is_sane | -DBUG_LONG_PIECE -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY
   another repair comes while one is in a gap        | repair | stuck | -DBUG_GAP_LIES -DMAX_GRANT=2 -DKINDS=3 -DRECORDS=1 -DKILLS=2 -DUNPLACED_ONLY -DRESTARTS=1
 move, 2 and 1 records                               | move | holds | -DOTHERS=1 -DNEW_SIZE=1
