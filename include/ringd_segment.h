@@ -187,6 +187,12 @@ struct ringd_departed {
     _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited, lost;
 };
 
+/* While an owner that has left is added to the departed: what the sums are going to be with it. Daemon only. */
+struct ringd_closing {
+    _Atomic uint64_t slot; /* 0  its number and one more; 0: nothing is under way */
+    struct ringd_departed sums; /* 8 */
+};
+
 /* What becomes of a grant that was open when its lane was sealed. The daemon and its writer settle it by
  * compare-and-swap, once. */
 enum ringd_verdict {
@@ -221,7 +227,8 @@ struct ringd_lane {
     _Atomic uint64_t marks[RINGD_MARKS]; /*  384  mark i: a record boundary in section i of the data, by lap */
     struct ringd_departed departed;      /*  512 */
     struct ringd_move move;              /*  584 */
-    uint8_t reserved_3[168];             /*  856 */
+    struct ringd_closing closing;        /*  856 */
+    uint8_t reserved_3[88];              /*  936 */
     struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
     uint8_t reserved_4[128];
 };
@@ -333,6 +340,7 @@ RINGD_AT(ringd_lane, next_ticket, 256);
 RINGD_AT(ringd_lane, marks, 384);
 RINGD_AT(ringd_lane, departed, 512);
 RINGD_AT(ringd_lane, move, 584);
+RINGD_AT(ringd_lane, closing, 856);
 RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);
