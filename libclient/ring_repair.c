@@ -56,7 +56,7 @@ static void put_padding(const struct ring *ring, uint64_t position, uint64_t byt
     STOP_POINT("repair-stamped");
 }
 
-/* Front to back: what a repairer that dies leaves of it is a shorter gap. */
+/* What a repairer that dies leaves of it is a shorter gap. */
 static void pad_range(const struct ring *ring, struct ring_repair *repair, uint64_t from, uint64_t end)
 {
     while (from != end) {
