@@ -116,6 +116,7 @@ void context_say_left(const struct context *context);
 
 /* Neither its slot in shared memory nor the ring's count: those are its callers'. */
 void context_free(struct context *context);
+
 /* A lossless reader holds nobody up any more, and is told. Saying why is the caller's. */
 void context_evict(struct context *context);
 

@@ -100,6 +100,7 @@ static void free_ring(struct registry *registry, struct shared_ring *ring)
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_free_all(ring);
     recovery_deinit(&ring->recovery, ring);
+    stall_forget(ring);
     shared_ring_free(ring);
 }
 
@@ -112,6 +113,7 @@ static void leave_ring(struct registry *registry, struct shared_ring *ring)
     TAILQ_REMOVE(&registry->rings, ring, link);
     context_leave_all(ring);
     recovery_deinit(&ring->recovery, ring);
+    stall_forget(ring);
     shared_ring_leave(ring);
     shared_ring_free(ring);
 }

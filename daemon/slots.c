@@ -3,6 +3,7 @@
 #include "slots.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #include "ring.h"
 #include "shared_ring.h"
@@ -76,33 +77,78 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
 
-/* The daemon alone writes the sums, so two steps do. */
-static void move_counter(_Atomic uint64_t *sum, _Atomic uint64_t *counter)
-{
-    uint64_t count = atomic_exchange_explicit(counter, 0, memory_order_relaxed);
+/* A sum and the counter that goes into it. `committed` is not among them: `sequence` counts on over all owners, and what
+ * the last one committed is what it added to it. */
+static const struct counter {
+    size_t sum, counter;
+} counters[] = {
+    {offsetof(struct ringd_departed, offered), offsetof(struct ringd_writer_slot, offered)},
+    {offsetof(struct ringd_departed, bytes), offsetof(struct ringd_writer_slot, bytes)},
+    {offsetof(struct ringd_departed, aborted), offsetof(struct ringd_writer_slot, aborted)},
+    {offsetof(struct ringd_departed, refused), offsetof(struct ringd_writer_slot, refused)},
+    {offsetof(struct ringd_departed, dropped_full), offsetof(struct ringd_writer_slot, dropped_full)},
+    {offsetof(struct ringd_departed, dropped_stalled), offsetof(struct ringd_writer_slot, dropped_stalled)},
+    {offsetof(struct ringd_departed, waited), offsetof(struct ringd_writer_slot, waited)},
+    {offsetof(struct ringd_departed, lost), offsetof(struct ringd_writer_slot, lost)},
+};
 
-    STOP_POINT("slot-counter-taken");
-    ring_count(sum, count);
-    STOP_POINT("slot-counter-added");
+#define COUNTERS (sizeof counters / sizeof *counters)
+
+static _Atomic uint64_t *counter_at(void *base, size_t offset)
+{
+    return (_Atomic uint64_t *)(void *)((unsigned char *)base + offset);
 }
 
-/* `sequence` counts on over all owners; what the last one committed is what it added to it. */
-static void fold_last_owner(struct ringd_departed *departed, struct ringd_writer_slot *slot)
+static void set(_Atomic uint64_t *counter, uint64_t value)
 {
-    uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
 
-    ring_count(&departed->committed, sequence - slot->first_sequence);
-    STOP_POINT("slot-committed-added");
-    slot->first_sequence = sequence;
-    STOP_POINT("slot-sequence-taken");
-    move_counter(&departed->offered, &slot->offered);
-    move_counter(&departed->bytes, &slot->bytes);
-    move_counter(&departed->aborted, &slot->aborted);
-    move_counter(&departed->refused, &slot->refused);
-    move_counter(&departed->dropped_full, &slot->dropped_full);
-    move_counter(&departed->dropped_stalled, &slot->dropped_stalled);
-    move_counter(&departed->waited, &slot->waited);
-    move_counter(&departed->lost, &slot->lost);
+static uint64_t get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* What the sums will be. */
+static void write_sums(struct ringd_lane *lane, struct ringd_writer_slot *slot)
+{
+    struct ringd_departed *now = &lane->departed, *sums = &lane->closing.sums;
+
+    set(&sums->committed, get(&now->committed) + get(&slot->sequence) - slot->first_sequence);
+    for (size_t i = 0; i < COUNTERS; i++)
+        set(counter_at(sums, counters[i].sum),
+            get(counter_at(now, counters[i].sum)) + get(counter_at(slot, counters[i].counter)));
+}
+
+/* From where they are written down everything can be done again, also by a successor. */
+static void finish_closing(struct ringd_lane *lane)
+{
+    uint64_t number = atomic_load_explicit(&lane->closing.slot, memory_order_acquire);
+    struct ringd_departed *sums = &lane->closing.sums;
+    struct ringd_writer_slot *slot;
+
+    if (number == 0 || number > RINGD_WRITERS_PER_LANE)
+        return;
+    slot = &lane->writers[number - 1];
+    set(&lane->departed.committed, get(&sums->committed));
+    for (size_t i = 0; i < COUNTERS; i++)
+        set(counter_at(&lane->departed, counters[i].sum), get(counter_at(sums, counters[i].sum)));
+    STOP_POINT("slot-sums-stored");
+    slot->first_sequence = get(&slot->sequence);
+    for (size_t i = 0; i < COUNTERS; i++)
+        set(counter_at(slot, counters[i].counter), 0);
+    STOP_POINT("slot-counters-cleared");
+    atomic_store_explicit(&lane->closing.slot, 0, memory_order_release);
+    STOP_POINT("slot-closed");
+}
+
+static void close_last_owner(struct ringd_lane *lane, struct ringd_writer_slot *slot)
+{
+    write_sums(lane, slot);
+    STOP_POINT("slot-sums-written");
+    atomic_store_explicit(&lane->closing.slot, (uint64_t)(slot - lane->writers) + 1, memory_order_release);
+    STOP_POINT("slot-closing");
+    finish_closing(lane);
 }
 
 /* A bit left among the waiting would make everybody behind it wait for nobody. */
@@ -118,7 +164,7 @@ static void take_writer(const struct context *context)
     struct ringd_lane *lane = lane_of(context->ring, context->slot);
     struct ringd_writer_slot *slot = writer_slot(context->ring, context->slot);
 
-    fold_last_owner(&lane->departed, slot);
+    close_last_owner(lane, slot);
     atomic_store_explicit(&slot->need, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ticket, 0, memory_order_relaxed);
     if (atomic_load_explicit(&lane->waiters, memory_order_relaxed) & bit_of(context->slot))
@@ -336,6 +382,8 @@ static void clear_free_reader(const struct shared_ring *ring, uint32_t reader)
 
 void slots_clear_free(const struct shared_ring *ring)
 {
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count; lane++)
+        finish_closing(segment_lane(&ring->segment, lane));
     for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++)
         clear_free_writer(ring, i);
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)

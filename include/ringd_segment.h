@@ -166,7 +166,7 @@ struct ringd_control {
 struct ringd_writer_slot {
     _Atomic uint64_t begin;    /*   0  position | exact; before the addition a lower bound, then the exact place */
     _Atomic uint32_t length;   /*   8  bytes of the grant; stored before `begin` */
-    _Atomic uint32_t need;     /*  12  bytes it waits for, while its bit in `waiters` is set */
+    _Atomic uint32_t need;     /*  12  bytes it looks for, or waits for if its bit in `waiters` is set; else 0 */
     _Atomic uint64_t ticket;   /*  16  its turn among the waiting; 0: not drawn yet */
     _Atomic uint64_t offered;  /*  24  records; counted before the addition */
     _Atomic uint64_t sequence; /*  32  records committed through this slot since the ring was made, all incarnations */
@@ -185,6 +185,12 @@ struct ringd_writer_slot {
 /* The counters of writers that have left, so that the sums stay true when a slot gets a new owner. Daemon only. */
 struct ringd_departed {
     _Atomic uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled, waited, lost;
+};
+
+/* While an owner that has left is added to the departed: what the sums are going to be with it. Daemon only. */
+struct ringd_closing {
+    _Atomic uint64_t slot; /* 0  its number and one more; 0: nothing is under way */
+    struct ringd_departed sums; /* 8 */
 };
 
 /* What becomes of a grant that was open when its lane was sealed. The daemon and its writer settle it by
@@ -221,7 +227,8 @@ struct ringd_lane {
     _Atomic uint64_t marks[RINGD_MARKS]; /*  384  mark i: a record boundary in section i of the data, by lap */
     struct ringd_departed departed;      /*  512 */
     struct ringd_move move;              /*  584 */
-    uint8_t reserved_3[168];             /*  856 */
+    struct ringd_closing closing;        /*  856 */
+    uint8_t reserved_3[88];              /*  936 */
     struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
     uint8_t reserved_4[128];
 };
@@ -333,6 +340,7 @@ RINGD_AT(ringd_lane, next_ticket, 256);
 RINGD_AT(ringd_lane, marks, 384);
 RINGD_AT(ringd_lane, departed, 512);
 RINGD_AT(ringd_lane, move, 584);
+RINGD_AT(ringd_lane, closing, 856);
 RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);

@@ -106,13 +106,16 @@ static void settle_gap(struct ringd_reader *r)
 /* From here on the account of this slot is kept: it had committed `start` records before. */
 static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
 {
-    uint64_t known = atomic_load_explicit(&r->counters->known, memory_order_relaxed);
+    struct ringd_reader_slot *counters = r->counters;
+    uint64_t known = atomic_load_explicit(&counters->known, memory_order_relaxed);
 
     r->writers[writer].known = true;
-    atomic_store_explicit(&r->counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
+    atomic_store_explicit(&counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
+    STOP_POINT("account-changing");
     atomic_thread_fence(memory_order_release);
-    ring_count(&r->counters->base, start);
-    atomic_store_explicit(&r->counters->known, known | UINT64_C(1) << writer, memory_order_release);
+    ring_count(&counters->base, start);
+    STOP_POINT("account-base");
+    atomic_store_explicit(&counters->known, known | UINT64_C(1) << writer, memory_order_release);
 }
 
 /* ---- joining --------------------------------------------------------------------------------------------------- */

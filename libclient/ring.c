@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "ring.h"
 
+#include <sched.h>
+
 #include "relax.h"
 #include "wake.h"
 
@@ -18,10 +20,11 @@
 #define RING_SPINS_MAX 256
 
 /* Naps of a writer that has found the ring full, before it gets in line; see ring_nap(). */
-#define RING_NAPS          8
-#define RING_NAPS_FOR_FLOW 6
-#define RING_NAP_NS        50000 /* the kernel adds some 50000 */
-#define RING_NAP_SHARE     2     /* of the ring: one half */
+#define RING_NAPS        8     /* while nobody writes */
+#define RING_NAPS_FLOW   24    /* while others are in flow */
+#define RING_NAP_NS      50000 /* the kernel adds some 50000 */
+#define RING_NAP_SHARE   2     /* of the ring: one half */
+#define RING_STAND_ASIDE 64
 
 /* How soon a writer that has gone to sleep for space looks once more. */
 #define RING_SECOND_LOOK_NS 1000000
@@ -458,24 +461,49 @@ static int ring_nap_once(struct ring_writer *w, int64_t deadline, bool *flow)
     return result;
 }
 
-/* Not in line yet, for less than a millisecond. Nobody has to wake it, and a reader in full flow makes room for
- * thousands of records meanwhile, on the processor that it may share with this writer. It goes on when a good part of
- * the ring is free, and lets others that are in flow finish first: writers that write at the same moment on different
- * processors pass the line of W back and forth with every record, writers that take turns do not. */
-static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline, struct ring_grant *grant,
-                    enum ring_shortage *shortage)
+/* After a nap. If nearly all of the ring is free by then it was too long. */
+static int ring_try_rested(struct ring_writer *w, uint64_t min, uint64_t want, struct ring_grant *grant,
+                           enum ring_shortage *shortage)
+{
+    int result = ring_try(w, min, want, RING_NO_TICKET, w->ring.reach - w->ring.size / 8, grant, shortage);
+
+    w->brisk = result == RINGD_OK;
+    if (result == RINGD_FULL)
+        result = ring_try(w, min, want, RING_NO_TICKET, w->ring.size / RING_NAP_SHARE, grant, shortage);
+    return result;
+}
+
+/* For a ring that is empty sooner than a nap is over. */
+static int ring_stand_aside(struct ring_writer *w, uint64_t min, uint64_t want, struct ring_grant *grant,
+                            enum ring_shortage *shortage)
 {
     int result = RINGD_FULL;
 
-    for (int nap = 0; nap < RING_NAPS && result == RINGD_FULL && !w->suspicious; nap++) {
+    for (int turn = 0; turn < RING_STAND_ASIDE && result == RINGD_FULL && w->brisk; turn++) {
+        sched_yield();
+        result = ring_try(w, min, want, RING_NO_TICKET, w->ring.size / RING_NAP_SHARE, grant, shortage);
+    }
+    return result;
+}
+
+/* Not in line yet, for less than a millisecond if nobody writes. Nobody has to wake it, and a reader in full flow makes
+ * room for thousands of records meanwhile, on the processor that it may share with this writer. It goes on when a good
+ * part of the ring is free, and lets others that are in flow finish first, for some milliseconds at most: writers that
+ * write at the same moment on different processors pass the line of W back and forth with every record, writers that
+ * take turns do not. */
+static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline, struct ring_grant *grant,
+                    enum ring_shortage *shortage)
+{
+    int result = ring_stand_aside(w, min, want, grant, shortage), quiet = 0;
+
+    for (int nap = 0; nap < RING_NAPS_FLOW && quiet < RING_NAPS && result == RINGD_FULL && !w->suspicious; nap++) {
         bool flow = false;
 
         result = ring_nap_once(w, deadline, &flow);
         if (result != RINGD_OK)
             return result;
-        result = RINGD_FULL;
-        if (!flow || nap >= RING_NAPS_FOR_FLOW)
-            result = ring_try(w, min, want, RING_NO_TICKET, w->ring.size / RING_NAP_SHARE, grant, shortage);
+        quiet += !flow;
+        result = flow && nap < RING_NAPS_FLOW - 2 ? RINGD_FULL : ring_try_rested(w, min, want, grant, shortage);
     }
     return result;
 }

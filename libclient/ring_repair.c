@@ -56,8 +56,8 @@ static void put_padding(const struct ring *ring, uint64_t position, uint64_t byt
     STOP_POINT("repair-stamped");
 }
 
-/* Front to back: what a repairer that dies leaves of it is a shorter gap. More than one grant unit by unit: somebody
- * may have seen the border between two of them as the position, and reads, walks or lets writers go from there. */
+/* What a repairer that dies leaves of it is a shorter gap. More than one grant unit by unit: somebody may have seen the
+ * border between two of them as the position, and reads, walks or lets writers go from there. */
 static void pad_range(const struct ring *ring, struct ring_repair *repair, uint64_t from, uint64_t end)
 {
     uint64_t most = repair->holes > 1 ? RINGD_UNIT : ring->max_grant;

@@ -20,7 +20,7 @@
  * or a fact. After each of these M is loaded again, and if it has passed the place, what was seen there is discarded
  * and the walk goes on from M: a raise that was computed before the death can still be done during the walk. It cannot
  * pass a gap: that belongs to writers who died in it, and the bit of each holds the frontier.
- *     4. The gap becomes padding, in pieces that readers accept, front to back.
+ *     4. The gap becomes padding, in pieces that readers accept.
  *
  * Every step may be done twice: a repairer that dies anywhere is followed by another one who begins anew. So what was
  * committed is counted before the bit is cleared, and whoever sleeps is woken whether it was set or not.

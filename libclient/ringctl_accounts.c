@@ -27,25 +27,37 @@
 /* So many of the latter without any change: it is at rest. */
 #define LOOKS_AT_REST 50
 
+/* Different looks at a writer, none of which added up or had a reason why not: the moment between two counts that would
+ * be one is some nanoseconds long. */
+#define LOOKS_ENOUGH 20
+
 static uint64_t load(const _Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_acquire);
 }
 
-/* 'T' stopped, 't' traced; 0: not to be seen. */
-static char process_state(uint32_t pid)
+/* What the kernel says of a process. */
+struct process_seen {
+    char state;     /* 'T' stopped, 't' traced, 'R' running or about to; 0: not to be seen */
+    uint64_t ticks; /* it has been on a processor */
+};
+
+static void process_look(uint32_t pid, struct process_seen *process)
 {
-    char path[32], line[256], state = 0;
+    unsigned long long user = 0, system = 0;
+    char path[32], line[512];
     FILE *file;
 
+    *process = (struct process_seen){0};
     snprintf(path, sizeof path, "/proc/%u/stat", pid);
     file = fopen(path, "re");
     if (file == NULL)
-        return 0;
+        return;
     if (fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL)
-        sscanf(strrchr(line, ')') + 1, " %c", &state);
+        sscanf(strrchr(line, ')') + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &process->state, &user,
+               &system);
+    process->ticks = user + system;
     fclose(file);
-    return state;
 }
 
 /* "3 (pid 12, cat)" without the slot, which the finding has. */
@@ -105,57 +117,89 @@ static bool sample_writer(const struct patient *patient, uint32_t writer, struct
 /* What was found in all the looks at a writer. */
 struct writer_looks {
     struct writer_sample last; /* twice the same */
-    int64_t least;             /* pending, in any of them: what is in the middle of being written only adds to it */
-    int rest;                  /* looks with pauses since it changed */
     bool any, adds_up;
+    int rest;              /* looks with pauses since it changed */
+    const char *explained; /* why it may have been short at the last look that had a reason */
+    uint32_t without;      /* different looks without a reason */
+    int64_t least;         /* what was missing in these: what is about to be written only adds to it */
+    uint64_t began_ticks;  /* processor time of its process before the first look */
 };
+
+/* Why as many records as are missing may be pending, or NULL. Each takes a unit at least of what was asked for. */
+static const char *explain_pending(const struct writer_sample *s)
+{
+    int64_t pending = sample_pending(s);
+
+    if (pending > 0 && s->active && (uint64_t)pending <= s->length / RINGD_UNIT)
+        return "it is in the middle of writing";
+    if (pending > 0 && (uint64_t)pending <= s->need / RINGD_UNIT)
+        return s->waiting ? "it waits for room" : "it looks for room";
+    return NULL;
+}
 
 static void note_writer(struct writer_looks *looks, const struct writer_sample *s)
 {
-    int64_t pending = sample_pending(s);
+    bool changed = !looks->any || memcmp(&looks->last, s, sizeof *s) != 0;
+    const char *reason = explain_pending(s);
+    int64_t missing = sample_pending(s) - (s->need != 0); /* one at least is being looked for room for */
 
-    looks->rest = looks->any && memcmp(&looks->last, s, sizeof *s) == 0 ? looks->rest + 1 : 0;
-    if (!looks->any || pending < looks->least)
-        looks->least = pending;
+    looks->rest = changed ? 0 : looks->rest + 1;
     looks->last = *s;
     looks->any = true;
-    looks->adds_up |= pending == 0;
+    looks->adds_up |= sample_pending(s) == 0;
+    if (reason != NULL)
+        looks->explained = reason;
+    if (reason != NULL || !changed)
+        return;
+    if (looks->without == 0 || missing < looks->least)
+        looks->least = missing;
+    looks->without++;
 }
 
-/* Why as many records as are missing may be pending, or NULL. Each takes a unit at least of what was asked for. */
-static const char *explain_pending(const struct patient *patient, const struct writer_sample *s, uint32_t pid)
+/* A process that has not been on a processor meanwhile may stand anywhere, also between two counts. */
+static const char *explain_standing(const struct writer_looks *looks, uint32_t pid)
 {
-    int64_t pending = sample_pending(s);
-    char state = process_state(pid);
+    struct process_seen process;
 
-    if (pending <= 0)
+    process_look(pid, &process);
+    if (sample_pending(&looks->last) < 0)
         return NULL;
-    if (s->active && (uint64_t)pending <= s->length / RINGD_UNIT)
-        return "it is in the middle of writing";
-    if (s->waiting && (uint64_t)pending <= s->need / RINGD_UNIT)
-        return "it waits for room";
-    if ((state == 'T' || state == 't') && (uint64_t)pending <= patient->ring.max_grant / RINGD_UNIT)
+    if (process.state == 'T' || process.state == 't')
         return "its process is stopped between two counts";
+    if (process.state == 'R' && process.ticks == looks->began_ticks)
+        return "its process has not been on a processor meanwhile";
     return NULL;
 }
 
-/* Until it adds up, or is at rest with a reason why it does not, or for about a second. */
-static const char *look_at_writer(struct patient *patient, uint32_t writer, uint32_t pid, struct writer_looks *looks)
+/* Why a writer that did not add up in any look is not wrong for that, or NULL. */
+static const char *explain_writer(const struct writer_looks *looks, uint32_t pid)
 {
-    for (int i = 0; i < LOOKS_MAX && !looks->adds_up; i++) {
+    if (looks->without >= LOOKS_ENOUGH)
+        return NULL;
+    if (looks->rest < LOOKS_AT_REST)
+        return looks->explained != NULL ? looks->explained : "it was busy in each look";
+    return explain_pending(&looks->last) != NULL ? explain_pending(&looks->last) : explain_standing(looks, pid);
+}
+
+/* Until it adds up, or has often enough not done so; or is at rest with a reason; or for about a second. */
+static void look_at_writer(struct patient *patient, uint32_t writer, uint32_t pid, struct writer_looks *looks)
+{
+    struct process_seen process;
+
+    process_look(pid, &process);
+    looks->began_ticks = process.ticks;
+    for (int i = 0; i < LOOKS_MAX && !looks->adds_up && looks->without < LOOKS_ENOUGH; i++) {
         struct writer_sample s;
 
         if (i >= LOOKS_AT_ONCE && !pause_briefly(patient))
-            return "it was not looked at for long, there is too much else";
-        if (!sample_writer(patient, writer, &s))
-            continue;
-        note_writer(looks, &s);
+            return;
+        if (sample_writer(patient, writer, &s))
+            note_writer(looks, &s);
         if (i < LOOKS_AT_ONCE)
             looks->rest = 0; /* rest is counted in time */
-        if (looks->rest >= LOOKS_AT_REST && explain_pending(patient, &s, pid) != NULL)
-            return explain_pending(patient, &s, pid);
+        else if (looks->rest >= LOOKS_AT_REST && explain_pending(&looks->last) != NULL)
+            return;
     }
-    return NULL;
 }
 
 static void say_writer(struct patient *patient, uint32_t writer, const struct ringd_context_info *context,
@@ -187,17 +231,17 @@ static void say_writer(struct patient *patient, uint32_t writer, const struct ri
 static void examine_writer(struct patient *patient, uint32_t writer)
 {
     const struct ringd_context_info *context = patient_context(patient, true, writer);
+    uint32_t pid = context != NULL ? context->pid : 0;
     struct writer_looks looks = {0};
     struct writer_sample first;
-    const char *pending;
 
     load_writer(patient, writer, &first);
     if (context == NULL && first.offered == 0 && sample_pending(&first) == 0)
         return; /* never used, or added to the departed */
-    pending = look_at_writer(patient, writer, context != NULL ? context->pid : 0, &looks);
+    look_at_writer(patient, writer, pid, &looks);
     if (context != NULL && looks.last.incarnation != context->incarnation)
         context = NULL; /* another owner by now */
-    say_writer(patient, writer, context, &looks, pending);
+    say_writer(patient, writer, context, &looks, looks.adds_up ? NULL : explain_writer(&looks, pid));
 }
 
 /* ---- those that have left --------------------------------------------------------------------------------------- */

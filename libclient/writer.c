@@ -147,19 +147,6 @@ static bool writer_alive(const struct ringd_writer *w)
     return w->alive == HANDLE_ALIVE || w->alive == HANDLE_GRANT;
 }
 
-void ringd_writer_close(struct ringd_writer *writer)
-{
-    if (writer == NULL)
-        return;
-    if (writer_alive(writer)) {
-        if (writer->alive == HANDLE_GRANT)
-            ringd_abort(writer);
-        segment_unmap(&writer->left);
-        attachment_free(writer->attachment);
-    }
-    handle_free(writer, sizeof *writer);
-}
-
 int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
 {
     if (!writer_alive(writer))
@@ -198,22 +185,6 @@ int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_co
 }
 
 /* ---- a grant --------------------------------------------------------------------------------------------------- */
-
-/* No room: refused or dropped, by the ring's policy and the reason. */
-static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
-{
-    struct ringd_writer_slot *slot = w->ring.slot;
-
-    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
-    if (!w->drops) {
-        ring_count(&slot->refused, records);
-        STOP_POINT("refuse-counted");
-        return RINGD_FULL;
-    }
-    ring_count(shortage == RING_FULL_READER ? &slot->dropped_full : &slot->dropped_stalled, records);
-    STOP_POINT("drop-counted");
-    return RINGD_DROPPED;
-}
 
 /* A lossless reader's cursor makes no sense and holds the ring. Only the daemon can put that reader out; it takes some
  * microseconds, or for ever if there is no daemon. */
@@ -305,6 +276,53 @@ static int writer_move_on(struct ringd_writer *w)
     return result;
 }
 
+/* What was counted in a generation that has been left since then is carried to where the account is kept now. (What is
+ * stored before `moving` is looked at and found to be NO, the daemon carries itself: X1.) If that does not come about soon,
+ * the next call does it. */
+static void carry_account(struct ringd_writer *w)
+{
+    int64_t deadline = w->deadline;
+    int moves = 0;
+
+    w->deadline = RINGD_NO_WAIT;
+    atomic_thread_fence(memory_order_seq_cst);
+    while (ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX && writer_move_on(w) == RINGD_OK)
+        atomic_thread_fence(memory_order_seq_cst);
+    w->deadline = deadline;
+}
+
+/* No room: refused or dropped, by the ring's policy and the reason. */
+static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
+{
+    struct ringd_writer_slot *slot = w->ring.slot;
+
+    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
+    if (!w->drops) {
+        ring_count(&slot->refused, records);
+        STOP_POINT("refuse-counted");
+        carry_account(w);
+        return RINGD_FULL;
+    }
+    ring_count(shortage == RING_FULL_READER ? &slot->dropped_full : &slot->dropped_stalled, records);
+    STOP_POINT("drop-counted");
+    carry_account(w);
+    return RINGD_DROPPED;
+}
+
+void ringd_writer_close(struct ringd_writer *writer)
+{
+    if (writer == NULL)
+        return;
+    if (writer_alive(writer)) {
+        if (writer->alive == HANDLE_GRANT)
+            ringd_abort(writer);
+        carry_account(writer);
+        segment_unmap(&writer->left);
+        attachment_free(writer->attachment);
+    }
+    handle_free(writer, sizeof *writer);
+}
+
 /* When the ring is full, or anything else is out of the ordinary. */
 __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, uint64_t min, uint64_t want,
                                                        uint64_t records, struct ring_grant *grant)
@@ -318,6 +336,7 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     for (;;) {
         int reported = RINGD_OK;
 
+        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
         result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
         if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
             shortage = RING_FULL_WRITER;
@@ -338,10 +357,13 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
     if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
         writer_watch(&w->ring);
     w->ring.far_behind = false;
+    atomic_store_explicit(&w->ring.slot->need, 0, memory_order_relaxed);
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
-    if (result < 0)
+    if (result < 0) {
         ring_count(&w->ring.slot->refused, records);
+        carry_account(w);
+    }
     return result;
 }
 
@@ -779,5 +801,8 @@ int ringd_abort(struct ringd_writer *writer)
     ring_count(&writer->ring.slot->aborted, 1);
     STOP_POINT("abort-counted");
     result = ring_finish(writer->ring);
-    return result == RING_SEALED ? RINGD_OK : result; /* whatever the verdict is, there is nothing to see */
+    if (result != RING_SEALED)
+        return result;
+    carry_account(writer);
+    return RINGD_OK; /* whatever the verdict is, there is nothing to see */
 }

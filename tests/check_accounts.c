@@ -177,6 +177,71 @@ START_TEST(nothing_is_wrong_while_readers_are_put_out)
 }
 END_TEST
 
+/* What the dead leave is repaired, and what is lost with them is in the accounts. */
+START_TEST(nothing_is_wrong_while_contexts_are_killed)
+{
+    static uint32_t modes[] = {RINGD_READ_LOSSY, RINGD_READ_LOSSLESS};
+    struct random_source random = {support_seed()};
+    int64_t deadline = RINGD_FOREVER;
+    struct command command;
+    pid_t children[5];
+
+    shared = shared_new(sizeof *shared);
+    make_ring(RING, with_policy(RINGD_LOSSLESS));
+    for (int i = 0; i < 5; i++)
+        children[i] = i < 2 ? child_start(read_on, &modes[i]) : child_start(write_on, &deadline);
+    for (int kills = 0; kills < 60; kills++) {
+        int i = (int)random_below(&random, 5);
+
+        usleep((useconds_t)random_below(&random, 3000));
+        child_kill(children[i]);
+        children[i] = i < 2 ? child_start(read_on, &modes[i]) : child_start(write_on, &deadline);
+        if (kills % 6 == 0) {
+            doctor(&command, DONE);
+            ck_shows(&command, " 0 wrong\n");
+            command_free(&command);
+        }
+    }
+    shared->stop = 1;
+    for (int i = 0; i < 5; i++)
+        child_kill(children[i]);
+    while (ring_info(RING).writers > 0)
+        pause_ms(1);
+    ck_sound(" 0 pending, 0 wrong\n");
+}
+END_TEST
+
+/* The same while the ring moves from one size to another all the time. */
+START_TEST(nothing_is_wrong_while_the_ring_moves)
+{
+    static uint32_t modes[] = {RINGD_READ_LOSSY, RINGD_READ_LOSSLESS};
+    int64_t deadline = RINGD_FOREVER;
+    struct command command;
+    pid_t children[5];
+
+    shared = shared_new(sizeof *shared);
+    make_ring(RING, with_policy(RINGD_LOSSLESS));
+    for (int i = 0; i < 5; i++)
+        children[i] = i < 2 ? child_start(read_on, &modes[i]) : child_start(write_on, &deadline);
+    while (shared->ready < 5)
+        pause_ms(1);
+    for (int moves = 0; moves < 12; moves++) {
+        ringctl(&command, "", 0, "resize", RING, moves % 2 == 0 ? "128K" : "64K", NULL);
+        ck_assert_msg(command.code == 0, "%s", command.err);
+        command_free(&command);
+        doctor(&command, DONE);
+        ck_shows(&command, " 0 wrong\n");
+        command_free(&command);
+    }
+    shared->stop = 1;
+    for (int i = 0; i < 5; i++)
+        child_finish(children[i]);
+    while (ring_info(RING).writers > 0)
+        pause_ms(1);
+    ck_sound(" 0 pending, 0 wrong\n");
+}
+END_TEST
+
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 /* A ring with a writer in slot 0, and a lossless and a lossy reader in slots 0 and 1, each with something of
@@ -578,6 +643,8 @@ int main(void)
 
     tcase_add_loop_test(tests, nothing_is_wrong_in_use, RINGD_LOSSLESS, RINGD_OVERWRITE + 1);
     tcase_add_loop_test(tests, nothing_is_wrong_while_readers_are_put_out, 0, 2);
+    tcase_add_test(tests, nothing_is_wrong_while_contexts_are_killed);
+    tcase_add_test(tests, nothing_is_wrong_while_the_ring_moves);
     tcase_add_loop_test(tests, an_injected_error_is_found, 0, INJECTIONS);
     tcase_add_loop_test(tests, an_injected_error_is_found_in_use, 0, 3);
     tcase_add_loop_test(tests, damage_is_found_where_it_is, 0, 5);

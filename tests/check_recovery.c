@@ -906,6 +906,48 @@ START_TEST(a_dead_waiting_writer_is_counted)
 }
 END_TEST
 
+static void read_and_wait(void *argument)
+{
+    _Atomic uint32_t *seen = argument;
+    struct ringd_reader *reader = open_reader_until(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW, RINGD_FOREVER);
+    struct ringd_record record;
+
+    for (;;) {
+        int result;
+
+        atomic_fetch_add(seen, 1);
+        result = ringd_next(reader, &record);
+        require(result == RINGD_OK && ringd_release(reader) == RINGD_OK, "result %d", result);
+    }
+}
+
+/* What lies behind the dead one's place was committed long ago. */
+START_TEST(a_reader_that_sleeps_behind_a_dead_writer_is_woken)
+{
+    _Atomic uint32_t *seen = shared_new(sizeof *seen);
+    struct stand *stand = shared_new(sizeof *stand);
+    pid_t reader, writer;
+    struct ringd_writer *w;
+
+    make_policy_ring(RINGD_LOSSLESS);
+    w = open_writer(RING);
+    reader = child_start(read_and_wait, seen);
+    while (!atomic_load(seen))
+        pause_ms(1);
+    stand->then = just_stand;
+    writer = child_start(stand_in_record, stand);
+    while (!atomic_load(&stand->ready) || atomic_load(seen) < 2)
+        pause_ms(1);
+    ck_assert_int_eq(write_record(w, 40), RINGD_OK);
+    child_wait_still(reader);
+    ck_assert_uint_eq(atomic_load(seen), 2);
+    child_kill(writer);
+    while (atomic_load(seen) < 3)
+        pause_ms(1);
+    child_kill(reader);
+}
+END_TEST
+
 /* ---- a neighbour that is stopped at a bad moment ----------------------------------------------------------------- */
 
 /* Whose grant is whose cannot be told until it goes on; the daemon serves others meanwhile. */
@@ -941,6 +983,63 @@ START_TEST(a_stopped_neighbour_does_not_hold_the_daemon)
     w = open_writer(RING);
     for (int i = 0; i < 3 * SIZE / 64; i++)
         ck_assert_int_eq(write_record(w, 24), RINGD_OK);
+}
+END_TEST
+
+/* ---- the daemon dies in a repair --------------------------------------------------------------------------------- */
+
+/* Its points, and where a writer has to have died for it to come there. */
+static const struct fall {
+    const char *repair_point, *writer_point;
+    uint64_t lost;
+} falls[] = {
+    {"repair-filled", "reserve-exact", 1},   {"repair-filled", "reserve-added", 1},
+    {"repair-stamped", "reserve-exact", 1},  {"repair-stamped", "reserve-added", 1},
+    {"repair-counted", "commit-stamped", 0}, {"repair-opened", "reserve-exact", 1},
+    {"repair-opened", "reserve-added", 1},   {"repair-opened", "commit-stamped", 0},
+    {"repair-opened", "commit-sequence", 0}, {"repair-woken", "reserve-exact", 1},
+    {"repair-woken", "reserve-begin", 1},    {"repair-settled", "reserve-added", 1},
+    {"repair-settled", "commit-stamped", 0}, {"repair-settled", "commit-finished", 0},
+};
+
+#define FALLS (sizeof falls / sizeof *falls)
+
+/* Killed there, and its successor too if that comes there (it may have nothing left to do at that point). */
+static void die_at(const struct fall *fall)
+{
+    struct at_point victim;
+
+    daemon_kill(&server);
+    ck_assert(daemon_restart_to_die(&server, fall->repair_point, 1));
+    victim = at_point_start(fall->writer_point, STOP_HOLD, 1, write_for_ever, NULL);
+    ck_assert_int_ne(at_point_pid(&victim), 0);
+    at_point_kill(&victim);
+    child_wait(server.pid);
+    if (daemon_restart_to_die(&server, fall->repair_point, 1))
+        daemon_kill(&server);
+    daemon_restart(&server, NULL);
+    wait_for_contexts(RING, WRITERS + READERS);
+}
+
+START_TEST(rule_13_the_daemon_killed_at_each_point_of_a_repair)
+{
+    uint32_t policy = policy_of(_i);
+    struct ringd_info info;
+    struct crowd crowd;
+    uint64_t lost = 0;
+
+    if (!at_point_allowed("rule_13_the_daemon_killed_at_each_point_of_a_repair"))
+        return;
+    make_ring(RING, (struct ringd_ring_options){.size = 1 << 20, .policy = policy, .max_record = MAX_RECORD});
+    crowd_start(&crowd, policy, true);
+    for (size_t i = 0; i < FALLS; i++) {
+        die_at(&falls[i]);
+        crowd_wait(&crowd, 5);
+        lost += falls[i].lost;
+        ck_assert_uint_eq(ring_info(RING).lost, lost);
+    }
+    info = crowd_finish(&crowd);
+    ck_assert_uint_eq(info.lost, lost);
 }
 END_TEST
 
@@ -986,6 +1085,8 @@ int main(void)
     tcase_add_loop_test(tests, rule_13_random_kills_under_load, 0, 3);
     if (getenv("RINGD_KILLS") != NULL)
         tcase_set_timeout(tests, 3600);
+    tests = add_case(suite, "daemon");
+    tcase_add_loop_test(tests, rule_13_the_daemon_killed_at_each_point_of_a_repair, 0, 3);
     tests = add_case(suite, "evidence");
     tcase_add_test(tests, a_killed_one_is_dead_as_a_zombie);
     tcase_add_test(tests, one_that_exits_in_mid_record_is_dead);
@@ -1000,6 +1101,7 @@ int main(void)
     tests = add_case(suite, "others");
     tcase_add_test(tests, a_dead_lossless_reader_gives_its_space_back);
     tcase_add_test(tests, a_dead_waiting_writer_is_counted);
+    tcase_add_test(tests, a_reader_that_sleeps_behind_a_dead_writer_is_woken);
     tcase_add_test(tests, a_stopped_neighbour_does_not_hold_the_daemon);
     tcase_add_test(tests, what_makes_no_sense_is_said);
     return run_suite(suite);

@@ -19,6 +19,7 @@
 #include "ring_repair.h"
 #include "support_check.h"
 #include "support_step.h"
+#include "wake.h"
 #include "writer.h"
 
 /* Small: few records fill the ring, and a batch of two shortest records fits into a grant. */
@@ -291,16 +292,20 @@ static void stand_new(struct actor *actor, struct scene *scene, uint32_t slot, e
 
 /* ---- repairing --------------------------------------------------------------------------------------------------- */
 
-/* To its end; the outcome. */
+/* To its end; the outcome. Whoever sleeps is woken. */
 static enum ring_repair_outcome repair(struct scene *scene, uint32_t slot, uint32_t dead)
 {
+    struct ringd_waits *waits = scene->ring.waits;
     struct ring_repair state = {0};
     int result;
 
+    wake_announce(&waits->data);
+    wake_announce(&waits->space);
     do {
         result = ring_repair(&scene->ring, slot, dead, &state);
     } while (result == RING_REPAIR_GOES_ON);
     require(result == RING_REPAIRED, "result %d", result);
+    require(!(atomic_load(&waits->data) & WAKE_SLEEPING) && !(atomic_load(&waits->space) & WAKE_SLEEPING), "asleep");
     return state.outcome;
 }
 
@@ -790,7 +795,10 @@ static void scribble(struct scene *scene, struct random_source *chance)
         atomic_store(&lane->limit, number);
         break;
     case 3:
-        atomic_store(&lane->word, random_next(chance) & ~RINGD_W_SEALED);
+        if (random_below(chance, 2) == 0)
+            atomic_store(&lane->word, random_next(chance) & ~RINGD_W_SEALED);
+        else
+            atomic_fetch_or(&lane->word, random_next(chance) & RINGD_W_ACTIVE);
         break;
     case 4:
         atomic_store(&slot->sequence, number);
@@ -824,7 +832,9 @@ START_TEST(a_scribbled_ring)
         for (uint64_t n = 1 + random_below(&chance, 6); n > 0; n--)
             scribble(&scene, &chance);
         do {
-            result = ring_repair(&scene.ring, 3, random_below(&chance, 4) == 0 ? 8 : RINGD_W_ACTIVE, &state);
+            bool some = calls == 0 && random_below(&chance, 2) == 0;
+
+            result = ring_repair(&scene.ring, 3, some ? bit_of(3) : (uint32_t)RINGD_W_ACTIVE, &state);
             waited += result == RING_REPAIR_WAITS;
         } while (result > 0 && ++calls < 10);
         ck_assert_int_lt(calls, 10);
@@ -834,6 +844,7 @@ START_TEST(a_scribbled_ring)
         scene_end(&scene);
     }
     ck_assert_uint_gt(damaged, 100);
+    ck_assert_uint_gt(waited, 10);
 }
 END_TEST
 
