@@ -56,11 +56,14 @@ static void put_padding(const struct ring *ring, uint64_t position, uint64_t byt
     STOP_POINT("repair-stamped");
 }
 
-/* What a repairer that dies leaves of it is a shorter gap. */
+/* What a repairer that dies leaves of it is a shorter gap. More than one grant unit by unit: somebody may have seen the
+ * border between two of them as the position, and reads, walks or lets writers go from there. */
 static void pad_range(const struct ring *ring, struct ring_repair *repair, uint64_t from, uint64_t end)
 {
+    uint64_t most = repair->holes > 1 ? RINGD_UNIT : ring->max_grant;
+
     while (from != end) {
-        uint64_t bytes = end - from < ring->max_grant ? end - from : ring->max_grant;
+        uint64_t bytes = end - from < most ? end - from : most;
 
         put_padding(ring, from, bytes);
         from += bytes;
@@ -253,7 +256,7 @@ static int walk_once(const struct ring *ring, struct ring_repair *repair)
 
 static int walk(const struct ring *ring, struct ring_repair *repair)
 {
-    for (int step = 0; step < REPAIR_STEPS; step++) {
+    for (int step = 0; step < REPAIR_STEPS || repair->in_gap; step++) {
         int result;
 
         if ((int64_t)(repair->end - repair->at) <= 0) {

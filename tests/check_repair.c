@@ -848,6 +848,93 @@ START_TEST(a_scribbled_ring)
 }
 END_TEST
 
+/* ---- borders inside a gap ---------------------------------------------------------------------------------------- */
+
+/* The grants of two who died without a place lie side by side, and a reader begins between them. */
+START_TEST(a_reader_begins_between_two_dead)
+{
+    struct actor a, b;
+    struct scene scene;
+    struct ringd_reader *late;
+    struct ringd_reader_options options = {.mode = RINGD_READ_LOSSY, .start = RINGD_START_NOW};
+    struct ringd_record record;
+
+    if (!stepping_works())
+        return;
+    scene_begin(&scene, RINGD_LOSSLESS);
+    actor_start_warm(&a, &scene, 3, OPERATION_WRITE);
+    actor_start_warm(&b, &scene, 7, OPERATION_WRITE);
+    actor_stand(&b, STAGE_SEEN);
+    actor_stand(&a, STAGE_ADDED);
+    require(reader_new(&late, scene.own.segment, 6, 0, &options) == 0, "no reader");
+    actor_stand(&b, STAGE_ADDED);
+    actor_kill(&a);
+    actor_kill(&b);
+    repair(&scene, 3, bit_of(3) | bit_of(7));
+    repair(&scene, 7, bit_of(3) | bit_of(7));
+    require_whole(&scene);
+    ck_assert_int_eq(ringd_next(late, &record), RINGD_OK);
+    ringd_reader_close(late);
+    scene_end(&scene);
+}
+END_TEST
+
+/* A third has seen that border as the position, and dies without a place when the first two are being repaired. */
+START_TEST(a_third_dies_who_has_seen_the_border)
+{
+    struct actor a, b, c;
+    struct scene scene;
+
+    if (!stepping_works())
+        return;
+    scene_begin(&scene, RINGD_LOSSLESS);
+    actor_start_warm(&a, &scene, 3, OPERATION_WRITE);
+    actor_start_warm(&b, &scene, 7, OPERATION_WRITE);
+    actor_start_warm(&c, &scene, 9, OPERATION_WRITE);
+    actor_stand(&a, STAGE_ADDED);
+    actor_stand(&b, STAGE_SEEN);
+    actor_stand(&c, STAGE_SEEN);
+    actor_stand(&b, STAGE_ADDED);
+    actor_kill(&a);
+    actor_kill(&b);
+    repair(&scene, 3, bit_of(3) | bit_of(7));
+    actor_stand(&c, STAGE_ADDED);
+    actor_kill(&c);
+    repair(&scene, 7, bit_of(3) | bit_of(7) | bit_of(9));
+    repair(&scene, 9, bit_of(3) | bit_of(7) | bit_of(9));
+    require_whole(&scene);
+    scene_end(&scene);
+}
+END_TEST
+
+/* The first one's repair waits; the second one's, with a later snapshot, pads what lies in both. */
+START_TEST(two_repairs_of_one_gap)
+{
+    struct ring_repair state = {0};
+    struct actor a, b, c;
+    struct scene scene;
+
+    if (!stepping_works())
+        return;
+    scene_begin(&scene, RINGD_LOSSLESS);
+    actor_start_warm(&a, &scene, 3, OPERATION_WRITE);
+    actor_start_warm(&b, &scene, 7, OPERATION_WRITE);
+    actor_start_warm(&c, &scene, 9, OPERATION_WRITE);
+    actor_stand(&c, STAGE_ADDED);
+    actor_stand(&b, STAGE_SEEN);
+    actor_stand(&a, STAGE_ADDED);
+    actor_kill(&a);
+    ck_assert_int_eq(ring_repair(&scene.ring, 3, bit_of(3), &state), RING_REPAIR_WAITS);
+    actor_stand(&b, STAGE_ADDED);
+    actor_kill(&b);
+    actor_work(&c);
+    repair(&scene, 7, bit_of(3) | bit_of(7));
+    ck_assert_int_eq(ring_repair(&scene.ring, 3, bit_of(3) | bit_of(7), &state), RING_REPAIRED);
+    require_whole(&scene);
+    scene_end(&scene);
+}
+END_TEST
+
 static TCase *add_tests(Suite *suite, const char *name)
 {
     TCase *tests = tcase_create(name);
@@ -869,6 +956,10 @@ int main(void)
     tcase_add_test(tests, one_that_dies_while_it_is_waited_for_counts_as_dead);
     tcase_add_test(tests, neighbours_begin_the_next_record_meanwhile);
     tcase_add_test(tests, others_reserve_behind_the_snapshot_meanwhile);
+    tests = add_tests(suite, "borders");
+    tcase_add_test(tests, a_reader_begins_between_two_dead);
+    tcase_add_test(tests, a_third_dies_who_has_seen_the_border);
+    tcase_add_test(tests, two_repairs_of_one_gap);
     tests = add_tests(suite, "limit");
     tcase_add_test(tests, a_raise_from_before_the_death_is_done_during_the_walk);
     tests = add_tests(suite, "random");
