@@ -2,6 +2,7 @@
  * may ask too. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "ringd.h"
@@ -44,48 +45,48 @@ const char *ringd_strerror(int result)
 
     if (result >= 0)
         return outcome(result);
-    switch (-result) {
-    case ENOENT:
+    switch (result) {
+    case -ENOENT:
         return "there is no ring of this name; `ringctl list` shows those there are, `ringctl create` makes one";
-    case EEXIST:
+    case -EEXIST:
         return "a ring of this name exists already";
-    case EACCES:
+    case -EACCES:
         return "the ring's mode does not allow this; its owner or root can make it with another --mode";
-    case EPERM:
+    case -EPERM:
         return "only root, the daemon's user or those the configuration names may do this";
-    case ECONNREFUSED:
+    case -ECONNREFUSED:
         return "no ringd listens there; start it or set RINGD_SOCKET";
-    case ECONNRESET:
-    case EPIPE:
+    case -ECONNRESET:
+    case -EPIPE:
         return "ringd closed the connection";
-    case ETIMEDOUT:
+    case -ETIMEDOUT:
         return "ringd did not answer in time";
-    case EPROTONOSUPPORT:
+    case -EPROTONOSUPPORT:
         return "the daemon or the ring is of another version than this library";
-    case EMSGSIZE:
+    case -EMSGSIZE:
         return "longer than the ring's max_record; make the ring with a larger --max-record or split the record";
-    case EUSERS:
+    case -EUSERS:
         return "all places for such contexts on this ring are taken";
-    case ESHUTDOWN:
+    case -ESHUTDOWN:
         return "the ring was removed; nothing was written";
-    case EBUSY:
+    case -EBUSY:
         return "a grant is open; commit or abort it first";
-    case ECHILD:
+    case -ECHILD:
         return "this handle belongs to the parent process; open the ring anew after fork";
-    case EBADMSG:
+    case -EBADMSG:
         return "the ring's shared memory is damaged; remove the ring and make it anew";
-    case ERANGE:
+    case -ERANGE:
         return "this position was overwritten already or is not written yet";
-    case EOPNOTSUPP:
+    case -EOPNOTSUPP:
         return "an overwriting ring has no lossless readers; read it lossily or as an observer";
-    case EINTR:
+    case -EINTR:
         return "a signal ended the wait";
-    case ENOSPC:
+    case -ENOSPC:
         return "the machine's shared memory is short; ask for less or free some";
-    case EINVAL:
+    case -EINVAL:
         return "an argument is out of its range";
     default:
-        text = strerrordesc_np(-result);
+        text = result == INT_MIN ? NULL : strerrordesc_np(-result);
         return text != NULL ? text : "an error that this machine does not know";
     }
 }

@@ -631,7 +631,7 @@ static void read_once_and_again(struct step_gate *gate, void *argument)
 }
 
 /* Many more than any call needs that looks a bounded number of times. */
-#define STEPS_MAX 400000
+#define STEPS_MAX (support_sanitized() ? 8000000 : 400000)
 
 /* Lets one call of a reader's run, and after each `interval` instructions calls `strike` with the reader's position. */
 static void require_it_comes_back(const char *test, uint32_t mode, unsigned interval, void (*strike)(uint64_t position))

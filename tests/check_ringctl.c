@@ -294,7 +294,7 @@ END_TEST
 START_TEST(tail_tells_gaps)
 {
     int out = memory_file("", 0), err = memory_file("", 0);
-    unsigned lost = 0, lines = 0;
+    unsigned lost = 0, lines = 0, before = 0;
     struct ringd_writer *w;
     char *out_text, *err_text;
     size_t out_len, err_len;
@@ -305,6 +305,10 @@ START_TEST(tail_tells_gaps)
     w = open_writer(RING);
     pid = ringctl_start(STDIN_FILENO, out, err, "tail", RING, "--from", "now", NULL);
     wait_for_contexts(RING, 2);
+    for (; lseek(out, 0, SEEK_END) == 0; before++) { /* attached is not yet begun */
+        ck_assert_int_eq(ringd_write(w, "abcdefg", 7), RINGD_OK);
+        pause_ms(1);
+    }
     child_stop(pid);
     for (int i = 0; i < 20000; i++)
         ck_assert_int_eq(ringd_write(w, "abcdefg", 7), RINGD_OK);
@@ -319,7 +323,8 @@ START_TEST(tail_tells_gaps)
         lines += out_text[i] == '\n';
     ck_assert_uint_eq(out_len, lines * 8);
     ck_assert_msg(sscanf(err_text, "ringctl: tail 'log': %u", &lost) == 1, "it says: %s", err_text);
-    ck_assert_uint_eq(lines + lost, 20000);
+    ck_assert_uint_le(lines + lost, 20000 + before); /* some of those before it may have come before it began */
+    ck_assert_uint_gt(lines + lost, 20000);
     ck_assert_uint_gt(lost, 0);
     free(out_text);
     free(err_text);
@@ -925,8 +930,8 @@ START_TEST(a_million_lines_cost_few_system_calls)
     struct command command;
     size_t len;
 
-    if (access(words[0], X_OK) != 0) {
-        support_skip("a_million_lines_cost_few_system_calls", "strace is not installed");
+    if (access(words[0], X_OK) != 0 || support_sanitized()) {
+        support_skip("a_million_lines_cost_few_system_calls", "strace is not installed, or a sanitizer makes calls too");
         return;
     }
     snprintf(table, sizeof table, "%s/strace", support_folder());

@@ -76,7 +76,7 @@ static uint64_t pick(struct stage *stage, uint64_t end)
 
 static const int write_results[] = {RINGD_OK, RINGD_FULL, RINGD_DROPPED, -EMSGSIZE,
                                     -EBUSY,   -ESHUTDOWN, -EBADMSG,      LIST_END};
-static const int finish_results[] = {RINGD_OK, -EINVAL, -EBADMSG, LIST_END};
+static const int finish_results[] = {RINGD_OK, RINGD_FULL, RINGD_DROPPED, -EINVAL, -ESHUTDOWN, -EBADMSG, LIST_END};
 static const int next_results[] = {RINGD_OK,      RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP,
                                    RINGD_EVICTED, -EBADMSG,          LIST_END};
 static const int release_results[] = {RINGD_OK, RINGD_EVICTED, LIST_END};
