@@ -7,8 +7,8 @@
 #define PAGE_BYTES UINT64_C(4096)
 
 _Static_assert(offsetof(struct record_page, readers) == 5120, "the head of a record");
-_Static_assert(sizeof(struct record_page) +
-                       RINGD_LANES_MAX * RINGD_WRITERS_PER_LANE * sizeof(struct record_slot) + PAGE_BYTES <=
+_Static_assert(sizeof(struct record_page) + RINGD_LANES_MAX * RINGD_WRITERS_PER_LANE * sizeof(struct record_slot) +
+                       PAGE_BYTES <=
                    RECORD_PAGE_BYTES_MAX,
                "the longest record");
 

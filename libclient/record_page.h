@@ -46,7 +46,7 @@ struct record_page {
     _Atomic uint32_t state;      /* enum record_state */
     uint32_t owner, group;
     uint32_t lane_count;
-    _Atomic uint64_t generation;               /* the present one */
+    _Atomic uint64_t generation;       /* the present one */
     struct ringd_ring_options options; /* as checked; mode is in there */
     char name[RINGD_NAME_BYTES];
     struct record_generation generations[RECORD_GENERATIONS]; /* of a LIVE ring; at number % RECORD_GENERATIONS */
