@@ -46,7 +46,8 @@ static int take_lock(struct instance *instance, struct problem *problem)
     if (flock(instance->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
-        return problem_say(problem, -errno, "cannot lock %s/" INSTANCE_LOCK_NAME ": %s", instance->directory, strerror(errno));
+        return problem_say(problem, -errno, "cannot lock %s/" INSTANCE_LOCK_NAME ": %s", instance->directory,
+                           strerror(errno));
     pid = lock_holder(instance->lock_fd);
     if (process_is_stopped(pid))
         return problem_say(

@@ -1,8 +1,9 @@
 /* ring_record.h - what the daemon alone knows of a ring, kept where its successor finds it.
  *
  * Everybody who may write a ring can write all of its segment. What a daemon decides by after a restart therefore comes
- * from an object of its own in /dev/shm that nobody else ever gets a descriptor of (record_page.h): rights and options, a
- * copy of the segment's header, the lengths of the objects, and for each slot its last incarnation and who has it.
+ * from an object of its own in /dev/shm that nobody else ever gets a descriptor of (record_page.h): rights and
+ * options, a copy of the segment's header, the lengths of the objects, and for each slot its last incarnation and who
+ * has it.
  *
  * Ownership. The daemon that keeps a ring holds a lock (flock) on the record as long as it lives, stopped or not; the
  * record is made with the lock on it. So no two daemons own one ring, whatever becomes of the lock file in the runtime
