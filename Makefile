@@ -33,7 +33,9 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
-DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c
+# what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
+KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c $(KEPT_SOURCES)
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
 CHECK_SOURCES := $(sort $(wildcard tests/check_*.c))
 SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
@@ -41,7 +43,8 @@ PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/f
 
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/pic/%.o)
 # doctor looks at the map by itself
-RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
+RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(KEPT_SOURCES:%.c=$(BUILD)/obj/%.o) \
+	$(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
 BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,6 @@
 #include <unistd.h>
 
 #include "process.h"
-
-#define LOCK_NAME "ringd.lock"
 
 void instance_init(struct instance *instance)
 {
@@ -30,16 +27,6 @@ static int make_directory(struct instance *instance, const char *directory, stru
     if (instance->directory == NULL)
         return problem_say(problem, -errno, "cannot use the runtime directory %s: %s", directory, strerror(errno));
     return 0;
-}
-
-/* FNV-1a, 64 bits: spreads paths well, and nothing depends on its being hard to invert. */
-static uint64_t hash_text(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    return hash;
 }
 
 /* For the words of a second daemon; 0 when the first has not written it yet. */
@@ -59,7 +46,8 @@ static int take_lock(struct instance *instance, struct problem *problem)
     if (flock(instance->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
-        return problem_say(problem, -errno, "cannot lock %s/" LOCK_NAME ": %s", instance->directory, strerror(errno));
+        return problem_say(problem, -errno, "cannot lock %s/" INSTANCE_LOCK_NAME ": %s", instance->directory,
+                           strerror(errno));
     pid = lock_holder(instance->lock_fd);
     if (process_is_stopped(pid))
         return problem_say(
@@ -74,14 +62,14 @@ static int take_lock(struct instance *instance, struct problem *problem)
 
 static int open_lock(struct instance *instance, struct problem *problem)
 {
-    if (asprintf(&instance->lock_path, "%s/" LOCK_NAME, instance->directory) < 0) {
+    if (asprintf(&instance->lock_path, "%s/" INSTANCE_LOCK_NAME, instance->directory) < 0) {
         instance->lock_path = NULL;
         return problem_say(problem, -ENOMEM, "out of memory");
     }
     instance->lock_fd = open(instance->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (instance->lock_fd < 0)
         return problem_say(problem, -errno,
-                           "cannot open %s/" LOCK_NAME ": %s; choose another directory with --runtime-dir",
+                           "cannot open %s/" INSTANCE_LOCK_NAME ": %s; choose another directory with --runtime-dir",
                            instance->directory, strerror(errno));
     return take_lock(instance, problem);
 }
@@ -101,7 +89,7 @@ int instance_open(struct instance *instance, const char *directory, struct probl
     if (result < 0)
         return result;
     write_pid(instance);
-    snprintf(instance->id, sizeof instance->id, "%016" PRIx64, hash_text(instance->directory));
+    object_name_instance(instance->id, instance->directory);
     return 0;
 }
 

@@ -16,11 +16,12 @@
 
 #include <stdbool.h>
 
+#include "object_name.h"
 #include "problem.h"
 
 struct instance {
     char *directory; /* real path */
-    char id[17];     /* 16 hexadecimal digits */
+    char id[INSTANCE_ID_BYTES];
     char *lock_path;
     int lock_fd;
 };

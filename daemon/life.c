@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fd_store.h"
+#include "record_page.h"
 #include "shared_file.h"
 
 /* The whole file, whatever its length. */
@@ -62,12 +63,6 @@ int life_create(const struct object_name *name, const struct ringd_life *page)
     return result;
 }
 
-static bool page_is_sound(const struct ringd_life *page)
-{
-    return page->magic == RINGD_LIFE_MAGIC && page->version == RINGD_LIFE_VERSION &&
-           memchr(page->command, '\0', sizeof page->command) != NULL;
-}
-
 int life_read(const struct object_name *name, struct ringd_life *page)
 {
     bool named;
@@ -78,7 +73,7 @@ int life_read(const struct object_name *name, struct ringd_life *page)
         return fd;
     len = pread(fd, page, sizeof *page, 0);
     close(fd);
-    return len == sizeof *page && page_is_sound(page) ? 0 : -EBADMSG;
+    return len == sizeof *page && life_page_is_sound(page) ? 0 : -EBADMSG;
 }
 
 void life_keep(const struct object_name *name)

@@ -14,18 +14,6 @@
 #include "fd_store.h"
 #include "shared_file.h"
 
-#define PAGE_BYTES UINT64_C(4096)
-
-_Static_assert(offsetof(struct record_page, readers) == 5120, "the head of a record");
-
-static uint64_t record_bytes(uint32_t lane_count)
-{
-    uint64_t bytes =
-        sizeof(struct record_page) + (uint64_t)lane_count * RINGD_WRITERS_PER_LANE * sizeof(struct record_slot);
-
-    return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-}
-
 void ring_record_init(struct ring_record *record)
 {
     *record = (struct ring_record){.fd = -1};
@@ -74,7 +62,7 @@ static void fill(struct record_page *page, const char *ring, const struct ringd_
 static int make(struct ring_record *record, const char *ring, const struct ringd_ring_options *options,
                 const struct ring_rights *rights)
 {
-    uint64_t bytes = record_bytes(options->lanes);
+    uint64_t bytes = record_page_bytes(options->lanes);
     int result;
 
     record->fd = shared_file_new(bytes);
@@ -113,15 +101,6 @@ int ring_record_create(struct ring_record *record, const char *instance_id, cons
 
 /* ---- taking over ----------------------------------------------------------------------------------------------- */
 
-static bool page_is_sound(const struct record_page *page, uint64_t bytes, const char *ring)
-{
-    uint32_t state = atomic_load_explicit(&page->state, memory_order_acquire);
-
-    return state >= RECORD_MAKING && state <= RECORD_REMOVED && page->lane_count >= 1 &&
-           page->lane_count <= RINGD_LANES_MAX && bytes == record_bytes(page->lane_count) &&
-           memchr(page->name, '\0', sizeof page->name) != NULL && strcmp(page->name, ring) == 0;
-}
-
 static int check(struct ring_record *record, const char *ring)
 {
     struct stat status;
@@ -130,13 +109,7 @@ static int check(struct ring_record *record, const char *ring)
     if (fstat(record->fd, &status) != 0 || (uint64_t)status.st_size < sizeof(struct record_page))
         return -EBADMSG;
     result = map(record, (uint64_t)status.st_size);
-    if (result < 0)
-        return result;
-    if (record->page->magic != RECORD_MAGIC)
-        return -EBADMSG;
-    if (record->page->version != RECORD_VERSION)
-        return -EPROTONOSUPPORT;
-    return page_is_sound(record->page, record->bytes, ring) ? 0 : -EBADMSG;
+    return result < 0 ? result : record_page_check(record->page, record->bytes, ring);
 }
 
 /* Its pid stands at the same place in every version. */
@@ -201,12 +174,7 @@ void ring_record_forget(struct ring_record *record, uint64_t generation)
 
 const struct ringd_segment_header *ring_record_header(const struct ring_record *record, uint64_t generation)
 {
-    const struct record_generation *entry = entry_of(record, generation);
-
-    return generation != 0 && atomic_load_explicit(&entry->number, memory_order_acquire) == generation &&
-                   entry->header.generation == generation
-               ? &entry->header
-               : NULL;
+    return record_page_header(record->page, generation);
 }
 
 void ring_record_publish(struct ring_record *record, const struct ringd_segment_header *header)

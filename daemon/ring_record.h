@@ -1,8 +1,9 @@
 /* ring_record.h - what the daemon alone knows of a ring, kept where its successor finds it.
  *
  * Everybody who may write a ring can write all of its segment. What a daemon decides by after a restart therefore comes
- * from an object of its own in /dev/shm that nobody else ever gets a descriptor of: rights and options, a copy of the
- * segment's header, the lengths of the objects, and for each slot its last incarnation and who has it.
+ * from an object of its own in /dev/shm that nobody else ever gets a descriptor of (record_page.h): rights and
+ * options, a copy of the segment's header, the lengths of the objects, and for each slot its last incarnation and who
+ * has it.
  *
  * Ownership. The daemon that keeps a ring holds a lock (flock) on the record as long as it lives, stopped or not; the
  * record is made with the lock on it. So no two daemons own one ring, whatever becomes of the lock file in the runtime
@@ -29,54 +30,14 @@
 #ifndef DAEMON_RING_RECORD_H
 #define DAEMON_RING_RECORD_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "object_name.h"
 #include "problem.h"
+#include "record_page.h"
 #include "rights.h"
 #include "ringd.h"
-#include "ringd_segment.h"
-
-#define RECORD_MAGIC   UINT64_C(0x3164726f63657272) /* "rrecord1", little endian */
-#define RECORD_VERSION 1u
-
-enum record_state {
-    RECORD_MAKING = 1,
-    RECORD_LIVE = 2,
-    RECORD_REMOVED = 3,
-};
-
-struct record_slot {
-    _Atomic uint32_t incarnation; /* of the last context that had it */
-    _Atomic uint32_t kind;        /* enum ringd_context_kind of who has it now; 0: nobody */
-    _Atomic uint64_t generation;  /* that it was given last */
-};
-
-/* The old ones that may be kept, the present and the next one. */
-#define RECORD_GENERATIONS 18
-
-struct record_generation {
-    _Atomic uint64_t number;            /* 0: none */
-    struct ringd_segment_header header; /* what the segment began with, byte for byte */
-};
-
-/* Changes to the first three fields are for a new version of everything behind them to say that it is one. */
-struct record_page {
-    uint64_t magic;
-    uint32_t version;
-    _Atomic uint32_t daemon_pid; /* who holds the lock; for people */
-    _Atomic uint32_t state;      /* enum record_state */
-    uint32_t owner, group;
-    uint32_t lane_count;
-    _Atomic uint64_t generation;               /* the present one */
-    struct ringd_ring_options options; /* as checked; mode is in there */
-    char name[RINGD_NAME_BYTES];
-    struct record_generation generations[RECORD_GENERATIONS]; /* of a LIVE ring; at number % RECORD_GENERATIONS */
-    _Alignas(1024) struct record_slot readers[RINGD_READERS_MAX];
-    struct record_slot writers[]; /* [lane_count * RINGD_WRITERS_PER_LANE] */
-};
 
 /* Empty: page NULL. */
 struct ring_record {

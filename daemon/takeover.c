@@ -83,11 +83,9 @@ static int list_file(const char *file, void *argument)
 
 static int list_all(struct takeover *takeover, struct problem *problem)
 {
-    char prefix[32];
-    int result;
+    struct object_name prefix = object_name_prefix(takeover->instance_id);
+    int result = shared_file_each(prefix.text, list_file, takeover);
 
-    snprintf(prefix, sizeof prefix, "ringd-%s-", takeover->instance_id);
-    result = shared_file_each(prefix, list_file, takeover);
     if (result == 0)
         result = fd_store_each(list_name, takeover);
     return result < 0 ? problem_say(problem, result, "cannot look through /dev/shm: %s", strerror(-result)) : 0;

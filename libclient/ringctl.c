@@ -40,6 +40,7 @@ static const char help_text[] =
     "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it\n"
     "    --interval T         time between the two samples that rates come from (default 200ms; 0: no rates)\n"
     "  doctor NAME          check a ring while it is in use: every record, and whether all accounts add up\n"
+    "  doctor               the same of all rings; without a daemon: what was left, and what becomes of it\n"
     "  write NAME           each line of standard input becomes a record\n"
     "    --timeout T          a record waits at most so long for room (default: without limit)\n"
     "    --type N --level N   label the records (0 to 65535, 0 to 255)\n"
@@ -68,7 +69,7 @@ static const char help_text[] =
     "  5  no such ring, or it was removed while it was written\n"
     "  6  ringd is not there or does not answer\n"
     "  7  not permitted\n"
-    "  8  doctor: something is wrong with the ring; the lines that begin with WRONG say what\n"
+    "  8  doctor: something is wrong, or will not be taken over; the lines that begin with WRONG say what\n"
     "  128+N  write: ended by signal N before the input did\n";
 
 static int command_help(const struct options *options)
@@ -96,7 +97,7 @@ static const struct command commands[] = {
     {"resize", RINGCTL_NAME_AND_SIZE, COMMON, command_resize},
     {"list", RINGCTL_NAME_NONE, COMMON, command_list},
     {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
-    {"doctor", RINGCTL_NAME_NEEDED, COMMON, command_doctor},
+    {"doctor", RINGCTL_NAME_OPTIONAL, COMMON, command_doctor},
     {"write", RINGCTL_NAME_NEEDED, COMMON | BIT(TIMEOUT) | BIT(TYPE) | BIT(LEVEL) | BIT(BINARY), command_write},
     {"tail", RINGCTL_NAME_NEEDED, COMMON | BIT(BINARY) | BIT(FROM) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT),
      command_tail},

@@ -15,8 +15,9 @@
  *     ringctl_table.c   tables for people
  *     ringctl_json.c    rings and contexts as JSON
  *     ringctl_doctor.c  doctor: attaches and says what was found by
- *     ringctl_walk.c    its look at the memory, and by
- *     ringctl_accounts.c  its look at the counters
+ *     ringctl_walk.c    its look at the memory,
+ *     ringctl_accounts.c  its look at the counters, and
+ *     ringctl_leftovers.c its look at what a daemon has left
  *     ringctl_write.c   write
  *     ringctl_tail.c    tail
  *     ringctl_record.c  one record as a line, a frame or JSON, for `tail`
@@ -43,7 +44,7 @@ enum ringctl_exit {
     RINGCTL_NO_RING = 5,       /* no such ring, or it was removed meanwhile */
     RINGCTL_NO_DAEMON = 6,     /* ringd is not there or does not answer */
     RINGCTL_NOT_PERMITTED = 7, /* the ring's mode or ringd's configuration says no */
-    RINGCTL_WRONG = 8,         /* doctor: something is wrong with the ring */
+    RINGCTL_WRONG = 8,         /* doctor: something is wrong with a ring, or with what was left of one */
     RINGCTL_SIGNAL = 128,      /* write: ended by a signal; plus its number */
 };
 

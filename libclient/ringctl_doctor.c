@@ -5,6 +5,10 @@
  * everything is mapped read-only, nobody waits for it, and the daemon knows it like any other. Then it looks; see
  * ringctl_doctor.h. What is printed is a line for each check, and one with the sum. The exit code is RINGCTL_WRONG if
  * anything was found to be wrong.
+ *
+ * Without a name all rings are examined, and a line is printed for each and for each check that is not ok. Whether
+ * there is a daemon or not, what is in shared memory without a ring, or without a daemon, is told by
+ * ringctl_leftovers.c.
  */
 #define _GNU_SOURCE
 #include "ringctl_doctor.h"
@@ -19,6 +23,7 @@
 #include <unistd.h>
 
 #include "proto.h"
+#include "ringctl_leftovers.h"
 #include "ringctl_status.h"
 #include "ringctl_table.h"
 
@@ -223,11 +228,18 @@ static void point_at_lane(struct patient *patient)
 
 /* ---- saying it -------------------------------------------------------------------------------------------------- */
 
-static const char *verdict_word(enum verdict verdict)
+const char *verdict_word(enum verdict verdict)
 {
     static const char *const words[] = {"ok", "pending", "WRONG"};
 
     return words[verdict];
+}
+
+const char *verdict_key(enum verdict verdict)
+{
+    static const char *const keys[] = {"ok", "pending", "wrong"};
+
+    return keys[verdict];
 }
 
 static void print_finding(struct page *page, const struct finding *finding)
@@ -241,6 +253,12 @@ static void print_finding(struct page *page, const struct finding *finding)
     page_text(page, "%-8s %-11s %s\n", verdict_word(finding->verdict), name, finding->text);
 }
 
+static void print_sum(struct page *page, const struct patient *patient)
+{
+    page_text(page, "%s: %zu ok, %zu pending, %zu wrong\n", patient->name, count_findings(patient, VERDICT_OK),
+              count_findings(patient, VERDICT_PENDING), count_findings(patient, VERDICT_WRONG));
+}
+
 static int print_page(const struct options *options, const struct patient *patient)
 {
     struct page page;
@@ -248,16 +266,14 @@ static int print_page(const struct options *options, const struct patient *patie
     page_init(&page);
     for (size_t i = 0; i < patient->finding_count; i++)
         print_finding(&page, &patient->findings[i]);
-    page_text(&page, "%s: %zu ok, %zu pending, %zu wrong\n", options->name, count_findings(patient, VERDICT_OK),
-              count_findings(patient, VERDICT_PENDING), count_findings(patient, VERDICT_WRONG));
+    print_sum(&page, patient);
     return page_print(&page, options);
 }
 
 static json_t *json_finding(const struct finding *finding)
 {
-    static const char *const results[] = {"ok", "pending", "wrong"};
-    json_t *object = json_pack("{s:s, s:s, s:s}", "check", finding->check, "result", results[finding->verdict], "text",
-                               finding->text);
+    json_t *object = json_pack("{s:s, s:s, s:s}", "check", finding->check, "result", verdict_key(finding->verdict),
+                               "text", finding->text);
     bool slot = finding->slot != NO_SLOT;
 
     json_object_set_new(object, "slot", slot ? json_unsigned(finding->slot) : json_null());
@@ -267,21 +283,21 @@ static json_t *json_finding(const struct finding *finding)
     return object;
 }
 
-static int print_object(const struct options *options, const struct patient *patient)
+static json_t *json_patient(const struct patient *patient)
 {
     json_t *object = json_object();
     json_t *checks = json_array();
 
     for (size_t i = 0; i < patient->finding_count; i++)
         json_array_append_new(checks, json_finding(&patient->findings[i]));
-    json_object_set_new(object, "name", json_string(options->name));
-    json_object_set_new(object, "generation", json_unsigned(patient->segment.geometry.generation));
+    json_object_set_new(object, "name", json_string(patient->name));
+    json_object_set_new(object, "generation", json_unsigned(patient->generation));
     json_object_set_new(object, "sound", json_boolean(count_findings(patient, VERDICT_WRONG) == 0));
     json_object_set_new(object, "ok", json_unsigned(count_findings(patient, VERDICT_OK)));
     json_object_set_new(object, "pending", json_unsigned(count_findings(patient, VERDICT_PENDING)));
     json_object_set_new(object, "wrong", json_unsigned(count_findings(patient, VERDICT_WRONG)));
     json_object_set_new(object, "checks", checks);
-    return print_json(options, object);
+    return object;
 }
 
 static int report(const struct options *options, const struct patient *patient)
@@ -290,55 +306,200 @@ static int report(const struct options *options, const struct patient *patient)
 
     if (patient->no_memory)
         return say_failure(options, -ENOMEM);
-    code = options->json ? print_object(options, patient) : print_page(options, patient);
+    code = options->json ? print_json(options, json_patient(patient)) : print_page(options, patient);
     return code == RINGCTL_DONE && count_findings(patient, VERDICT_WRONG) > 0 ? RINGCTL_WRONG : code;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- one ring --------------------------------------------------------------------------------------------------- */
 
-static int examine(const struct options *options, struct patient *patient)
+/* What came of it is in the patient. 0 or a negative errno, with the words of the library where it spoke. */
+static int examine(struct patient *patient)
 {
     struct sample sample = {0};
-    int result = sample_take(&sample, options->name);
-    int code;
+    int result = sample_take(&sample, patient->name);
 
     if (result != 0)
-        return say_call_failure(options, result);
+        return result;
     patient->info = sample.ring;
+    patient->generation = patient->segment.geometry.generation;
     patient->contexts = sample.contexts;
     patient->context_count = sample.count;
     point_at_lane(patient);
     examine_memory(patient);
     examine_accounts(patient);
-    code = report(options, patient);
     sample_deinit(&sample);
-    free(patient->findings);
+    patient->contexts = NULL;
+    patient->context_count = 0;
+    return patient->no_memory ? -ENOMEM : 0;
+}
+
+#define HEADER_WRONG                                                                                                   \
+    "the ring's header makes no sense: somebody has scribbled over it; remove the ring and make it anew"
+
+/* The patient is to be destroyed in any case. */
+static int examine_ring(struct patient *patient, const char *name)
+{
+    struct attachment_to_patient attachment;
+    struct ringd *ring;
+    int result = ringd_open(&ring, name); /* has the words when something is not as it should be */
+
+    *patient = (struct patient){.name = name};
+    if (result != 0)
+        return result;
+    ringd_close(ring);
+    result = attach(patient, &attachment, name);
+    if (result == -EBADMSG)
+        patient->no_header = true;
+    if (result == 0)
+        result = examine(patient);
+    detach(patient, &attachment);
+    return result;
+}
+
+static int doctor_one(const struct options *options)
+{
+    struct patient patient;
+    int result = examine_ring(&patient, options->name);
+    int code;
+
+    if (patient.no_header) {
+        say(options, HEADER_WRONG);
+        code = RINGCTL_WRONG;
+    } else {
+        code = result == 0 ? report(options, &patient) : say_call_failure(options, result);
+    }
+    free(patient.findings);
     return code;
 }
 
-static int say_attach_failure(const struct options *options, int result)
+/* ---- all of them ------------------------------------------------------------------------------------------------ */
+
+/* What is printed for all rings, in one form or the other. */
+struct summary {
+    const struct options *options;
+    struct page page;
+    json_t *rings;
+    int code; /* so far */
+};
+
+/* Something wrong counts more than something that could not be looked at. */
+static void count_code(struct summary *summary, int code)
 {
-    if (result == -EBADMSG)
-        say(options,
-            "the ring's header makes no sense: somebody has scribbled over it; remove the ring and make it anew");
+    if (summary->code == RINGCTL_DONE || code == RINGCTL_WRONG)
+        summary->code = code;
+}
+
+static void summarize(struct summary *summary, const struct patient *patient)
+{
+    count_code(summary, count_findings(patient, VERDICT_WRONG) > 0 ? RINGCTL_WRONG : RINGCTL_DONE);
+    json_array_append_new(summary->rings, json_patient(patient));
+    print_sum(&summary->page, patient);
+    for (size_t i = 0; i < patient->finding_count; i++) {
+        if (patient->findings[i].verdict != VERDICT_OK)
+            print_finding(&summary->page, &patient->findings[i]);
+    }
+}
+
+/* One that is gone by now is not missed. */
+static void summarize_failure(struct summary *summary, struct patient *patient, int result)
+{
+    const char *words = ringd_error();
+
+    if (result == -ENOENT || result == -ESHUTDOWN)
+        return;
+    if (patient->no_header)
+        find(patient, VERDICT_WRONG, "header", HEADER_WRONG);
     else
-        say_failure(options, result);
-    return result == -EBADMSG ? RINGCTL_WRONG : exit_code_of(result);
+        find(patient, VERDICT_PENDING, "examine", "%s", words[0] != '\0' ? words : ringd_strerror(result));
+    if (!patient->no_header)
+        count_code(summary, exit_code_of(result));
+    summarize(summary, patient);
+}
+
+static void summarize_ring(struct summary *summary, const char *name)
+{
+    struct patient patient;
+    int result = examine_ring(&patient, name);
+
+    if (result == 0)
+        summarize(summary, &patient);
+    else
+        summarize_failure(summary, &patient, result);
+    free(patient.findings);
+}
+
+static int print_summary(struct summary *summary, struct leftovers *left, bool daemon)
+{
+    const struct options *options = summary->options;
+    json_t *object = json_object();
+    int code;
+
+    if (leftovers_verdict(left) == VERDICT_WRONG)
+        count_code(summary, RINGCTL_WRONG);
+    json_object_set_new(object, "daemon", json_boolean(daemon));
+    json_object_set_new(object, "sound", json_boolean(summary->code != RINGCTL_WRONG));
+    json_object_set_new(object, "rings", summary->rings);
+    leftovers_json(left, object);
+    leftovers_print(left, &summary->page);
+    if (options->json) {
+        code = print_json(options, object);
+        page_deinit(&summary->page);
+    } else {
+        code = page_print(&summary->page, options);
+        json_decref(object);
+    }
+    return code == RINGCTL_DONE ? summary->code : code;
+}
+
+static int doctor_all(struct summary *summary, struct leftovers *left)
+{
+    struct ringd_info *rings;
+    size_t count;
+    int result = rings_fetch(&rings, &count);
+
+    if (result == -ECONNREFUSED || result == -ECONNRESET || result == -ETIMEDOUT) {
+        leftovers_explain(left, result == -ETIMEDOUT);
+        if (left->hidden)
+            count_code(summary, RINGCTL_NOT_PERMITTED);
+        return print_summary(summary, left, false);
+    }
+    if (result != 0) {
+        json_decref(summary->rings);
+        page_deinit(&summary->page);
+        return say_call_failure(summary->options, result);
+    }
+    for (size_t i = 0; i < count; i++)
+        summarize_ring(summary, rings[i].name);
+    if (count == 0)
+        page_text(&summary->page, "ringd has no rings\n");
+    leftovers_compare(left, rings, count);
+    free(rings);
+    return print_summary(summary, left, true);
+}
+
+static int doctor_instance(const struct options *options)
+{
+    struct summary summary = {.options = options, .code = RINGCTL_DONE};
+    struct leftovers left;
+    int result = leftovers_find(&left), code;
+
+    if (result < 0) {
+        say(options,
+            "cannot look for what is in the shared memory of the ringd at %s: %s; give its socket with --socket",
+            proto_socket_path(), ringd_strerror(result));
+        leftovers_deinit(&left);
+        return result == -ENOENT || result == -ENOTDIR ? RINGCTL_NO_DAEMON : exit_code_of(result);
+    }
+    page_init(&summary.page);
+    summary.rings = json_array();
+    code = doctor_all(&summary, &left);
+    if (left.no_memory)
+        code = say_failure(options, -ENOMEM);
+    leftovers_deinit(&left);
+    return code;
 }
 
 int command_doctor(const struct options *options)
 {
-    struct attachment_to_patient attachment;
-    struct patient patient = {0};
-    struct ringd *ring;
-    int result = ringd_open(&ring, options->name); /* has the words when something is not as it should be */
-    int code;
-
-    if (result != 0)
-        return say_call_failure(options, result);
-    ringd_close(ring);
-    result = attach(&patient, &attachment, options->name);
-    code = result == 0 ? examine(options, &patient) : say_attach_failure(options, result);
-    detach(&patient, &attachment);
-    return code;
+    return options->name != NULL ? doctor_one(options) : doctor_instance(options);
 }

@@ -2,6 +2,7 @@
  *
  *     ringctl_doctor.c    attaching, the list of findings, what is printed
  *     ringctl_walk.c      the memory: limit and position, every record, marks, cursors
+ *     ringctl_leftovers.c what is in shared memory and of no ring, or without a daemon
  *     ringctl_accounts.c  the counters: of each writer, of those that left, of each reader
  *
  * The ring goes on while it is examined. Nothing is ever called wrong because it moved: what is compared is loaded so
@@ -39,6 +40,9 @@ struct finding {
 
 /* The ring under examination. */
 struct patient {
+    const char *name;
+    uint64_t generation;
+    bool no_header; /* it could not be mapped: what it begins with is not a ring's */
     struct segment segment;
     struct ring ring; /* of its lane */
     struct ringd_info info;
@@ -50,6 +54,10 @@ struct patient {
     bool no_memory;
     uint32_t pauses;
 };
+
+/* For people ("WRONG"), and for programs ("wrong"). */
+const char *verdict_word(enum verdict verdict);
+const char *verdict_key(enum verdict verdict);
 
 /* Adds a finding; what is said is for people, one line without a full stop. NULL: no memory, which is remembered. */
 struct finding *find(struct patient *patient, enum verdict verdict, const char *check, const char *format, ...)

@@ -31,6 +31,14 @@ void page_text(struct page *page, const char *format, ...)
     va_end(arguments);
 }
 
+void page_deinit(struct page *page)
+{
+    if (page->file != NULL)
+        fclose(page->file);
+    free(page->text);
+    *page = (struct page){0};
+}
+
 int page_print(struct page *page, const struct options *options)
 {
     if (page->file != NULL && fclose(page->file) != 0)

@@ -40,6 +40,9 @@ void page_text(struct page *page, const char *format, ...) __attribute__((format
 /* On stdout; an exit code. Frees the page. */
 int page_print(struct page *page, const struct options *options);
 
+/* Without printing. */
+void page_deinit(struct page *page);
+
 void table_init(struct table *table, struct page *page, const struct table_column *columns);
 void table_line(struct table *table);
 void table_cell(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -907,6 +907,178 @@ check_restarted() {
     same 'and leaves nothing' "$(objects_of "$old")" ''
 }
 
+# ---- checks: doctor, with nobody to ask
+
+# What doctor says in the folder $work/d, with the exit code.
+doctor_says() {
+    local name=$1 code=$2 pattern
+    shift 2
+    expect "$name" "$code" '' "$ringctl" doctor 7>&-
+    for pattern in "$@"; do
+        check "$name, says '$pattern'" grep -qE -- "$pattern" "$work/out"
+    done
+}
+
+check_doctor_with_ringd() {
+    topic='doctor of all'
+    start_ringd "$work/d" || fail 'ringd' "$(cat "$work/d.log")"
+    doctor_says 'without rings' 0 '^ringd has no rings$'
+    create first --size 16M --policy lossless
+    create second --size 64K --policy overwrite
+    left=$(instance_of "$daemon")
+    instances+=("$left")
+    doctor_says 'two rings' 0 '^first: [0-9]+ ok, 0 pending, 0 wrong$' '^second: [0-9]+ ok, 0 pending, 0 wrong$'
+    same 'nothing but what is wrong is told beside' "$(lines "$work/out")" 2
+    valid_json 'of all, --json' is_json "$ringctl" doctor --json
+    check 'says that ringd answers' grep -q '"daemon": true' "$work/json"
+    : >"/dev/shm/$left-first-9-segment" # of a ring that is there
+    : >"/dev/shm/$left-gone-1-segment"
+    : >"/dev/shm/$left-junk"
+    doctor_says 'strays' 8 "^WRONG +$left-gone-1-segment: .*no ring that ringd has" "^WRONG +$left-junk: .*no ring"
+    rm "/dev/shm/$left-gone-1-segment" "/dev/shm/$left-junk"
+}
+
+check_doctor_stopped() {
+    topic='doctor of a stopped ringd'
+    mkfifo "$work/feed"
+    "$ringctl" write first <"$work/feed" 2>"$work/write.err" &
+    writer=$!
+    exec 7>"$work/feed"
+    start_tail lossless_reader first --lossless
+    stop "$daemon"
+    doctor_says 'stopped' 8 "^WRONG +ringd: .*pid $daemon\) is stopped.*kill -9 $daemon" \
+        "^WRONG +first: a ringd \(pid $daemon, stopped\) still owns it"
+    same 'a named ring has nobody to ask' "$("$ringctl" doctor first 2>/dev/null 7>&-; echo $?)" 6
+    expect 'and no other ringd starts' 1 "pid $daemon" "$ringd" --runtime-dir "$work/d"
+}
+
+check_doctor_killed() {
+    topic='doctor of a killed ringd'
+    local old=$daemon other
+    kill -9 "$daemon"
+    await "$daemon"
+    doctor_says 'with contexts' 0 '^ok +ringd: no ringd runs' \
+        "^ok +first: left by ringd $old, which has ended; 16M, 2 contexts alive \\(1 writer, 1 lossless reader\\); the next ringd takes it over" \
+        "^pending +$left-first-9-segment: .*belongs to no ring; the next ringd removes it" \
+        '^ok +second: .*64K, 0 contexts alive; the next ringd takes it over'
+    valid_json '--json' is_json "$ringctl" doctor --json
+    check 'says that no ringd answers' grep -q '"daemon": false' "$work/json"
+    same 'contexts are told one by one' "$(grep -c '"alive": true' "$work/json")" 2
+    other=$(objects_of "$left")
+    kill -9 "$tail"
+    await "$tail"
+    doctor_says 'after a death' 0 '^ok +first: .*1 context alive \(1 writer\), 1 dead;'
+    same 'nothing was changed' "$(objects_of "$left")" "$other"
+    start_ringd "$work/d" || fail 'the next ringd' "$(cat "$work/d.log")"
+    check 'the next ringd does what was announced' \
+        grep -q '2 rings taken over, 1 contexts still attached, 1 ended meanwhile, 1 objects removed' "$work/d.log"
+    doctor_says 'and all is well' 0 '^first: [0-9]+ ok, 0 pending, 0 wrong$'
+}
+
+# A writer that is killed between reserve and commit while there is no ringd, a ring that is half made, one of another
+# version, damaged ones.
+check_doctor_unsound() {
+    topic='doctor of what is not sound'
+    local objects held
+    "$build/at-stop-point" reserve-exact hold -- "$ringctl" write second < <(echo lost) 2>"$work/held" 7>&- &
+    held=$!
+    wait_until grep -q 'is held' "$work/held" || fail 'a writer in mid-record' "$(cat "$work/held")"
+    create third --size 64K
+    create fourth --size 64K
+    kill -9 "$daemon"
+    await "$daemon"
+    exec 7>&-
+    await "$writer"
+    kill -9 "$(sed -n 's/.*pid \([0-9]*\) is held.*/\1/p' "$work/held")"
+    await "$held"
+    printf '\377' | dd of="/dev/shm/$left-third-record" bs=1 seek=8 conv=notrunc status=none # its version
+    printf '\377' | dd of="/dev/shm/$left-fourth-1-segment" bs=1 seek=64 conv=notrunc status=none # its size
+    printf 'junk' >"/dev/shm/$left-fifth-record"
+    mkfifo "/dev/shm/$left-sixth-record"
+    ln -s /etc/passwd "/dev/shm/$left-seventh-1-readers"
+    objects=$(objects_of "$left")
+    doctor_says 'all at once' 8 \
+        '^ok +first: .*; 16M, 0 contexts alive, 1 dead; the next ringd takes it over' \
+        '^ok +second: .*; 64K, 0 contexts alive, 1 dead, 1 in mid-record; the next ringd takes it over' \
+        '^WRONG +third: of another version of ringd.*the next ringd leaves it alone' \
+        '^WRONG +fourth: .*written over its header; the next ringd removes it' \
+        '^WRONG +fifth: its record is none; the next ringd removes it' \
+        '^WRONG +sixth: its record is .*no regular file.*the next ringd leaves it alone' \
+        "$left-seventh-1-readers: .*belongs to no ring; the next ringd removes it"
+    same 'nothing was changed' "$(objects_of "$left")" "$objects"
+    valid_json_wrong
+    start_ringd "$work/d" || fail 'the next ringd' "$(cat "$work/d.log")"
+    check 'third is left alone' grep -q 'ring third: left alone' "$work/d.log"
+    check 'fourth is removed' grep -q 'ring fourth: cannot be taken over, removed' "$work/d.log"
+    check 'fifth is removed' grep -q 'ring fifth: removed: its record is none' "$work/d.log"
+    check 'sixth is left alone' grep -q 'ring sixth: left alone' "$work/d.log"
+    check 'seventh is removed' grep -q "removing /dev/shm/$left-seventh-1-readers" "$work/d.log"
+    doctor_says 'what was left alone is told' 8 "^WRONG +$left-third-record: " "^WRONG +$left-sixth-record: "
+    kill -9 "$daemon"
+    await "$daemon"
+    rm -f "/dev/shm/$left"-{third,sixth}-*
+}
+
+valid_json_wrong() {
+    "$ringctl" doctor --json >"$work/json" 2>"$work/err"
+    same '--json has the same exit code' $? 8
+    [ -z "$json_tool" ] || check '--json is JSON' is_json "$work/json"
+}
+
+# ringd is killed in the middle of making a ring, and all of its clients with it.
+check_doctor_half_made() {
+    topic='doctor of a half made ring'
+    rm -f "/dev/shm/$left"-*
+    : >"$work/d.log"
+    "$build/at-stop-point" create-reserved kill -- "$ringd" --runtime-dir "$work/d" </dev/null 2>"$work/d.log" &
+    daemon=$!
+    wait_until is_ready_or_gone "$work/d"
+    "$ringctl" create half --size 64K 2>/dev/null
+    await "$daemon"
+    same 'ringd was killed' $? 137
+    doctor_says 'half made' 0 '^pending +half: half made by ringd [0-9]+, which has ended; the next ringd removes it'
+    start_ringd "$work/d" || fail 'the next ringd' "$(cat "$work/d.log")"
+    check 'the next ringd removes it' grep -q 'ring half: removed: .*being made' "$work/d.log"
+    same 'nothing is left' "$(objects_of "$left")" ''
+    kill "$daemon"
+    await "$daemon"
+    doctor_says 'afterwards' 0 '^ok +ringd: no ringd runs'
+    same 'there is nothing to tell' "$(lines "$work/out")" 1
+}
+
+# Of a daemon that another user runs.
+check_doctor_rights() {
+    topic='doctor of another user'
+    local -a other=(setpriv --reuid "$NOBODY" --regid "$NOBODY" --clear-groups "$work/bin/ringctl")
+    if [ "$(id -u)" -ne 0 ] || { [ ! -d "$work/bin" ] && ! other_ringctl 2>/dev/null; }; then
+        skip 'not permitted' 'only root can try it as another user'
+        return
+    fi
+    start_ringd "$work/d" || fail 'ringd' "$(cat "$work/d.log")"
+    create mine --size 64K
+    expect 'rings that one may not see' 0 '' "${other[@]}" doctor
+    kill -9 "$daemon"
+    await "$daemon"
+    expect 'what one may not look at' 7 '' "${other[@]}" doctor
+    check 'it is said' grep -qE '^pending +mine: .*only its user, uid 0, and root may look' "$work/out"
+    setpriv --reuid "$NOBODY" --regid "$NOBODY" --clear-groups touch "/dev/shm/$left-theirs-record"
+    doctor_says 'what is not ours' 8 "^WRONG +theirs: its record is not of ringd's user, uid 0, but of uid $NOBODY; .*leaves"
+    rm -f "/dev/shm/$left"-*
+}
+
+check_doctor() {
+    RINGD_SOCKET=$work/d/ringd.sock
+    topic='doctor of nothing'
+    doctor_says 'a folder that is not there' 0 '^ok +ringd: no ringd runs in .*/d$'
+    expect 'a folder that cannot be' 6 'socket' "$ringctl" doctor --socket "$work/no/such/ringd.sock"
+    check_doctor_with_ringd
+    check_doctor_stopped
+    check_doctor_killed
+    check_doctor_unsound
+    check_doctor_half_made
+    check_doctor_rights
+}
+
 # ---- all of them
 
 for program in "$ringd" "$ringctl"; do
@@ -940,6 +1112,7 @@ check_removed_idle
 check_removed_full
 check_instances
 check_killed
+check_doctor
 topic='end'
 check 'the first ringd has run all the time' kill -0 "$main_daemon"
 kill "$main_daemon"

@@ -46,7 +46,7 @@ int shared_file_link(int fd, const struct object_name *name)
     return linkat(AT_FDCWD, path_of(fd).text, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
-int shared_file_open(const struct object_name *name, int flags)
+int shared_file_open_of(const struct object_name *name, int flags, uid_t user)
 {
     /* Who has a lease on it, or has put a pipe there, must not make the daemon wait. */
     int fd = shm_open(name->text, flags | O_NONBLOCK | O_CLOEXEC, 0);
@@ -54,10 +54,15 @@ int shared_file_open(const struct object_name *name, int flags)
 
     if (fd < 0)
         return errno == ELOOP || errno == EACCES ? -EPERM : -errno;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid())
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == user)
         return fd;
     close(fd);
     return -EPERM;
+}
+
+int shared_file_open(const struct object_name *name, int flags)
+{
+    return shared_file_open_of(name, flags, geteuid());
 }
 
 int shared_file_reopen(int fd, int flags)

@@ -1,10 +1,10 @@
 /* process.h - what /proc says of another process, for people: evidence of nothing, as the number may be somebody else's
  * by now.
  *
- * Called by instance.c, takeover.c and context.c.
+ * Called by the daemon (instance.c, takeover.c, context.c) and by ringctl.
  */
-#ifndef DAEMON_PROCESS_H
-#define DAEMON_PROCESS_H
+#ifndef LIBCLIENT_PROCESS_H
+#define LIBCLIENT_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,13 +4,37 @@
 #define _GNU_SOURCE
 #include "object_name.h"
 
-#include <bsd/string.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- the instance ---------------------------------------------------------------------------------------------- */
+
+/* FNV-1a, 64 bits: spreads paths well, and nothing depends on its being hard to invert. */
+static uint64_t hash_text(const char *text)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+void object_name_instance(char id[static INSTANCE_ID_BYTES], const char *directory)
+{
+    snprintf(id, INSTANCE_ID_BYTES, "%016" PRIx64, hash_text(directory));
+}
+
 /* ---- making ---------------------------------------------------------------------------------------------------- */
+
+struct object_name object_name_prefix(const char *instance_id)
+{
+    struct object_name name;
+
+    snprintf(name.text, sizeof name.text, "ringd-%s-", instance_id);
+    return name;
+}
 
 struct object_name object_name_of_file(const char *file)
 {
@@ -79,6 +103,12 @@ static const char *cut_last(char *text, const char *mark)
     return found + strlen(mark);
 }
 
+/* False: too long. */
+static bool copy_ring(char ring[static RINGD_NAME_BYTES], const char *text)
+{
+    return (size_t)snprintf(ring, RINGD_NAME_BYTES, "%s", text) < RINGD_NAME_BYTES;
+}
+
 /* "<ring>-<generation>" */
 static bool parse_ring(char *text, struct object_parts *parts)
 {
@@ -87,7 +117,7 @@ static bool parse_ring(char *text, struct object_parts *parts)
     if (generation == NULL)
         return false;
     parts->generation = strtoull(generation, NULL, 10);
-    return strlcpy(parts->ring, text, sizeof parts->ring) < sizeof parts->ring;
+    return copy_ring(parts->ring, text);
 }
 
 static bool parse_life(char *text, struct object_parts *parts)
@@ -111,7 +141,7 @@ static bool parse_object(char *text, struct object_parts *parts)
     if (strcmp(suffix, "-record") == 0) {
         *suffix = '\0';
         parts->kind = OBJECT_RECORD;
-        return strlcpy(parts->ring, text, sizeof parts->ring) < sizeof parts->ring;
+        return copy_ring(parts->ring, text);
     }
     if (strcmp(suffix, "-segment") != 0 && strcmp(suffix, "-readers") != 0)
         return parse_life(text, parts);
@@ -139,14 +169,13 @@ static struct object_name make(const char *instance_id, const struct object_part
 
 bool object_name_parse(const struct object_name *name, const char *instance_id, struct object_parts *parts)
 {
-    struct object_name rest;
-    char prefix[32];
+    struct object_name prefix = object_name_prefix(instance_id), rest;
+    size_t len = strlen(prefix.text);
 
     *parts = (struct object_parts){0};
-    snprintf(prefix, sizeof prefix, "/ringd-%s-", instance_id);
-    if (strncmp(name->text, prefix, strlen(prefix)) != 0)
+    if (name->text[0] != '/' || strncmp(name->text + 1, prefix.text, len) != 0)
         return false;
-    strlcpy(rest.text, name->text + strlen(prefix), sizeof rest.text);
+    snprintf(rest.text, sizeof rest.text, "%s", name->text + 1 + len);
     if (!parse_object(rest.text, parts) || (parts->kind == OBJECT_LIFE && parts->side != 'w' && parts->side != 'r'))
         return false;
     rest = make(instance_id, parts);

@@ -4,19 +4,20 @@
  * without one (O_TMPFILE) and linked when it is complete. Whoever finds the name finds everything, however its maker
  * ended.
  *
- * /dev/shm is open to all: what is found there by its name belongs to the daemon only if it is a regular file of the
+ * /dev/shm is open to all: what is found there by its name is the daemon's only if it is a regular file of the
  * daemon's own user. Everything else is not opened further.
  *
  * A file is opened anew (another open file description, with locks and an access mode of its own) through
  * /proc/self/fd, also when its name is gone.
  *
- * Called by life.c, ring_record.c, segment_create.c and takeover.c.
+ * Called by the daemon (life.c, ring_record.c, segment_create.c, takeover.c) and by ringctl, which only looks.
  */
-#ifndef DAEMON_SHARED_FILE_H
-#define DAEMON_SHARED_FILE_H
+#ifndef LIBCLIENT_SHARED_FILE_H
+#define LIBCLIENT_SHARED_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "object_name.h"
 
@@ -30,6 +31,9 @@ int shared_file_link(int fd, const struct object_name *name);
 /* The file of this name: a descriptor, -ENOENT, or -EPERM (no regular file, or somebody else's). `flags`: O_RDONLY or
  * O_RDWR. */
 int shared_file_open(const struct object_name *name, int flags);
+
+/* The same of another user's daemon. */
+int shared_file_open_of(const struct object_name *name, int flags, uid_t user);
 
 /* The file behind a descriptor, opened anew. */
 int shared_file_reopen(int fd, int flags);

@@ -13,10 +13,13 @@
  * meanwhile: hence the ring's id in the names of life pages. A ring's name may itself end like one of these; names are
  * therefore taken apart from their ends, and whatever is not exactly what would be made from its parts is no name.
  *
- * Called by segment_create.c, ring_record.c, context.c and takeover.c.
+ * The instance's id is a hash of the real path of the daemon's runtime directory.
+ *
+ * Called by the daemon (instance.c, segment_create.c, ring_record.c, context.c, takeover.c), and by ringctl, which
+ * explains what a daemon has left.
  */
-#ifndef DAEMON_OBJECT_NAME_H
-#define DAEMON_OBJECT_NAME_H
+#ifndef LIBCLIENT_OBJECT_NAME_H
+#define LIBCLIENT_OBJECT_NAME_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +46,15 @@ struct object_parts {
     uint32_t slot, incarnation;
     uint64_t ring_id;
 };
+
+#define INSTANCE_ID_BYTES  17           /* 16 hexadecimal digits */
+#define INSTANCE_LOCK_NAME "ringd.lock" /* in the runtime directory; instance.h */
+
+/* The id of the instance with this runtime directory, given by its real path. */
+void object_name_instance(char id[static INSTANCE_ID_BYTES], const char *directory);
+
+/* What the names of all its files in /dev/shm begin with: "ringd-<instance>-". */
+struct object_name object_name_prefix(const char *instance_id);
 
 /* A file in /dev/shm to its name. */
 struct object_name object_name_of_file(const char *file);
