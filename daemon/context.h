@@ -57,10 +57,10 @@ struct context {
     double look_s;          /* how long it runs */
     uint64_t lost_ns;       /* CLOCK_REALTIME, when its connection ended; 0: it has one */
     bool said_lost;
-    uint64_t stopped_ns;    /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
-    uint64_t stopped_begin; /* where in mid-record; 0: the kernel says so */
+    uint64_t stopped_ns;     /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
+    uint64_t stopped_begin;  /* where in mid-record; 0: the kernel says so */
     struct slow_watch watch; /* of a writer */
-    bool dead;              /* certainly; not counted as attached any more */
+    bool dead;               /* certainly; not counted as attached any more */
     struct ring_repair repair;
 };
 

@@ -21,9 +21,9 @@
  *
  * So a slot with a kind has a life page behind it, unless somebody else has removed that.
  *
- * A ring that moves (generation.h) has an entry for each generation that somebody may still be in, and says which one is
- * the present; that changes when the new one is complete, and is the moment at which the ring has moved. A context's slot
- * says which one it was given last.
+ * A ring that moves (generation.h) has an entry for each generation that somebody may still be in, and says which one
+ * is the present; that changes when the new one is complete, and is the moment at which the ring has moved. A context's
+ * slot says which one it was given last.
  *
  * Called by shared_ring.c, generation.c, registry.c, context.c and takeover.c.
  */

@@ -5,9 +5,9 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,9 +201,9 @@ static void *reserve_slice(void *argument)
     return NULL;
 }
 
-/* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the event
- * loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow a ring
- * that moves. Signals are for the loop's thread. */
+/* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the
+ * event loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow
+ * a ring that moves. Signals are for the loop's thread. */
 static int reserve_aside(struct reservation *slice)
 {
     sigset_t all, before;

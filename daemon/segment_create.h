@@ -46,8 +46,8 @@ void segment_objects_init(struct segment_objects *objects);
 int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
                    const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
 
-/* The same for the next generation of a ring that is there: with the ring's id and whatever else stays, another stamp key
- * and another size, and no beginning yet (segment_begin_at). */
+/* The same for the next generation of a ring that is there: with the ring's id and whatever else stays, another stamp
+ * key and another size, and no beginning yet (segment_begin_at). */
 int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
                         uint64_t size, struct problem *problem);
 

@@ -56,7 +56,7 @@ struct shared_ring {
     char name[RINGD_NAME_BYTES];
     struct object_name objects_name; /* what the names of its objects begin with */
     const char *instance_id;
-    struct object_name life_name;    /* what those of its life pages begin with: the same in all generations */
+    struct object_name life_name; /* what those of its life pages begin with: the same in all generations */
     struct ring_rights rights;
     struct ring_record record;
     struct segment_objects objects;
@@ -66,8 +66,8 @@ struct shared_ring {
     struct slot readers[RINGD_READERS_MAX];
     struct generation_list older; /* oldest first; objects, segment and lanes above are those of the present one */
     uint32_t older_count;
-    struct stall *stall; /* a stopped writer is being looked at */
-    uint32_t context_count; /* attached, the dead not counted */
+    struct stall *stall;      /* a stopped writer is being looked at */
+    uint32_t context_count;   /* attached, the dead not counted */
     struct recovery recovery; /* of the dead */
     uint32_t evicted_count;
     bool removed;

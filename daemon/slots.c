@@ -77,8 +77,8 @@ int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uin
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
 
-/* A sum and the counter that goes into it. `committed` is not among them: `sequence` counts on over all owners, and what
- * the last one committed is what it added to it. */
+/* A sum and the counter that goes into it. `committed` is not among them: `sequence` counts on over all owners, and
+ * what the last one committed is what it added to it. */
 static const struct counter {
     size_t sum, counter;
 } counters[] = {

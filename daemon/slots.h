@@ -1,9 +1,9 @@
 /* slots.h - what the daemon writes into a ring's slots when a context comes and goes.
  *
  * The order in which a slot is filled: what the last owner left is added to the sums of the departed and cleared; then
- * who the new owner is; then, with release, its kind. The first is done in steps that a successor can do again: what the
- * sums are going to be is written down before anything changes. A slot that is free for the daemon but whose bit is set in
- * W is not given to anybody: a writer's addition counts on its bit being clear.
+ * who the new owner is; then, with release, its kind. The first is done in steps that a successor can do again: what
+ * the sums are going to be is written down before anything changes. A slot that is free for the daemon but whose bit is
+ * set in W is not given to anybody: a writer's addition counts on its bit being clear.
  *
  * A lossless reader is joined last, when its slot says who it is, and leaves first.
  *
@@ -31,7 +31,8 @@ void slots_stop_waiting(const struct context *context);
 uint64_t slots_settle(const struct context *context);
 void slots_leave(const struct context *context);
 
-/* After a takeover: what a predecessor began with an account is finished, and nothing that stands in a free slot holds anybody up or looks like somebody. */
+/* After a takeover: what a predecessor began with an account is finished, and nothing that stands in a free slot holds
+ * anybody up or looks like somebody. */
 void slots_clear_free(const struct shared_ring *ring);
 
 /* A reader that begins in an old generation has its slot there and in those after it, up to the present one, which it

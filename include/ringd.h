@@ -50,11 +50,11 @@ struct ringd_reader;
 enum ringd_result {
     RINGD_OK = 0,
     RINGD_WOULD_BLOCK = 1, /* next: nothing to read by the deadline */
-    RINGD_END = 2,         /* next: the ring was removed and everything in it has been read, or this reader was evicted */
-    RINGD_GAP = 3,         /* next: record.lost records of record.writer were overwritten unread */
-    RINGD_FULL = 4,        /* write, reserve: no room by the deadline; nothing was written */
-    RINGD_DROPPED = 5,     /* write, reserve on a `drop` ring: no room; the record is dropped and counted */
-    RINGD_EVICTED = 6,     /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
+    RINGD_END = 2,     /* next: the ring was removed and everything in it has been read, or this reader was evicted */
+    RINGD_GAP = 3,     /* next: record.lost records of record.writer were overwritten unread */
+    RINGD_FULL = 4,    /* write, reserve: no room by the deadline; nothing was written */
+    RINGD_DROPPED = 5, /* write, reserve on a `drop` ring: no room; the record is dropped and counted */
+    RINGD_EVICTED = 6, /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
 #define RINGD_NO_WAIT INT64_C(0)
@@ -70,7 +70,7 @@ enum ringd_policy {
  * get past it. */
 enum ringd_stopped {
     RINGD_STOPPED_REPORT = 1, /* ringctl status shows it */
-    RINGD_STOPPED_MOVE = 2,   /* the ring goes on in new memory; its record is appended anew when it wakes, or it is told */
+    RINGD_STOPPED_MOVE = 2,   /* the ring goes on in new memory; who wakes appends its record anew, or is told */
     RINGD_STOPPED_KILL = 3,   /* it gets SIGKILL */
 };
 
@@ -94,15 +94,15 @@ enum ringd_time {
 
 /* Zeroed: a lossless ring of 1 MiB. */
 struct ringd_ring_options {
-    uint64_t size;           /* bytes of data; a power of two, 4096 to 2^36; 0: 1 MiB */
-    uint32_t policy;         /* enum ringd_policy; 0: RINGD_LOSSLESS */
-    uint32_t time;           /* enum ringd_time */
-    uint32_t max_record;     /* payload bytes, 1 to size/64; 0: size/256 */
-    uint32_t hold;           /* 1: a lossless ring keeps what it has while no lossless reader is attached (writers wait);
-                                0: it runs free, the oldest records go */
-    uint32_t lanes;          /* 0 or 1 in this version */
-    uint32_t mode;           /* rights of owner, group, others as in chmod: 4 read, 2 write, 1 read losslessly; 0: 0740 */
-    uint64_t first_position; /* where positions begin, a multiple of 32; for tests of the wrap */
+    uint64_t size;       /* bytes of data; a power of two, 4096 to 2^36; 0: 1 MiB */
+    uint32_t policy;     /* enum ringd_policy; 0: RINGD_LOSSLESS */
+    uint32_t time;       /* enum ringd_time */
+    uint32_t max_record; /* payload bytes, 1 to size/64; 0: size/256 */
+    uint32_t hold;       /* 1: a lossless ring keeps what it has while no lossless reader is attached (writers wait);
+                            0: it runs free, the oldest records go */
+    uint32_t lanes;      /* 0 or 1 in this version */
+    uint32_t mode;       /* rights of owner, group, others as in chmod: 4 read, 2 write, 1 read losslessly; 0: 0740 */
+    uint64_t first_position;   /* where positions begin, a multiple of 32; for tests of the wrap */
     uint32_t stopped;          /* enum ringd_stopped; 0: RINGD_STOPPED_REPORT */
     uint32_t stopped_after_ms; /* how long such a writer may be in the way, 1 to 3600000; 0: 1000 */
     uint32_t slow;             /* enum ringd_slow; 0: RINGD_SLOW_WAIT */
@@ -119,18 +119,18 @@ struct ringd_info {
     uint64_t size;
     uint32_t policy, time, max_record, hold, lanes, mode;
     uint32_t owner_uid, owner_gid;
-    uint32_t state;             /* 1 live, 2 removed and still attached */
+    uint32_t state; /* 1 live, 2 removed and still attached */
     uint32_t daemon_pid;
     uint64_t generation;
-    uint64_t created_ns;        /* CLOCK_REALTIME */
-    uint64_t ticks_per_second;  /* of record.time; 0: not known */
-    uint64_t oldest;            /* position of the oldest record that is certainly still there */
-    uint64_t position;          /* where the next record goes */
-    uint64_t limit;             /* how far writers may go before they look again */
+    uint64_t created_ns;       /* CLOCK_REALTIME */
+    uint64_t ticks_per_second; /* of record.time; 0: not known */
+    uint64_t oldest;           /* position of the oldest record that is certainly still there */
+    uint64_t position;         /* where the next record goes */
+    uint64_t limit;            /* how far writers may go before they look again */
     uint64_t offered, committed, bytes, aborted, refused, dropped_full, dropped_stalled; /* writers, past and present */
     uint32_t writers, lossless_readers, lossy_readers, observers;                        /* attached */
-    uint64_t sampled_ns;        /* CLOCK_MONOTONIC, when the counters were read */
-    uint64_t lost;              /* records: offered by writers that died while they wrote them */
+    uint64_t sampled_ns; /* CLOCK_MONOTONIC, when the counters were read */
+    uint64_t lost;       /* records: offered by writers that died while they wrote them */
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
     uint64_t reserved[4];
@@ -183,8 +183,8 @@ int ringd_remove(const char *name);
 /* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
  * follows by itself and notices nothing: no record is lost or moved, positions go on counting, and handles stay valid.
  * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
- * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays), -ENOSPC,
- * -EBUSY (it has moved many times while somebody was stopped or behind). */
+ * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays),
+ * -ENOSPC, -EBUSY (it has moved many times while somebody was stopped or behind). */
 int ringd_resize(const char *name, uint64_t size);
 
 /* Fills `infos` with up to `max` rings and sets *count to how many there are. */
@@ -207,8 +207,8 @@ void ringd_close(struct ringd *ring);
 
 /* Zeroed: does not wait, type 0, level 0. */
 struct ringd_writer_options {
-    int64_t deadline;     /* as ringd_writer_deadline */
-    uint16_t type;        /* as ringd_writer_label */
+    int64_t deadline; /* as ringd_writer_deadline */
+    uint16_t type;    /* as ringd_writer_label */
     uint8_t level;
     uint8_t reserved_0[5];
     uint64_t reserved[6]; /* zero */
@@ -247,11 +247,11 @@ int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, 
  * what others write after it. Results as ringd_write; -EINVAL (min > want or a NULL). [signal] */
 int ringd_reserve(struct ringd_writer *writer, size_t min, size_t want, void **data, size_t *granted);
 
-/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is open).
- * If the ring has moved on meanwhile (it was resized, or this process was stopped and held others up), the record is
- * copied to where the ring is now, behind what others have written since, with a new time. Only then may there be no room
- * for it by the deadline: RINGD_FULL, RINGD_DROPPED or a failure as of ringd_write, and nothing was written. [signal] (R5
- * to R7) */
+/* Publishes the first `len` bytes of the open grant. -EINVAL (len > granted: the grant stays open; or no grant is
+ * open). If the ring has moved on meanwhile (it was resized, or this process was stopped and held others up), the
+ * record is copied to where the ring is now, behind what others have written since, with a new time. Only then may
+ * there be no room for it by the deadline: RINGD_FULL, RINGD_DROPPED or a failure as of ringd_write, and nothing was
+ * written. [signal] (R5 to R7) */
 int ringd_commit(struct ringd_writer *writer, size_t len);
 
 /* Gives the open grant up; readers never see it. -EINVAL (no grant is open). [signal] */
@@ -284,21 +284,21 @@ struct ringd_reader_options {
     uint32_t mode;
     uint32_t start;
     uint64_t position;
-    int64_t deadline; /* as ringd_reader_deadline */
+    int64_t deadline;     /* as ringd_reader_deadline */
     uint64_t reserved[6]; /* zero */
 };
 
 struct ringd_record {
-    const void *data;    /* `len` bytes, in place. Lossless reader: valid until ringd_release. Lossy reader, observer: a
-                            checked copy, valid until the next ringd_next, ringd_next_many or ringd_release */
+    const void *data; /* `len` bytes, in place. Lossless reader: valid until ringd_release. Lossy reader, observer: a
+                         checked copy, valid until the next ringd_next, ringd_next_many or ringd_release */
     size_t len;
-    uint64_t position;   /* of this record; grows */
-    uint64_t next;       /* position of what follows it: start there to resume */
-    uint64_t sequence;   /* counts the writer slot's committed records, one by one, over all who had the slot: its next
-                            owner goes on counting. With RINGD_GAP: of the first that is missing */
-    uint64_t time;       /* as the ring's time source says; 0 without one */
-    uint64_t lost;       /* with RINGD_GAP: how many records of `writer` are missing here */
-    uint32_t writer;     /* the writer's slot */
+    uint64_t position;    /* of this record; grows */
+    uint64_t next;        /* position of what follows it: start there to resume */
+    uint64_t sequence;    /* counts the writer slot's committed records, one by one, over all who had the slot: its next
+                             owner goes on counting. With RINGD_GAP: of the first that is missing */
+    uint64_t time;        /* as the ring's time source says; 0 without one */
+    uint64_t lost;        /* with RINGD_GAP: how many records of `writer` are missing here */
+    uint32_t writer;      /* the writer's slot */
     uint32_t incarnation; /* which owner of that slot */
     uint16_t type;
     uint8_t level;
@@ -318,8 +318,8 @@ void ringd_reader_close(struct ringd_reader *reader);
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 
 /* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
- * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow); -EINTR, -ECHILD,
- * -EBADMSG (the ring is damaged). [signal] (R8) */
+ * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow);
+ * -EINTR, -ECHILD, -EBADMSG (the ring is damaged). [signal] (R8) */
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record);
 
 /* Up to `max` records at once; RINGD_OK with *count at least 1, else as ringd_next with *count 0, or with RINGD_GAP one
@@ -331,10 +331,10 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
  * (what a lossless reader looked at in place may have been overwritten meanwhile), -ECHILD. [signal] (R9) */
 int ringd_release(struct ringd_reader *reader);
 
-/* Whether all that next has given since the last release was, until this call, what its writers wrote: to be asked after
- * the use of a record in place that cannot be undone. RINGD_OK; RINGD_EVICTED (this lossless reader was evicted, and some
- * of it has been overwritten; also after next has told so); -ECHILD. Of a lossy reader's copies it is always true.
- * [signal] */
+/* Whether all that next has given since the last release was, until this call, what its writers wrote: to be asked
+ * after the use of a record in place that cannot be undone. RINGD_OK; RINGD_EVICTED (this lossless reader was evicted,
+ * and some of it has been overwritten; also after next has told so); -ECHILD. Of a lossy reader's copies it is always
+ * true. [signal] */
 int ringd_reader_valid(const struct ringd_reader *reader);
 
 /* Position of the record that ringd_next gives next. [signal] */
@@ -353,8 +353,8 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
 const char *ringd_strerror(int result);
 
 /* The daemon's or the library's own words for the last failure, in this thread, of a call that speaks with the daemon
- * (create, remove, resize, list, status and the three opens): names what was asked. "" when there was none. Valid until the
- * thread's next such call. */
+ * (create, remove, resize, list, status and the three opens): names what was asked. "" when there was none. Valid until
+ * the thread's next such call. */
 const char *ringd_error(void);
 
 /* "MAJOR.MINOR.PATCH"; a constant. [signal] */

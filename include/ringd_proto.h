@@ -16,9 +16,10 @@
 #define RINGD_PROTO_MAGIC      UINT32_C(0x72676e52)
 #define RINGD_PROTO_VERSION    1u
 #define RINGD_PROTO_TEXT_BYTES 320u
-#define RINGD_PROTO_INFOS      32u  /* rings in one reply */
-#define RINGD_PROTO_CONTEXTS   64u  /* contexts in one reply */
-#define RINGD_PROTO_DESCRIPTORS 3u  /* with an attach: segment, readers, life page, in this order; with a follow: the first two */
+#define RINGD_PROTO_INFOS      32u /* rings in one reply */
+#define RINGD_PROTO_CONTEXTS   64u /* contexts in one reply */
+#define RINGD_PROTO_DESCRIPTORS                                                                                        \
+    3u /* with an attach: segment, readers, life page, in this order; with a follow: the first two */
 
 #define RINGD_SOCKET_DEFAULT "/run/ringd/ringd.sock"
 
@@ -31,8 +32,8 @@ enum ringd_request_type {
     RINGD_REQUEST_ATTACH = 6, /* ring, kind, start, position */
     /* on an attached connection: */
     RINGD_REQUEST_ARM = 7,   /* observer: say for me that I sleep; reply.value is what to sleep on */
-    RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense, or a reader is beyond the ring's limits; look and
-                                evict. position: bytes that it waits for because of a reader, or 0 */
+    RINGD_REQUEST_CHECK = 8, /* writer: a reader's cursor makes no sense, or a reader is beyond the ring's limits; look
+                                and evict. position: bytes that it waits for because of a reader, or 0 */
     RINGD_REQUEST_STALLED = 10, /* writer, reader: somebody is in mid-record and does not get on; look at him */
     RINGD_REQUEST_FOLLOW = 12,  /* position: the generation I have; the reply brings segment and readers of the next */
     /* on a new connection, after the context's own has ended (a restarted daemon): */
@@ -68,16 +69,16 @@ struct ringd_request {
 struct ringd_reply {
     uint32_t magic;
     uint16_t version;
-    uint16_t type;     /* of the request */
-    int32_t result;    /* 0 or a negative errno, with `text` */
-    uint32_t total;    /* list: rings there are; status: contexts there are */
+    uint16_t type;  /* of the request */
+    int32_t result; /* 0 or a negative errno, with `text` */
+    uint32_t total; /* list: rings there are; status: contexts there are */
     uint32_t count;
     uint32_t contexts;
-    uint32_t slot;     /* attach */
+    uint32_t slot; /* attach */
     uint32_t incarnation;
-    uint32_t value;    /* arm */
+    uint32_t value; /* arm */
     uint32_t reserved;
-    uint64_t position; /* attach of a reader: where it starts; resize, follow: the new generation */
+    uint64_t position;                 /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };
 

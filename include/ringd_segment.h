@@ -87,34 +87,34 @@ enum ringd_segment_flag {
 };
 
 struct ringd_segment_header {
-    _Atomic uint64_t magic;     /*   0  published last */
-    uint32_t layout_version;    /*   8 */
-    uint32_t flags;             /*  12  enum ringd_segment_flag */
-    uint64_t ring_id;           /*  16  random; both objects carry it */
-    uint64_t segment_bytes;     /*  24  length of the segment, data included once */
-    uint64_t readers_bytes;     /*  32  length of the readers' object */
-    uint64_t readers_offset;    /*  40  0: an object of its own */
-    uint64_t lanes_offset;      /*  48 */
-    uint64_t data_offset;       /*  56  lane i's data: data_offset + i * data_bytes; page aligned */
-    uint64_t data_bytes;        /*  64  per lane; a power of two */
-    uint32_t lane_count;        /*  72 */
-    uint32_t lane_bytes;        /*  76  distance between lanes */
-    uint32_t readers_max;       /*  80 */
-    uint32_t max_record;        /*  84  payload bytes */
-    uint64_t max_grant;         /*  88  bytes: the most that one addition may take */
-    uint32_t policy;            /*  96  enum ringd_policy */
-    uint32_t time_source;       /* 100  enum ringd_time */
-    uint64_t stamp_key;         /* 104 */
-    uint64_t first_position;    /* 112  of the first lane; a later generation begins where the one before ended */
-    uint64_t generation;        /* 120  1 for a ring that was never moved */
-    uint64_t created_ns;        /* 128  CLOCK_REALTIME */
-    uint64_t ticks_per_second;  /* 136  of the time source; 0 when not known */
-    uint32_t stopped_policy;    /* 144  enum ringd_stopped */
-    uint32_t stopped_after_ms;  /* 148  how long a stopped writer may be in the way; 0 with the policy "report" */
-    uint32_t slow_policy;       /* 152  enum ringd_slow */
-    uint32_t slow_after_ms;     /* 156  how long a lossless reader may keep writers waiting; 0: as long as it likes */
-    uint64_t slow_bytes;        /* 160  how far it may be behind; 0: as far as the ring reaches */
-    uint64_t reserved[3];       /* 168 */
+    _Atomic uint64_t magic;      /*   0  published last */
+    uint32_t layout_version;     /*   8 */
+    uint32_t flags;              /*  12  enum ringd_segment_flag */
+    uint64_t ring_id;            /*  16  random; both objects carry it */
+    uint64_t segment_bytes;      /*  24  length of the segment, data included once */
+    uint64_t readers_bytes;      /*  32  length of the readers' object */
+    uint64_t readers_offset;     /*  40  0: an object of its own */
+    uint64_t lanes_offset;       /*  48 */
+    uint64_t data_offset;        /*  56  lane i's data: data_offset + i * data_bytes; page aligned */
+    uint64_t data_bytes;         /*  64  per lane; a power of two */
+    uint32_t lane_count;         /*  72 */
+    uint32_t lane_bytes;         /*  76  distance between lanes */
+    uint32_t readers_max;        /*  80 */
+    uint32_t max_record;         /*  84  payload bytes */
+    uint64_t max_grant;          /*  88  bytes: the most that one addition may take */
+    uint32_t policy;             /*  96  enum ringd_policy */
+    uint32_t time_source;        /* 100  enum ringd_time */
+    uint64_t stamp_key;          /* 104 */
+    uint64_t first_position;     /* 112  of the first lane; a later generation begins where the one before ended */
+    uint64_t generation;         /* 120  1 for a ring that was never moved */
+    uint64_t created_ns;         /* 128  CLOCK_REALTIME */
+    uint64_t ticks_per_second;   /* 136  of the time source; 0 when not known */
+    uint32_t stopped_policy;     /* 144  enum ringd_stopped */
+    uint32_t stopped_after_ms;   /* 148  how long a stopped writer may be in the way; 0 with the policy "report" */
+    uint32_t slow_policy;        /* 152  enum ringd_slow */
+    uint32_t slow_after_ms;      /* 156  how long a lossless reader may keep writers waiting; 0: as long as it likes */
+    uint64_t slow_bytes;         /* 160  how far it may be behind; 0: as far as the ring reaches */
+    uint64_t reserved[3];        /* 168 */
     char name[RINGD_NAME_BYTES]; /* 192 */
 };
 
@@ -149,9 +149,9 @@ enum ringd_moving {
 };
 
 struct ringd_control {
-    _Atomic uint32_t state;       /*   0  enum ringd_ring_state */
-    _Atomic uint32_t moving;      /*   4  enum ringd_moving */
-    _Atomic uint64_t next_bytes;  /*   8  data_bytes of the next generation; for the daemon's successor */
+    _Atomic uint32_t state;      /*   0  enum ringd_ring_state */
+    _Atomic uint32_t moving;     /*   4  enum ringd_moving */
+    _Atomic uint64_t next_bytes; /*   8  data_bytes of the next generation; for the daemon's successor */
     uint32_t reserved_0[28];
     _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up */
     uint8_t reserved_1[352];
@@ -178,8 +178,8 @@ struct ringd_writer_slot {
     _Atomic uint64_t waited;          /*  80  times it slept for space */
     uint64_t first_sequence;          /*  88  `sequence` when the owner attached */
     struct ringd_owner owner;         /*  96 */
-    _Atomic uint64_t lost;            /* 112  records offered by an owner that died with them; the daemon, at its repair */
-    _Atomic uint64_t verdict;         /* 120  enum ringd_verdict */
+    _Atomic uint64_t lost;    /* 112  records offered by an owner that died with them; the daemon, at its repair */
+    _Atomic uint64_t verdict; /* 120  enum ringd_verdict */
 };
 
 /* The counters of writers that have left, so that the sums stay true when a slot gets a new owner. Daemon only. */
@@ -189,7 +189,7 @@ struct ringd_departed {
 
 /* While an owner that has left is added to the departed: what the sums are going to be with it. Daemon only. */
 struct ringd_closing {
-    _Atomic uint64_t slot; /* 0  its number and one more; 0: nothing is under way */
+    _Atomic uint64_t slot;      /* 0  its number and one more; 0: nothing is under way */
     struct ringd_departed sums; /* 8 */
 };
 
@@ -263,8 +263,8 @@ struct ringd_reader_slot {
     _Atomic uint64_t unsettled; /* 56  1: it was overtaken, and for some slots has yet to find out what it lost */
 };
 
-/* One line for each reader of each lane: all below it is released. `settled` is delivered + lost as of that position; it
- * belongs to it if `settling`, loaded after it, is the same (the reader stores settling, position, settled). */
+/* One line for each reader of each lane: all below it is released. `settled` is delivered + lost as of that position;
+ * it belongs to it if `settling`, loaded after it, is the same (the reader stores settling, position, settled). */
 struct ringd_cursor {
     _Atomic uint64_t position; /*  0 */
     _Atomic uint64_t settling; /*  8 */
@@ -292,7 +292,7 @@ struct ringd_cursor {
 
 /* ---- the numbers above, held to ----------------------------------------------------------------------------------*/
 
-#define RINGD_AT(type, field, offset) \
+#define RINGD_AT(type, field, offset)                                                                                  \
     _Static_assert(offsetof(struct type, field) == (offset), #type "." #field " is at " #offset)
 #define RINGD_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " has " #bytes " bytes")
 

@@ -24,8 +24,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ringd.h"
 #include "ring.h"
+#include "ringd.h"
 #include "ringd_proto.h"
 #include "segment.h"
 

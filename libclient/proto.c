@@ -158,7 +158,9 @@ int proto_receive(int socket_fd, uint16_t type, struct proto_reply *reply, int *
 
 static int reply_timeout_ms(const struct ringd_request *request)
 {
-    uint64_t gib = request->type == RINGD_REQUEST_CREATE || request->type == RINGD_REQUEST_RESIZE ? request->options.size >> 30 : 0;
+    uint64_t gib = request->type == RINGD_REQUEST_CREATE || request->type == RINGD_REQUEST_RESIZE
+                       ? request->options.size >> 30
+                       : 0;
 
     return PROTO_TIMEOUT_MS * (1 + (int)(gib < 100 ? gib : 100));
 }

@@ -6,10 +6,10 @@
  *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays, until it is evicted
  *              (its slot says so before any writer may pass it; was_evicted). Then it is a lossy one, or at its end. A
  *              release is a plain store; with a locked one it is repeated when there is nothing more to read, and so
- *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once
- *              more, see ring_wait_in_turn.)
- *   lossy      copies the record first and then makes sure that it had not been overwritten meanwhile (reader_intact).
- *   observer   is lossy and cannot write: its counters are its own, and the daemon announces its sleep for it.
+ *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks
+ * once more, see ring_wait_in_turn.) lossy      copies the record first and then makes sure that it had not been
+ * overwritten meanwhile (reader_intact). observer   is lossy and cannot write: its counters are its own, and the daemon
+ * announces its sleep for it.
  *
  * When the ring has moved (ring_move.h) the reader drains the old generation to its end and follows; what is in it is
  * told by the list from then on, by look_leaving and reader_leave. All that reading pays for it is a load of
@@ -587,7 +587,8 @@ __attribute__((always_inline)) static inline enum look look_at(struct ringd_read
     return LOOK_RECORD;
 }
 
-/* A stamp was seen at the reader's position, and the ring moves. Once the list is closed it decides; all else is final. */
+/* A stamp was seen at the reader's position, and the ring moves. Once the list is closed it decides; all else is final.
+ */
 __attribute__((noinline)) static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record)
 {
     if (!r->leaving || r->position == r->tail.end || ring_gone_at(&r->tail, r->position) != NULL)
@@ -815,8 +816,7 @@ static int follow(struct ringd_reader *r)
         return RINGD_END;
     if (r->kept_count == READER_KEPT_MAX)
         return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
-    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience,
-                               &old);
+    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience, &old);
     if (result == RINGD_OK)
         return begin_generation(r, &old);
     /* The ring was removed, and with it the daemon. */
@@ -966,8 +966,8 @@ static void look_for_opening(struct ringd_reader *r)
 }
 
 /* Only headers are looked at here, one line of each record, and where the next one is stands in the one before: without
- * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked for
- * that may still be written. */
+ * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked
+ * for that may still be written. */
 static inline void ask_ahead(const struct ringd_reader *r, const struct ringd_record *record)
 {
     uint64_t distance = HEADERS_AHEAD * (record->next - record->position);

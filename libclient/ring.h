@@ -4,17 +4,15 @@
  * a slot for each writer and the data, mapped twice. (Map: include/ringd_segment.h. Method: US 9,268,698 B1 and
  * US 9,003,131 B1; R1 to R18 are the promises in README.md.)
  *
- *   reserve   ring_reserve  checks `position + bytes <= limit`, says in its slot how much and from where on it looks for
- *                           space, adds {units, my bit} to W in ONE fetch-and-add (the old value is its place: R2, R11),
- *                           says in its slot exactly where.
- *   commit    ring_finish   after the record's stamp is stored (R5, R8) subtracts its bit. If no other bit was set, W now
- *                           says "position P, nobody active": that opens all below P in the same step (R6, R7).
- *   frontier  ring_frontier the smallest of the position in ONE snapshot of W and the places of the writers active in it.
- *                           All below is final.
- *   raise     ring_raise    by any writer that is short: limit := min(frontier, cursors of lossless readers) + size -
- *                           head room, in one compare-and-swap from the value read before the scan.
- *   floor M                 limit - (size - head room): what the limit was computed from. Always a record boundary. What
- *                           lies at M or above is not overwritten while the limit stands.
+ *   reserve   ring_reserve  checks `position + bytes <= limit`, says in its slot how much and from where on it looks
+ * for space, adds {units, my bit} to W in ONE fetch-and-add (the old value is its place: R2, R11), says in its slot
+ * exactly where. commit    ring_finish   after the record's stamp is stored (R5, R8) subtracts its bit. If no other bit
+ * was set, W now says "position P, nobody active": that opens all below P in the same step (R6, R7). frontier
+ * ring_frontier the smallest of the position in ONE snapshot of W and the places of the writers active in it. All below
+ * is final. raise     ring_raise    by any writer that is short: limit := min(frontier, cursors of lossless readers) +
+ * size - head room, in one compare-and-swap from the value read before the scan. floor M                 limit - (size
+ * - head room): what the limit was computed from. Always a record boundary. What lies at M or above is not overwritten
+ * while the limit stands.
  *
  * Why the head room (32 grants) suffices: between a writer's check and its addition others may add. Of the additions
  * since the one that passed the limit every one was checked before it, so each of 31 writers has at most one of them.
@@ -23,26 +21,26 @@
  * starting over if the limit moved by more than 2^30 units between the two makes the extension unique, however long one
  * sleeps in between. After the addition one load of limit suffices: my bit holds the frontier, and so the limit, back.
  *
- * The limit is raised by steps. Only as far as needed and a little more (to a mark: a record boundary that the writer who
- * crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be read
- * from its floor on, however it is used.
+ * The limit is raised by steps. Only as far as needed and a little more (to a mark: a record boundary that the writer
+ * who crossed from one sixteenth of the data into the next has noted), so that the newest part of a ring can always be
+ * read from its floor on, however it is used.
  *
- * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out, makes
- * its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
+ * A writer that dies between reserve and commit leaves its bit set, which holds the frontier. Its daemon finds out,
+ * makes its grant padding unless it was committed, and clears the bit by an atomic AND: ring_repair.h.
  *
- * Waiting for space is in the order of arrival (R11): a writer that spinning and naps (a millisecond in all, or some more
- * while others are in flow) have not helped gets in line. It has a bit in `waiters`, a ticket and its need in its slot.
- * Nobody takes room that those before it need; a newcomer comes after everybody, and goes on beside them only if there is
- * room for all of them, for one grant of everybody who may be looking at the same moment, and for its own. So a waiting
- * writer that stopped or died costs the others the room it asked for and nothing else.
+ * Waiting for space is in the order of arrival (R11): a writer that spinning and naps (a millisecond in all, or some
+ * more while others are in flow) have not helped gets in line. It has a bit in `waiters`, a ticket and its need in its
+ * slot. Nobody takes room that those before it need; a newcomer comes after everybody, and goes on beside them only if
+ * there is room for all of them, for one grant of everybody who may be looking at the same moment, and for its own. So
+ * a waiting writer that stopped or died costs the others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
  * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
  *
- * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind); one
- * that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges, tells
- * the reader (E1) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
+ * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind);
+ * one that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges,
+ * tells the reader (V3) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
  *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
  *
@@ -53,12 +51,12 @@
  *   W1 store slot.length  release    E2 load length   acquire         a length of the next grant beside the old place
  *   W2 store slot.begin   release    F2 load begin    acquire         (travels with W3)
  *   W3 RMW   W += grant   seq_cst    F1 load W        seq_cst         a frontier above a reservation under way
- *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that passed the check
+ *   W4 load  limit        acquire    G2 CAS limit                     floor from before the raise that let it pass
  *   W5 store begin exact  release    F2 load begin    acquire         frontier held back longer than need be
  *   W6 fence              release    V1 fence         acquire         a lossy copy with bytes of the next lap passes
  *   C1 store stamp        release    N1 load stamp    acquire         payload not there yet
  *   C2 store sequence     release    N4 load sequence acquire         a count that lags behind the records seen
- *   C3 RMW   W -= bit     seq_cst    N2 load W        acquire         "nobody active" before the data of those who left
+ *   C3 RMW   W -= bit     seq_cst    N2 load W        acquire         "nobody active" before data of those who left
  *                                    S2 load W        seq_cst         sleeper misses the record that was to wake it
  *   C4 load  waits        seq_cst    S1 RMW announce  seq_cst         writer misses the sleeper (both: lost wake-up)
  *   G1 load  joins, limit seq_cst    J3 RMW joins++   seq_cst         a raise past a cursor it did not see
@@ -67,7 +65,7 @@
  *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
  *   P3 store settled      release    doctor: settled, cursor, settling; all acquire: an account of another position
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
- *   E1 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
+ *   V3 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
  *   J1 store cursor       seq_cst    G3 load cursor   seq_cst         (as J3)
  *   J2 RMW   lossless     seq_cst    G3 load lossless seq_cst         (as J3)
  *   J4 load  limit or W   seq_cst    G2, W3                           start below what may be overwritten already
@@ -77,20 +75,19 @@
  *   E4 store padding      release    N1 load stamp    acquire         padding with an old length
  *   E5 store sequence     release    N4 load sequence acquire         (as C2, for a writer that died before it)
  *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
- *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit protects the data
+ *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit guards data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
- *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits for what is over
- *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gives up
- *                                       N1 load stamp   it            (needs stores to be seen by all at once, as on x86
- *                                                                     and arm64)
+ *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits in vain
+ *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gave
+ *                                       N1 load stamp                 up (stores are to be seen by all at once, as on
+ *                                                                     x86 and arm64)
  *   X1 store moving       seq_cst    W0, G1 limit with closing        a ring that moves taken for one that is removed
  *   X3 CAS   W sealed     seq_cst    W3, C3           seq_cst         members and end are those of one moment
  *   X4 load  stamp        acquire    C1 store stamp   release         (as X1)
  *   X5 CAS   verdict      seq_cst    X5 of the other  seq_cst         committed and appended anew
  *   X6 store moving DONE  seq_cst    X2 load moving   acquire         a list that is not there yet
- *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up: without a
- *                                                                     stamp after it, it has not been counted
- *   counters and marks    relaxed    -                                (numbers; a mark is checked against the frontier)
+ *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up
+ *   counters and marks    relaxed    -                                (numbers; a mark is checked by the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
  * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record.
@@ -114,16 +111,16 @@
 struct ring {
     struct ringd_lane *lane;
     unsigned char *data;
-    uint64_t mask;      /* size - 1 */
-    uint64_t reach;     /* size - head room: limit - floor */
+    uint64_t mask;  /* size - 1 */
+    uint64_t reach; /* size - head room: limit - floor */
     uint64_t stamp_key;
     uint64_t max_grant;
     uint64_t size;
     struct ringd_control *control;
     struct ringd_waits *waits;
     struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
-    uint64_t slow_bytes;                /* further behind a lossless reader should not be; 0: as it likes */
-    bool keeps;                         /* policy: lossless readers count */
+    uint64_t slow_bytes;          /* further behind a lossless reader should not be; 0: as it likes */
+    bool keeps;                   /* policy: lossless readers count */
     bool hold;
 };
 
@@ -155,9 +152,9 @@ struct ring_writer {
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
     struct ring_watch stall_watch; /* of one that stays in mid-record */
-    bool far_behind;     /* met a lossless reader that is further behind than slow_bytes; likewise */
-    bool behind_reader;  /* the last look for space found a lossless reader in the way */
-    uint64_t needed;     /* bytes that the last look did not find, with what those before it need */
+    bool far_behind;               /* met a lossless reader that is further behind than slow_bytes; likewise */
+    bool behind_reader;            /* the last look for space found a lossless reader in the way */
+    uint64_t needed;               /* bytes that the last look did not find, with what those before it need */
 
     /* Called before it sleeps for space; gives when it wants to be called again at the latest. May be NULL. */
     int64_t (*watch)(struct ring_writer *writer);
@@ -186,8 +183,8 @@ enum ring_shortage {
     RING_FULL_WRITER = 2, /* a writer has not finished what lies a lap behind */
 };
 
-/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying), and
- * how long these are. */
+/* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying),
+ * and how long these are. */
 #define RING_PREFETCH      512
 #define RING_PREFETCH_MOST 1024
 #define RING_LINE          64
@@ -200,13 +197,13 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
 
 /* ---- slow paths (ring.c) --------------------------------------------------------------------------------------- */
 
-/* Room for `want` bytes, at least `min` (with headers, multiples of a unit), raising the limit if need be, waiting until
- * the deadline if allowed. RINGD_OK with *grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG, -EINTR. */
+/* Room for `want` bytes, at least `min` (with headers, multiples of a unit), raising the limit if need be, waiting
+ * until the deadline if allowed. RINGD_OK with *grant; RINGD_FULL with *shortage; -ESHUTDOWN, -EBADMSG, -EINTR. */
 int ring_reserve_slow(struct ring_writer *writer, uint64_t min, uint64_t want, int64_t deadline,
                       struct ring_grant *grant, enum ring_shortage *shortage);
 
-/* Before one that waits sleeps until `until`: reports if somebody has been in the way long enough, and returns how long it
- * may sleep before it looks again. `stalled`: somebody in mid-record is in the way. */
+/* Before one that waits sleeps until `until`: reports if somebody has been in the way long enough, and returns how long
+ * it may sleep before it looks again. `stalled`: somebody in mid-record is in the way. */
 int64_t ring_watch_stall(const struct ring_watch *watch, bool stalled, struct ring_stall *stall, int64_t until);
 
 /* Another value of limit, or of next_mark, has been met. */
@@ -218,7 +215,8 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
 /* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK. */
+/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK.
+ */
 int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
@@ -239,16 +237,18 @@ bool ring_record_at(const struct ring *ring, uint64_t position);
  * there), -EBADMSG. */
 int ring_check_start(const struct ring *ring, uint64_t position);
 
-/* How many records slot `writer` has committed, if they all lie below `position` and its owner is between two of them. */
+/* How many records slot `writer` has committed, if they all lie below `position` and its owner is between two of them.
+ */
 bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t position, uint64_t *count);
 
 /* Lossless joins and leaves; called by the daemon for reader slot `reader`, one at a time. ring_join publishes the
- * cursor, sets the bit in `lossless` and returns in *cursor where the reader starts: at `position` or at M, whichever is
- * later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave takes the bit back and wakes writers. */
+ * cursor, sets the bit in `lossless` and returns in *cursor where the reader starts: at `position` or at M, whichever
+ * is later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave takes the bit back and wakes writers. */
 int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t position, uint64_t *cursor);
 void ring_leave(struct ring *ring, uint32_t reader);
 
-/* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine. */
+/* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine.
+ */
 int ring_check_cursor(const struct ring *ring, uint32_t reader);
 
 /* How far the reader's cursor is behind `position`; 0 for one that makes no sense. */
@@ -322,7 +322,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     ring_prefetch(&w.ring, seen, RING_LINE); /* a reader that has caught up looks at it all the time */
     atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
     STOP_POINT("reserve-length");
-    atomic_store_explicit(&w.slot->begin, seen, memory_order_release);             /* W2 */
+    atomic_store_explicit(&w.slot->begin, seen, memory_order_release); /* W2 */
     STOP_POINT("reserve-begin");
     old = atomic_fetch_add_explicit(&w.ring.lane->word, addend, memory_order_seq_cst); /* W3 */
     STOP_POINT("reserve-added");
@@ -334,7 +334,7 @@ RING_HOT int ring_take(struct ring_writer w, uint64_t seen, uint64_t bytes, stru
     place = ring_extend(floor, old);
     atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* W5 */
     STOP_POINT("reserve-exact");
-    atomic_thread_fence(memory_order_release);                                             /* W6 */
+    atomic_thread_fence(memory_order_release); /* W6 */
     ring_prefetch(&w.ring, place + bytes + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return RINGD_OK;

@@ -1,6 +1,7 @@
 /* ringctl.h - what the parts of the operator's command share.
  *
- * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at. (But doctor, which examines the map.)
+ * ringctl uses the public API (ringd.h) alone; what it prints, anybody can get at. (But doctor, which examines the
+ * map.)
  *
  *     ringctl.c         main, the table of commands, help and version
  *     ringctl_args.c    the command line into struct options

@@ -25,15 +25,17 @@
 /* Between two looks while a cursor that makes no sense holds the ring. */
 #define SUSPICION_PAUSE_NS 2000000
 
-/* How long a writer that does not wait for room waits for a ring that moves: the daemon may need this very processor. */
+/* How long a writer that does not wait for room waits for a ring that moves: the daemon may need this very processor.
+ */
 #define MOVE_PATIENCE_NS 100000000
 
 /* Moves in one call; more are none, but somebody who scribbles. */
 #define MOVES_MAX 1000
 /* ---- slow readers ---------------------------------------------------------------------------------------------- */
 
-/* When the daemon is to hear that a lossless reader keeps this writer waiting: after half the time that a reader may, and
- * then every quarter, so that it can measure for itself. What breaks it off is a grant, or a time without a look. */
+/* When the daemon is to hear that a lossless reader keeps this writer waiting: after half the time that a reader may,
+ * and then every quarter, so that it can measure for itself. What breaks it off is a grant, or a time without a look.
+ */
 static int64_t writer_tell_kept(struct ringd_writer *w, int64_t now)
 {
     struct writer_watch *watch = &w->watch;
@@ -230,8 +232,8 @@ static void carry_counters(const struct ringd_writer *w, const struct ringd_writ
     atomic_store_explicit(&to->sequence, w->sequence, memory_order_release);
 }
 
-/* Waits for the next generation, gets it, and goes on in it. *old: the mapping that was left, the caller's to unmap; empty
- * if the move was given up. RINGD_FULL: not by the deadline. */
+/* Waits for the next generation, gets it, and goes on in it. *old: the mapping that was left, the caller's to unmap;
+ * empty if the move was given up. RINGD_FULL: not by the deadline. */
 static int writer_follow(struct ringd_writer *w, struct segment *old)
 {
     const struct ringd_writer_slot *before = w->ring.slot;
@@ -245,8 +247,8 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
     if (result == RINGD_OK && ring_moving(&w->ring.ring) == RINGD_MOVING_NO)
         return RINGD_OK;
     if (result == RINGD_OK)
-        result = w->attachment == NULL ? -ESHUTDOWN
-                                       : attachment_follow(w->attachment, RINGD_CONTEXT_WRITER, deadline, old);
+        result =
+            w->attachment == NULL ? -ESHUTDOWN : attachment_follow(w->attachment, RINGD_CONTEXT_WRITER, deadline, old);
     if (result != RINGD_OK)
         return result == RINGD_WOULD_BLOCK ? RINGD_FULL : result;
     enter(w, &w->attachment->segment, slot);
@@ -277,8 +279,8 @@ static int writer_move_on(struct ringd_writer *w)
 }
 
 /* What was counted in a generation that has been left since then is carried to where the account is kept now. (What is
- * stored before `moving` is looked at and found to be NO, the daemon carries itself: X1.) If that does not come about soon,
- * the next call does it. */
+ * stored before `moving` is looked at and found to be NO, the daemon carries itself: X1.) If that does not come about
+ * soon, the next call does it. */
 static void carry_account(struct ringd_writer *w)
 {
     int64_t deadline = w->deadline;
@@ -486,8 +488,9 @@ static int recall(struct ringd_writer *w, struct lost_grant *lost)
 
 static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
 
-/* My grant was given up while I was stopped or slow: its records go into the next generation, in one grant and with a new
- * time, or are refused or dropped. The lane's ring of the old generation is copied: `w->ring` becomes the new one. */
+/* My grant was given up while I was stopped or slow: its records go into the next generation, in one grant and with a
+ * new time, or are refused or dropped. The lane's ring of the old generation is copied: `w->ring` becomes the new one.
+ */
 static int append_anew(struct ringd_writer *w)
 {
     const struct ring before = w->ring.ring;
@@ -539,7 +542,8 @@ static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, st
     const struct ringd_record_header *old;
     size_t len;
 
-    while ((old = next_lost(w, lost, &from, &len)) != NULL && to - grant.place + ring_record_bytes(len) <= grant.bytes) {
+    while ((old = next_lost(w, lost, &from, &len)) != NULL &&
+           to - grant.place + ring_record_bytes(len) <= grant.bytes) {
         struct ringd_record_header *h = ring_header(&ring.ring, to);
 
         fill_header(h, len, w->sequence + records, w->origin, time);

@@ -19,11 +19,11 @@ struct ringd_writer {
     uint32_t time_source;
     uint32_t max_record;
     uint32_t short_end; /* shorter than this a record needs nothing but room */
-    bool drops;      /* the ring's policy */
-    uint64_t origin; /* of its records: who, type, level */
-    uint64_t sequence; /* of the next record */
+    bool drops;         /* the ring's policy */
+    uint64_t origin;    /* of its records: who, type, level */
+    uint64_t sequence;  /* of the next record */
     struct ring_writer ring;
-    struct ring_stall stall;   /* seen by calls that do not wait */
+    struct ring_stall stall; /* seen by calls that do not wait */
     struct ring_grant grant; /* the open one */
     uint64_t granted;        /* its payload bytes */
     uint64_t time;           /* of it */

@@ -200,9 +200,9 @@ START_TEST(a_writer_in_mid_record_at_the_lap_is_counted)
 }
 END_TEST
 
-/* A writer in the middle of a record when the reader joins: that record lies before the reader's start and is not given.
- * A reader that is overtaken before it has seen a record of this writer counts what the writer has committed since the
- * reader joined: that record is one of it. */
+/* A writer in the middle of a record when the reader joins: that record lies before the reader's start and is not
+ * given. A reader that is overtaken before it has seen a record of this writer counts what the writer has committed
+ * since the reader joined: that record is one of it. */
 START_TEST(a_writer_in_mid_record_at_the_join)
 {
     for (int lapped = 0; lapped < 2; lapped++) {

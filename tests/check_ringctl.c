@@ -931,7 +931,8 @@ START_TEST(a_million_lines_cost_few_system_calls)
     size_t len;
 
     if (access(words[0], X_OK) != 0 || support_sanitized()) {
-        support_skip("a_million_lines_cost_few_system_calls", "strace is not installed, or a sanitizer makes calls too");
+        support_skip("a_million_lines_cost_few_system_calls",
+                     "strace is not installed, or a sanitizer makes calls too");
         return;
     }
     snprintf(table, sizeof table, "%s/strace", support_folder());

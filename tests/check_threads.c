@@ -2,8 +2,8 @@
  *
  * Between processes the thread sanitizer sees nothing; here everything that is shared lies at one address, and every
  * payload is written and read with plain accesses. What keeps those apart is only what libclient/ring.h promises: stamp
- * against stamp (C1, N1), cursor against the writer that overwrites (P1, G3, G2, W0), and the opening by the last writer
- * out (C3, N2). Run in `make test` too, where it checks contents and order.
+ * against stamp (C1, N1), cursor against the writer that overwrites (P1, G3, G2, W0), and the opening by the last
+ * writer out (C3, N2). Run in `make test` too, where it checks contents and order.
  */
 #include "support_check.h"
 
@@ -112,8 +112,8 @@ static void *read_all(void *argument)
 
     for (uint32_t got = 0; got < WRITERS * RECORDS && part->wrong == 0;) {
         size_t count = 1;
-        int result = part->many ? ringd_next_many(part->reader, records, 16, &count)
-                                : ringd_next(part->reader, records);
+        int result =
+            part->many ? ringd_next_many(part->reader, records, 16, &count) : ringd_next(part->reader, records);
 
         if (result != RINGD_OK) {
             part->wrong++;

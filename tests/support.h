@@ -152,8 +152,8 @@ void daemon_restart(struct daemon_process *daemon, const char *config);
 /* The same with another binary or with one more option; each may be NULL. */
 void daemon_restart_as(struct daemon_process *daemon, const char *program, const char *option);
 
-/* The same, under build/at-stop-point: it is killed when it comes to this stop point for the n-th time (from 1). False: it
- * came there before it was ready, and has ended. */
+/* The same, under build/at-stop-point: it is killed when it comes to this stop point for the n-th time (from 1). False:
+ * it came there before it was ready, and has ended. */
 bool daemon_restart_to_die(struct daemon_process *daemon, const char *point, unsigned nth);
 
 /* What it has said since it was started; with a zero after the last byte. */
