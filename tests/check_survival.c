@@ -273,7 +273,7 @@ static void read_lapped(struct victim *victim)
         struct ringd_reader *reader = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
         struct tracker tracker = {0};
 
-        for (int i = 0; i < 500 && ring_oldest(&reader->ring) <= reader->position && !is_over(victim); i++)
+        while (ring_oldest(&reader->ring) <= reader->position && !is_over(victim))
             pause_ms(1);
         for (int i = 0; i < 60; i++)
             read_record(&tracker, reader, RINGD_READ_LOSSY);
