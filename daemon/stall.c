@@ -4,18 +4,14 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "context.h"
 #include "generation.h"
 #include "log.h"
+#include "process.h"
 #include "registry.h"
 #include "shared_ring.h"
 
@@ -86,20 +82,18 @@ static bool still_there(const struct stall *stall, uint32_t slot)
 
 /* ---- what is done ---------------------------------------------------------------------------------------------- */
 
-static void kill_writer(const struct context *context)
+static void kill_writer(struct context *context)
 {
     const char *name = context->ring->name;
+    int result = context_kill(context);
 
-    if (context->process.fd < 0)
-        log_warning(
-            "ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: its process is not known here", name,
-            context->slot, context->pid, context->command);
-    else if (syscall(SYS_pidfd_send_signal, context->process.fd, SIGKILL, NULL, 0) != 0)
-        log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: %s", name, context->slot,
-                    context->pid, context->command, strerror(errno));
-    else
+    if (result == 0)
         log_warning("ring %s: writer %u (pid %u, %s) was stopped in mid-record and held others up: killed", name,
                     context->slot, context->pid, context->command);
+    else
+        log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: %s", name, context->slot,
+                    context->pid, context->command,
+                    result == -ESRCH ? "its process is not known here" : strerror(-result));
 }
 
 static void move_ring(struct shared_ring *ring, const struct context *context)
@@ -192,32 +186,13 @@ void stall_forget(struct shared_ring *ring)
 
 /* ---- since when ------------------------------------------------------------------------------------------------ */
 
-/* T or t in /proc/PID/stat, behind the command's closing bracket. */
-static bool process_is_stopped(uint32_t pid)
-{
-    char path[40], text[512];
-    const char *state;
-    ssize_t len = -1;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    fd = pid != 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return false;
-    len = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[len < 0 ? 0 : len] = '\0';
-    state = strrchr(text, ')');
-    return state != NULL && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
-}
-
 uint64_t stall_since(struct context *context)
 {
     uint64_t begin;
     bool stuck = context->stopped_ns != 0 && context->stopped_begin != 0 && context_is_writer(context) &&
                  place_of(context->ring, context->slot, &begin) && begin == context->stopped_begin;
 
-    if (context->dead || context->holder == NULL)
+    if (context->dead || (context->holder == NULL && !context->adopted))
         return 0;
     if (!stuck) {
         context->stopped_begin = 0;
