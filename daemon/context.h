@@ -59,6 +59,7 @@ struct context {
     bool said_lost;
     uint64_t stopped_ns;     /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
     uint64_t stopped_begin;  /* where in mid-record; 0: the kernel says so */
+    bool said_stuck;         /* that it is there and nothing could be done about it is in the log */
     struct slow_watch watch; /* of a writer */
     bool dead;               /* certainly; not counted as attached any more */
     struct ring_repair repair;

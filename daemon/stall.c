@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "stall.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <ev.h>
 #include <stdlib.h>
@@ -82,11 +83,15 @@ static bool still_there(const struct stall *stall, uint32_t slot)
 
 /* ---- what is done ---------------------------------------------------------------------------------------------- */
 
+/* It stays where it is until it is dead or can be killed, and is looked at again; once is enough for the log. */
 static void kill_writer(struct context *context)
 {
     const char *name = context->ring->name;
     int result = context_kill(context);
 
+    if (context->said_stuck)
+        return;
+    context->said_stuck = true;
     if (result == 0)
         log_warning("ring %s: writer %u (pid %u, %s) was stopped in mid-record and held others up: killed", name,
                     context->slot, context->pid, context->command);
@@ -96,14 +101,21 @@ static void kill_writer(struct context *context)
                     result == -ESRCH ? "its process is not known here" : strerror(-result));
 }
 
-static void move_ring(struct shared_ring *ring, const struct context *context)
+/* A move that fails (memory is short) is tried again while somebody waits, without another word. It may end the ring,
+ * and the context with it. */
+static void move_ring(struct shared_ring *ring, struct context *context)
 {
+    char name[RINGD_NAME_BYTES];
+    bool said = context->said_stuck;
     struct problem problem;
 
-    log_warning("ring %s: writer %u (pid %u, %s) is stopped in mid-record and holds others up: the ring moves on",
-                ring->name, context->slot, context->pid, context->command);
-    if (generation_move(ring, ring->segment.geometry.data_bytes, &problem) < 0)
-        log_warning("ring cannot move on: %s", problem.text);
+    strlcpy(name, ring->name, sizeof name);
+    context->said_stuck = true;
+    if (!said)
+        log_warning("ring %s: writer %u (pid %u, %s) is stopped in mid-record and holds others up: the ring is to move",
+                    name, context->slot, context->pid, context->command);
+    if (generation_move(ring, ring->segment.geometry.data_bytes, &problem) < 0 && !said)
+        log_warning("ring %s: cannot move, and is tried again: %s", name, problem.text);
 }
 
 /* Marks those who are stopped; returns one of them, or NULL. */
@@ -116,8 +128,10 @@ static struct context *find_stopped(const struct stall *stall)
 
         if (!still_there(stall, i))
             continue;
-        if (context->stopped_ns == 0 || context->stopped_begin != stall->suspects[i].begin)
+        if (context->stopped_ns == 0 || context->stopped_begin != stall->suspects[i].begin) {
             context->stopped_ns = stall->since_ns;
+            context->said_stuck = false;
+        }
         context->stopped_begin = stall->suspects[i].begin;
         found = context;
     }
