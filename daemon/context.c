@@ -3,9 +3,11 @@
 #include "context.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,6 +276,32 @@ static void watch_process(struct context *context)
         return;
     ev_io_set(&context->process, fd, EV_READ);
     ev_io_start(context->ring->registry->loop, &context->process);
+}
+
+static void find_process(struct context *context)
+{
+    struct object_name name = life_name(context);
+    int life_fd = life_open(&name), fd = -1;
+    struct stat life;
+
+    if (life_fd < 0)
+        return;
+    if (fstat(life_fd, &life) == 0)
+        fd = process_open(context->pid, &life);
+    close(life_fd);
+    if (fd < 0)
+        return;
+    ev_io_set(&context->process, fd, EV_READ);
+    ev_io_start(context->ring->registry->loop, &context->process);
+}
+
+int context_kill(struct context *context)
+{
+    if (context->process.fd < 0)
+        find_process(context);
+    if (context->process.fd < 0)
+        return -ESRCH;
+    return syscall(SYS_pidfd_send_signal, context->process.fd, SIGKILL, NULL, 0) == 0 ? 0 : -errno;
 }
 
 static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot, struct problem *problem)

@@ -59,6 +59,7 @@ struct context {
     bool said_lost;
     uint64_t stopped_ns;     /* CLOCK_REALTIME, since when it is known to be stopped (stall.h); 0: it is not */
     uint64_t stopped_begin;  /* where in mid-record; 0: the kernel says so */
+    bool said_stuck;         /* that it is there and nothing could be done about it is in the log */
     struct slow_watch watch; /* of a writer */
     bool dead;               /* certainly; not counted as attached any more */
     struct ring_repair repair;
@@ -123,6 +124,10 @@ void context_evict(struct context *context);
 /* A writer met a cursor that makes no sense: looks at all lossless readers and evicts those that certainly hold writers
  * up for ever. Returns how many. */
 uint32_t context_evict_bad(struct shared_ring *ring);
+
+/* SIGKILL to the process that a context belongs to. One that was adopted and has not connected since is known by its
+ * life page, which no other process has mapped. 0, or a negative errno: -ESRCH (it is not known here). */
+int context_kill(struct context *context);
 
 bool context_is_writer(const struct context *context);
 

@@ -2,20 +2,17 @@
 #define _GNU_SOURCE
 #include "stall.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "context.h"
 #include "generation.h"
 #include "log.h"
+#include "process.h"
 #include "registry.h"
 #include "shared_ring.h"
 
@@ -86,30 +83,39 @@ static bool still_there(const struct stall *stall, uint32_t slot)
 
 /* ---- what is done ---------------------------------------------------------------------------------------------- */
 
-static void kill_writer(const struct context *context)
+/* It stays where it is until it is dead or can be killed, and is looked at again; once is enough for the log. */
+static void kill_writer(struct context *context)
 {
     const char *name = context->ring->name;
+    int result = context_kill(context);
 
-    if (context->process.fd < 0)
-        log_warning(
-            "ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: its process is not known here", name,
-            context->slot, context->pid, context->command);
-    else if (syscall(SYS_pidfd_send_signal, context->process.fd, SIGKILL, NULL, 0) != 0)
-        log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: %s", name, context->slot,
-                    context->pid, context->command, strerror(errno));
-    else
+    if (context->said_stuck)
+        return;
+    context->said_stuck = true;
+    if (result == 0)
         log_warning("ring %s: writer %u (pid %u, %s) was stopped in mid-record and held others up: killed", name,
                     context->slot, context->pid, context->command);
+    else
+        log_warning("ring %s: writer %u (pid %u, %s) holds others up and cannot be killed: %s", name, context->slot,
+                    context->pid, context->command,
+                    result == -ESRCH ? "its process is not known here" : strerror(-result));
 }
 
-static void move_ring(struct shared_ring *ring, const struct context *context)
+/* A move that fails (memory is short) is tried again while somebody waits, without another word. It may end the ring,
+ * and the context with it. */
+static void move_ring(struct shared_ring *ring, struct context *context)
 {
+    char name[RINGD_NAME_BYTES];
+    bool said = context->said_stuck;
     struct problem problem;
 
-    log_warning("ring %s: writer %u (pid %u, %s) is stopped in mid-record and holds others up: the ring moves on",
-                ring->name, context->slot, context->pid, context->command);
-    if (generation_move(ring, ring->segment.geometry.data_bytes, &problem) < 0)
-        log_warning("ring cannot move on: %s", problem.text);
+    strlcpy(name, ring->name, sizeof name);
+    context->said_stuck = true;
+    if (!said)
+        log_warning("ring %s: writer %u (pid %u, %s) is stopped in mid-record and holds others up: the ring is to move",
+                    name, context->slot, context->pid, context->command);
+    if (generation_move(ring, ring->segment.geometry.data_bytes, &problem) < 0 && !said)
+        log_warning("ring %s: cannot move, and is tried again: %s", name, problem.text);
 }
 
 /* Marks those who are stopped; returns one of them, or NULL. */
@@ -122,8 +128,10 @@ static struct context *find_stopped(const struct stall *stall)
 
         if (!still_there(stall, i))
             continue;
-        if (context->stopped_ns == 0 || context->stopped_begin != stall->suspects[i].begin)
+        if (context->stopped_ns == 0 || context->stopped_begin != stall->suspects[i].begin) {
             context->stopped_ns = stall->since_ns;
+            context->said_stuck = false;
+        }
         context->stopped_begin = stall->suspects[i].begin;
         found = context;
     }
@@ -192,32 +200,13 @@ void stall_forget(struct shared_ring *ring)
 
 /* ---- since when ------------------------------------------------------------------------------------------------ */
 
-/* T or t in /proc/PID/stat, behind the command's closing bracket. */
-static bool process_is_stopped(uint32_t pid)
-{
-    char path[40], text[512];
-    const char *state;
-    ssize_t len = -1;
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    fd = pid != 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return false;
-    len = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[len < 0 ? 0 : len] = '\0';
-    state = strrchr(text, ')');
-    return state != NULL && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
-}
-
 uint64_t stall_since(struct context *context)
 {
     uint64_t begin;
     bool stuck = context->stopped_ns != 0 && context->stopped_begin != 0 && context_is_writer(context) &&
                  place_of(context->ring, context->slot, &begin) && begin == context->stopped_begin;
 
-    if (context->dead || context->holder == NULL)
+    if (context->dead || (context->holder == NULL && !context->adopted))
         return 0;
     if (!stuck) {
         context->stopped_begin = 0;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -276,11 +277,29 @@ static void fork_parent(void)
     pthread_mutex_unlock(&attach_mutex);
 }
 
+static void remember_socket(struct attachment *a, int fd)
+{
+    struct stat is;
+
+    if (fd >= 0 && fstat(fd, &is) == 0) {
+        a->socket_device = is.st_dev;
+        a->socket_inode = is.st_ino;
+    }
+    atomic_store_explicit(&a->socket_fd, fd, memory_order_seq_cst);
+}
+
+static bool socket_is_ours(const struct attachment *a, int fd)
+{
+    struct stat is;
+
+    return fd >= 0 && fstat(fd, &is) == 0 && is.st_dev == a->socket_device && is.st_ino == a->socket_inode;
+}
+
 /* The child owns none of its parent's contexts. Their handles are empty here and cannot lead to these any more. */
 static void fork_child(void)
 {
     for (struct attachment *a = attachments; a != NULL; a = a->next)
-        if (a->socket_fd >= 0)
+        if (socket_is_ours(a, a->socket_fd))
             close(a->socket_fd);
     attachments = NULL;
     atomic_store_explicit(&connecting, 0, memory_order_relaxed);
@@ -340,7 +359,7 @@ static int receive_and_map(struct attachment *a, uint32_t kind, struct proto_rep
 static int open_connection(struct attachment *a)
 {
     pthread_mutex_lock(&attach_mutex);
-    a->socket_fd = proto_socket();
+    remember_socket(a, proto_socket());
     a->next = attachments;
     attachments = a;
     pthread_mutex_unlock(&attach_mutex);
@@ -356,7 +375,7 @@ static void close_connection(struct attachment *a)
             break;
         }
     }
-    if (a->socket_fd >= 0)
+    if (socket_is_ours(a, a->socket_fd))
         close(a->socket_fd);
     pthread_mutex_unlock(&attach_mutex);
 }
@@ -462,10 +481,17 @@ static void drop_connection(struct attachment *a)
 {
     int fd = atomic_exchange_explicit(&a->socket_fd, -1, memory_order_seq_cst);
 
-    if (fd >= 0)
+    if (socket_is_ours(a, fd))
         close(fd);
     a->connected = false;
     a->pending = 0;
+}
+
+/* Before anything is sent, received or waited for: the program may have closed the connection under us. */
+static void check_connection(struct attachment *a)
+{
+    if (!socket_is_ours(a, a->socket_fd))
+        drop_connection(a);
 }
 
 /* Takes the reply to an earlier request off the connection, if one is still to come. 0: nothing is outstanding;
@@ -475,6 +501,7 @@ static int take_late_reply(struct attachment *a)
     struct proto_reply reply;
     int result = 0;
 
+    check_connection(a);
     if (a->pending != 0)
         result = proto_receive(a->socket_fd, a->pending, &reply, NULL);
     if (result == -EAGAIN)
@@ -505,7 +532,7 @@ static int open_socket(struct attachment *a)
     if (!atomic_load_explicit(&forking, memory_order_seq_cst)) {
         result = proto_socket_no_wait();
         if (result >= 0)
-            atomic_store_explicit(&a->socket_fd, result, memory_order_seq_cst);
+            remember_socket(a, result);
     }
     atomic_fetch_sub_explicit(&connecting, 1, memory_order_seq_cst);
     return result < 0 ? result : 0;
@@ -672,6 +699,7 @@ static int ask_for_next(struct attachment *a, int64_t deadline)
     struct ringd_request request;
     int result;
 
+    check_connection(a);
     if (a->pending != 0 && a->pending != RINGD_REQUEST_FOLLOW) {
         result = proto_wait(a->socket_fd, timeout_until(deadline));
         if (result < 0)

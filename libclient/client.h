@@ -14,6 +14,10 @@
  * (RINGD_REQUEST_REATTACH). That is tried at most once in RETRY_NS, takes no longer than the request itself may take,
  * and makes only async-signal-safe calls, as the requests come from calls that are.
  *
+ * A program may close all its descriptors (closefrom) and open others: the number of a connection can be that of its
+ * own file or socket by then. So each use of it begins with a look at whether it is still ours; if not it is forgotten,
+ * not closed.
+ *
  * Used by writer.c and reader.c.
  */
 #ifndef LIBCLIENT_CLIENT_H
@@ -23,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ring.h"
 #include "ringd.h"
@@ -34,7 +39,9 @@
 
 struct attachment {
     struct attachment *next; /* of this process */
-    _Atomic int socket_fd;   /* -1: none */
+    _Atomic int socket_fd;   /* -1: none; the program may have closed it and have the number for something else */
+    dev_t socket_device;     /* what it was when it was opened */
+    ino_t socket_inode;
     void *life;
     struct segment segment;
     uint32_t slot;

@@ -511,12 +511,12 @@ static int ring_nap(struct ring_writer *w, uint64_t min, uint64_t want, int64_t 
 /* A reader releases with a plain store and then looks whether somebody sleeps: a store that was still on its way when
  * we looked for it, by a reader that looked before we announced. By the time of a second look a moment later it has
  * arrived; who releases after that sees the announcement. So the first sleep is short, and the next one, if nobody has
- * taken the announcement off, is not. */
+ * woken this one meanwhile, is not: the announcement has stood all the time. */
 static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
                              struct ring_grant *grant, enum ring_shortage *shortage)
 {
     struct ring_stall stall = {0};
-    uint32_t announced = 0;
+    bool rested = false;
 
     for (;;) {
         int result = ring_spin(w, min, want, ticket, grant, shortage);
@@ -529,16 +529,15 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
         result = ring_try(w, min, want, ticket, 0, grant, shortage);
         if (result != RINGD_FULL || w->suspicious || wake_now() >= deadline)
             return result;
-        until = value == announced && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
+        until = rested && !w->unsettled ? deadline : wake_now() + RING_SECOND_LOOK_NS;
         until = ring_watch_until(w, until);
         until = ring_watch_stall(&w->stall_watch, *shortage == RING_FULL_WRITER, &stall, until);
         ring_count(&w->slot->waited, 1);
         STOP_POINT("wait-counted");
         result = wake_sleep(&w->ring.waits->space, value, until < deadline ? until : deadline);
-        if (result == -ETIMEDOUT)
-            announced = value;
-        else if (result < 0)
+        if (result < 0 && result != -ETIMEDOUT)
             return result;
+        rested = result == -ETIMEDOUT;
     }
 }
 

@@ -13,12 +13,25 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+/* A word that still changes after so many looks is being scribbled over. */
+#define WAKE_ROUNDS_MAX 256
+
 uint32_t wake_announce(_Atomic uint32_t *word)
 {
-    uint32_t value = atomic_fetch_or_explicit(word, WAKE_SLEEPING, memory_order_seq_cst);
+    uint32_t value = 0;
 
-    STOP_POINT("wait-announced");
-    return value | WAKE_SLEEPING;
+    for (int round = 0; round < WAKE_ROUNDS_MAX; round++) {
+        value = atomic_fetch_or_explicit(word, WAKE_SLEEPING, memory_order_seq_cst) | WAKE_SLEEPING;
+        STOP_POINT("wait-announced");
+        if (!(value & WAKE_WAKING))
+            break;
+        /* A waker is about to take both bits off: not this one's. If it has done so by now, say it again. */
+        value = atomic_fetch_and_explicit(word, ~WAKE_WAKING, memory_order_seq_cst) & ~WAKE_WAKING;
+        STOP_POINT("wait-kept");
+        if (value & WAKE_SLEEPING)
+            break;
+    }
+    return value;
 }
 
 int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns)
@@ -36,16 +49,22 @@ int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns
 
 bool wake_all(_Atomic uint32_t *word)
 {
-    uint32_t value = atomic_load_explicit(word, memory_order_seq_cst);
+    uint32_t value = atomic_load_explicit(word, memory_order_seq_cst), moved = 0;
 
-    if (!(value & WAKE_SLEEPING))
-        return false;
-    /* Failure: another waker has moved the count on and wakes those who announced before that. */
-    if (!atomic_compare_exchange_strong_explicit(word, &value, value + 1, memory_order_seq_cst, memory_order_relaxed))
-        return false;
+    for (int round = 0; round < WAKE_ROUNDS_MAX; round++) {
+        if (!(value & WAKE_SLEEPING))
+            return false;
+        moved = (value + WAKE_STEP) | WAKE_WAKING;
+        if (atomic_compare_exchange_strong_explicit(word, &value, moved, memory_order_seq_cst, memory_order_seq_cst))
+            break;
+    }
     STOP_POINT("wake-counted");
     syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     STOP_POINT("wake-sent");
+    /* Failure: somebody has announced since, or another waker is at it. */
+    atomic_compare_exchange_strong_explicit(word, &moved, moved & ~(WAKE_SLEEPING | WAKE_WAKING), memory_order_seq_cst,
+                                            memory_order_relaxed);
+    STOP_POINT("wake-cleared");
     return true;
 }
 

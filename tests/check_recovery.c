@@ -22,6 +22,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -782,6 +784,52 @@ START_TEST(one_that_closed_its_descriptors_dies_later)
 }
 END_TEST
 
+/* One end of a pair: an alien socket is as easily written to, or read from, as a connection. */
+static int fill_descriptors(int *descriptors, struct stat *is, int count)
+{
+    int pair[2];
+
+    require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0, "errno %d", errno);
+    for (int i = 0; i < count; i++) {
+        descriptors[i] = dup(pair[0]);
+        require(descriptors[i] >= 0 && fstat(descriptors[i], &is[i]) == 0, "errno %d", errno);
+    }
+    require(send(pair[1], "mine", 4, 0) == 4, "errno %d", errno);
+    return pair[1];
+}
+
+/* What it does to each kind of use of a connection: sleeping, reporting, closing. */
+static void use_other_descriptors(void *argument)
+{
+    struct ringd_writer *w = open_writer(RING);
+    struct ringd_reader *observer = open_reader(RING, RINGD_READ_OBSERVE, RINGD_START_NOW);
+    struct ringd_record record;
+    struct stat before[8], after;
+    int descriptors[8], other;
+    char text[256];
+
+    (void)argument;
+    require(syscall(SYS_close_range, 3, ~0u, 0) == 0, "errno %d", errno);
+    other = fill_descriptors(descriptors, before, 8);
+    ringd_reader_deadline(observer, now_ns() + 100000000);
+    require(ringd_next(observer, &record) == RINGD_WOULD_BLOCK, "a record");
+    require(ringd_write(w, "x", 1) == RINGD_OK, "write");
+    require(ringd_next(observer, &record) == RINGD_OK, "no record");
+    ringd_reader_close(observer);
+    ringd_writer_close(w);
+    for (int i = 0; i < 8; i++)
+        require(fstat(descriptors[i], &after) == 0 && after.st_ino == before[i].st_ino, "%d", i);
+    require(recv(other, text, sizeof text, MSG_DONTWAIT) < 0 && errno == EAGAIN, "a request was sent to it");
+    require(recv(descriptors[0], text, sizeof text, MSG_DONTWAIT) == 4, "a message was taken from it");
+}
+
+START_TEST(a_number_that_is_used_for_something_else_is_left_alone)
+{
+    make_ring(RING, (struct ringd_ring_options){.size = 65536});
+    child_finish(child_start(use_other_descriptors, NULL));
+}
+END_TEST
+
 static void *reserve_and_end(void *argument)
 {
     struct stand *stand = argument;
@@ -1096,6 +1144,7 @@ int main(void)
     tcase_add_test(tests, one_that_forked_is_alive);
     tcase_add_test(tests, one_that_closed_its_descriptors_is_alive);
     tcase_add_test(tests, one_that_closed_its_descriptors_dies_later);
+    tcase_add_test(tests, a_number_that_is_used_for_something_else_is_left_alone);
     tcase_add_test(tests, a_thread_that_ends_in_mid_record_is_not_dead);
     tcase_add_test(tests, a_close_aborts_an_open_grant);
     tests = add_case(suite, "others");

@@ -138,6 +138,19 @@ static void write_awake(void *unused)
     ringd_writer_close(w);
 }
 
+/* While a waker is between its two steps. */
+static void announce_late(void *unused)
+{
+    struct ringd_writer *w = open_writer(RING);
+    _Atomic uint32_t *word = &w->ring.ring.waits->data;
+
+    (void)unused;
+    wake_announce(word);
+    atomic_fetch_or(word, WAKE_WAKING);
+    wake_announce(word);
+    ringd_writer_close(w);
+}
+
 static void read_as(uint32_t mode)
 {
     struct ringd_reader *r = open_reader(RING, mode, RINGD_START_NOW);
@@ -266,9 +279,11 @@ static const struct row rows[] = {
     {"queue-ticket", write_full, RINGD_LOSSLESS, 1},
     {"queue-left", write_full, RINGD_LOSSLESS, 1},
     {"wait-announced", write_full, RINGD_LOSSLESS, 1},
+    {"wait-kept", announce_late, RINGD_LOSSLESS, 0},
     {"wait-counted", read_lossless, RINGD_LOSSLESS, 0},
     {"wake-counted", write_awake, RINGD_LOSSLESS, 0},
     {"wake-sent", write_awake, RINGD_LOSSLESS, 0},
+    {"wake-cleared", write_awake, RINGD_LOSSLESS, 0},
     {"next-stamp", read_lossless, RINGD_LOSSLESS, 0},
     {"next-copied", read_lossy, RINGD_LOSSLESS, 0},
     {"next-delivered", read_lossless, RINGD_LOSSLESS, 0},

@@ -406,6 +406,35 @@ START_TEST(a_stopped_writer_is_not_dead)
 }
 END_TEST
 
+/* No connection says who it is: its life page does. The policy holds, and status shows what stands in the way. */
+START_TEST(a_stopped_writer_is_killed_by_the_next_daemon)
+{
+    _Atomic bool *flag = shared_new(sizeof *flag);
+    struct ringd_ring_options options = small;
+    struct ringd_context_info context;
+    struct ringd_writer *writer;
+    int status;
+    pid_t victim;
+
+    options.stopped = RINGD_STOPPED_KILL;
+    options.stopped_after_ms = 50;
+    make_ring(RING, options);
+    victim = start_and_wait(hold_a_grant, flag);
+    child_stop(victim);
+    kill_and_restart();
+    require(find_context(RING, RINGD_CONTEXT_WRITER, &context) && context.state == RINGD_CONTEXT_STOPPED &&
+                context.since_ns != 0,
+            "state %u", context.state);
+    writer = open_writer(RING);
+    ringd_writer_deadline(writer, RINGD_FOREVER);
+    for (int i = 0; i < 10000; i++)
+        require(write_record(writer, 40) == RINGD_OK, "write %d", i);
+    status = child_wait(victim);
+    require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x", (unsigned)status);
+    require_said("held others up: killed");
+}
+END_TEST
+
 /* ---- everything at once ------------------------------------------------------------------------------------------ */
 
 static void write_and_stay(void *argument)
@@ -1047,6 +1076,7 @@ int main(void)
     tcase_add_test(tests, a_writer_that_dies_while_there_is_no_daemon);
     tcase_add_test(tests, a_reader_that_dies_while_there_is_no_daemon);
     tcase_add_test(tests, a_stopped_writer_is_not_dead);
+    tcase_add_test(tests, a_stopped_writer_is_killed_by_the_next_daemon);
     tcase_add_test(tests, everybody_is_killed_at_once);
     tcase_add_test(tests, what_nobody_uses_goes_unless_it_is_kept);
     tcase_add_test(tests, a_removed_ring_stays_removed);

@@ -23,6 +23,12 @@ eventcount, 2 wakers, 3 sleepers, one with deadline | wake | holds | -DSLEEPERS=
   a wake does not move the count                    | wake | stuck | -DBUG_NO_COUNT
   announcement taken back                           | wake | stuck | -DBUG_TAKE_BACK
   one sleeper woken of several                      | wake | stuck | -DBUG_WAKE_ONE
+eventcount, a waker is stopped anywhere             | wake | holds | -DSTOPS -DPUBLICATIONS=1
+eventcount, 3 wakers, one is stopped, 2 sleepers    | wake | holds | -DSTOPS -DPUBLICATIONS=1 -DWAKERS=3
+  the bit cleared before the system call            | wake | stuck | -DSTOPS -DPUBLICATIONS=1 -DBUG_CLEAR_FIRST
+  an announcement leaves bit 1 on                   | wake | stuck | -DBUG_KEEP_WAKING
+  not said again when the waker was faster          | wake | stuck | -DBUG_ONCE
+  a waker relies on another one                     | wake | stuck | -DSTOPS -DPUBLICATIONS=1 -DWAKERS=3 -DBUG_LEAVE_TO_OTHER
 ring, lossless reader, 2 writers x 3                | ring | holds | -DRECORDS=3
 ring, lossless, grants of every kind                | ring | holds | -DMAX_GRANT=2 -DRECORDS=2 -DOTHERS=1
 ring, lossless and lossy reader                     | ring | holds | -DLOSSY=1 -DRECORDS=2 -DSIZE=3
