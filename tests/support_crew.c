@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -121,7 +122,7 @@ static void run_writer(void *argument)
 
 /* ---- readers ----------------------------------------------------------------------------------------------------- */
 
-static int read_some(const struct member *member, struct ringd_reader *reader, bool waits)
+static int read_some(const struct member *member, struct ringd_reader *reader, int64_t deadline)
 {
     struct crew_board *board = member->crew->board;
     struct tracker *tracker = &board->trackers[member->number];
@@ -129,11 +130,11 @@ static int read_some(const struct member *member, struct ringd_reader *reader, b
     size_t count = 1;
     int result;
 
-    ringd_reader_deadline(reader, waits ? now_ns() + NS_PER_MS : RINGD_NO_WAIT);
+    ringd_reader_deadline(reader, deadline);
     result = member->number == 0 ? ringd_next(reader, records) : ringd_next_many(reader, records, 32, &count);
-    require(result == RINGD_OK || result == RINGD_GAP || result == RINGD_WOULD_BLOCK, "%d (%s)", result,
-            ringd_strerror(result));
-    if (result == RINGD_WOULD_BLOCK)
+    require(result == RINGD_OK || result == RINGD_GAP || result == RINGD_WOULD_BLOCK || result == -EINTR, "%d (%s)",
+            result, ringd_strerror(result));
+    if (result == RINGD_WOULD_BLOCK || result == -EINTR)
         return result;
     for (size_t i = 0; i < count && result == RINGD_OK; i++)
         tracker_record(tracker, &records[i]);
@@ -178,14 +179,21 @@ static void settle(const struct member *member, struct ringd_reader *reader)
     const struct crew_board *board = member->crew->board;
 
     for (int look = 0; look < SETTLE_LOOKS && had_of(&board->trackers[member->number]) < board->committed;)
-        look += read_some(member, reader, true) == RINGD_WOULD_BLOCK;
-    while (read_some(member, reader, false) != RINGD_WOULD_BLOCK)
+        look += read_some(member, reader, now_ns() + NS_PER_MS) == RINGD_WOULD_BLOCK;
+    while (read_some(member, reader, RINGD_NO_WAIT) != RINGD_WOULD_BLOCK)
         ;
     require_had(member, reader);
 }
 
+static void note_nothing(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* Between two orders it sleeps until it is woken: a lost wake-up shows. */
 static void run_reader(void *argument)
 {
+    const struct sigaction on_order = {.sa_handler = note_nothing};
     const struct member *member = argument;
     struct crew_board *board = member->crew->board;
     bool overwrites = member->crew->policy == RINGD_OVERWRITE;
@@ -194,6 +202,7 @@ static void run_reader(void *argument)
     uint32_t settled = 0;
 
     support_guard(0);
+    sigaction(SIGUSR1, &on_order, NULL);
     for (int i = 0; i < 31; i++)
         board->trackers[member->number].known[i] = true; /* from the first record on */
     atomic_fetch_add(&board->ready, 1);
@@ -204,7 +213,7 @@ static void run_reader(void *argument)
             settle(member, reader);
         settled = wanted;
         atomic_store(&board->settled[member->number], settled);
-        read_some(member, reader, true);
+        read_some(member, reader, RINGD_FOREVER);
     }
     ringd_reader_close(reader);
 }
@@ -288,6 +297,7 @@ static void wait_settled(const struct crew *crew, uint32_t number)
     for (int i = 0; i < CREW_READERS; i++) {
         while (atomic_load(&crew->board->settled[i]) != number) {
             crew_require_alive(crew);
+            kill(crew->pids[CREW_WRITERS + i], SIGUSR1);
             pause_ms(1);
         }
     }
@@ -323,11 +333,25 @@ struct crew_others crew_settle(struct crew *crew, uint32_t guests)
     return others;
 }
 
+static void finish_reader(pid_t pid)
+{
+    siginfo_t end = {0};
+
+    do {
+        kill(pid, SIGUSR1);
+        pause_ms(1);
+        require(waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0, "errno %d", errno);
+    } while (end.si_pid == 0);
+    child_finish(pid);
+}
+
 void crew_finish(struct crew *crew)
 {
     crew_rest(crew);
     crew_settle(crew, 0);
     atomic_store(&crew->board->order, ORDER_END);
-    for (int i = 0; i < CREW; i++)
+    for (int i = 0; i < CREW_WRITERS; i++)
         child_finish(crew->pids[i]);
+    for (int i = CREW_WRITERS; i < CREW; i++)
+        finish_reader(crew->pids[i]);
 }
