@@ -388,6 +388,9 @@ void slots_clear_free(const struct shared_ring *ring)
         clear_free_writer(ring, i);
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
         clear_free_reader(ring, i);
+    /* A predecessor may have been about to. */
+    wake_all(&ring->segment.readers->waits.data);
+    wake_all(&ring->segment.readers->waits.space);
 }
 
 bool slots_cursor_is_bad(const struct context *context)
