@@ -178,6 +178,10 @@ static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
     atomic_store_explicit(&cursor->settling, 0, memory_order_relaxed);
     atomic_store_explicit(&cursor->position, position, memory_order_relaxed);
     atomic_store_explicit(&cursor->settled, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->known, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->base, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->unsettled, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->claim_end, 0, memory_order_relaxed);
 }
 
 static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
@@ -189,9 +193,7 @@ static void clear_reader(const struct context *context, const struct segment *se
     atomic_store_explicit(&slot->lost, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->gaps, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->known, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->base, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->unsettled, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->skipped, 0, memory_order_relaxed);
     for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
         clear_cursor(segment_cursor(segment, lane, context->slot), cursor);
 }

@@ -57,6 +57,13 @@ enum ringd_result {
     RINGD_EVICTED = 6, /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
+/* How somebody waits, until its deadline. */
+enum ringd_wait {
+    RINGD_WAIT_ADAPTIVE = 0, /* looks a little, as often as that has helped of late, then sleeps */
+    RINGD_WAIT_BUSY = 1,     /* looks all the time: never sleeps, keeps a processor busy */
+    RINGD_WAIT_SLEEP = 2,    /* sleeps at once */
+};
+
 #define RINGD_NO_WAIT INT64_C(0)
 #define RINGD_FOREVER INT64_MAX
 
@@ -94,13 +101,13 @@ enum ringd_time {
 
 /* Zeroed: a lossless ring of 1 MiB. */
 struct ringd_ring_options {
-    uint64_t size;       /* bytes of data; a power of two, 4096 to 2^36; 0: 1 MiB */
+    uint64_t size;       /* bytes of data of each lane; a power of two, 4096 to 2^36; 0: 1 MiB */
     uint32_t policy;     /* enum ringd_policy; 0: RINGD_LOSSLESS */
     uint32_t time;       /* enum ringd_time */
     uint32_t max_record; /* payload bytes, 1 to size/64; 0: size/256 */
     uint32_t hold;       /* 1: a lossless ring keeps what it has while no lossless reader is attached (writers wait);
                             0: it runs free, the oldest records go */
-    uint32_t lanes;      /* 0 or 1 in this version */
+    uint32_t lanes;      /* 1 to 64, each with 31 writers and `size` bytes of its own; 0: 1 */
     uint32_t mode;       /* rights of owner, group, others as in chmod: 4 read, 2 write, 1 read losslessly; 0: 0740 */
     uint64_t first_position;   /* where positions begin, a multiple of 32; for tests of the wrap */
     uint32_t stopped;          /* enum ringd_stopped; 0: RINGD_STOPPED_REPORT */
@@ -136,6 +143,8 @@ struct ringd_info {
     uint64_t reserved[4];
 };
 
+/* With several lanes `oldest`, `position` and `limit` are the sums of the lanes', and so is a reader's cursor. */
+
 enum ringd_context_kind {
     RINGD_CONTEXT_WRITER = 1,
     RINGD_CONTEXT_LOSSLESS = 2,
@@ -169,6 +178,10 @@ struct ringd_context_info {
     /* both */
     uint64_t since_ns; /* CLOCK_REALTIME: stopped or lost, since when; 0 otherwise */
     uint64_t ahead;    /* of one that is stopped in mid-record: bytes that the others can still write */
+    uint64_t skipped;  /* reader: as in struct ringd_reader_counters */
+    char label[48];    /* reader: of its group or named cursor */
+    uint32_t lane;     /* writer */
+    uint32_t member;   /* reader: 1: of a group, `label` */
     uint64_t reserved[2];
 };
 
@@ -211,11 +224,14 @@ struct ringd_writer_options {
     uint16_t type;    /* as ringd_writer_label */
     uint8_t level;
     uint8_t reserved_0[5];
-    uint64_t reserved[6]; /* zero */
+    uint32_t wait;        /* enum ringd_wait */
+    uint32_t lane;        /* 1 to the ring's lanes: in this one; 0: in the one with the fewest writers */
+    uint64_t reserved[5]; /* zero */
 };
 
-/* Attaches a writer. `options` may be NULL. The slot it gets, 0 to 30, is record.writer for readers.
- * -EUSERS (31 writers are attached), -EACCES, -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged),
+/* Attaches a writer. `options` may be NULL. The slot it gets, lane * 31 + 0 to 30, is record.writer for readers. It
+ * stays in its lane: its records are in order.
+ * -EUSERS (31 writers for each lane are attached), -EINVAL (an option is unknown, there is no such lane), -EACCES, -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged),
  * -EPROTONOSUPPORT (its layout is of another version). (R12) */
 int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options);
 
@@ -241,6 +257,19 @@ int ringd_writev(struct ringd_writer *writer, const struct iovec *pieces, int co
  * writer in between. Header and rounding included they may take as much as one record of max_record bytes; more is
  * -EMSGSIZE. Each counts as a record. count 0 does nothing. [signal] (R4) */
 int ringd_write_batch(struct ringd_writer *writer, const struct iovec *records, int count);
+
+/* A message of any length up to RINGD_MESSAGE_MAX: in one record if it fits into max_record, else in as many as it
+ * takes. Readers get it whole, as one record at the place of its last part, or not at all: also if this call fails in
+ * the middle, or if the writer dies. In between there may be records of others, and nobody waits for the rest of it. It
+ * may be longer than the ring as long as readers keep up; each part waits for room as ringd_write does, with one
+ * deadline for all. Each part counts as a record in the counters. [signal] */
+int ringd_write_message(struct ringd_writer *writer, const void *data, size_t len);
+#define RINGD_MESSAGE_MAX (UINT64_C(1) << 30)
+
+/* A descriptor for poll, epoll or an event loop, the same at each call: readable when there may be room for a writer
+ * that was told RINGD_FULL last, until it has tried again. Closed with the writer. Negative errno: -EMFILE, -ENOMEM,
+ * -ECHILD. Not in a signal handler. */
+int ringd_writer_fd(struct ringd_writer *writer);
 
 /* Asks for room for a record of `want` bytes, content with `min` (R3). *data: where to write it, aligned to 32 bytes,
  * valid until commit, abort or close; *granted: min to want. A writer that stays between reserve and commit holds back
@@ -276,7 +305,31 @@ enum ringd_reader_mode {
 enum ringd_reader_start {
     RINGD_START_NOW = 0,      /* what is written from now on */
     RINGD_START_OLDEST = 1,   /* the oldest record that is still there */
-    RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position */
+    RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position; a ring of one lane */
+    RINGD_START_TIME = 3,     /* the first record that is still there with a time of `time` or later; a ring with time */
+};
+
+/* In which order a reader gets the records of different lanes. In each lane it is that of the ring, whichever. */
+enum ringd_merge {
+    RINGD_MERGE_NONE = 0, /* any */
+    RINGD_MERGE_TIME = 1, /* by time, the same for all readers: a record whose write had returned before the write of
+                             another began comes before it; a ring with time */
+};
+
+/* What becomes of the records that a group's member had claimed when it died. */
+enum ringd_orphans {
+    RINGD_ORPHANS_AGAIN = 0, /* they go to another member, marked RINGD_PERHAPS_SEEN */
+    RINGD_ORPHANS_LOST = 1,  /* they are lost, and counted */
+};
+
+/* What a reader wants to see; all of it holds. What it does not want counts as skipped, without a look at it. */
+struct ringd_filter {
+    const uint16_t *types; /* records of these types; type_count 0: of any */
+    size_t type_count;
+    const uint32_t *writers; /* of these writers, as in record.writer; writer_count 0: of any */
+    size_t writer_count;
+    uint8_t level_min, level_max; /* of these levels; both 0: of any */
+    uint8_t reserved[6];
 };
 
 /* Zeroed: lossy, from now, does not wait. */
@@ -284,7 +337,18 @@ struct ringd_reader_options {
     uint32_t mode;
     uint32_t start;
     uint64_t position;
-    int64_t deadline;     /* as ringd_reader_deadline */
+    int64_t deadline; /* as ringd_reader_deadline */
+    uint32_t wait;    /* enum ringd_wait */
+    uint32_t merge;   /* enum ringd_merge */
+    uint64_t time;    /* with RINGD_START_TIME, as in record.time */
+    const struct ringd_filter *filter; /* copied; NULL: all */
+    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released is kept
+                           under it while the ring lives, and who comes back under it goes on there, whatever `start`
+                           says; NULL: none. Not for observers */
+    const char *group;  /* a name as that of a cursor: each record goes to one of the readers of this group. They are
+                           lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
+    uint32_t orphans;   /* enum ringd_orphans */
+    uint32_t reserved_0;
     uint64_t reserved[6]; /* zero */
 };
 
@@ -302,9 +366,11 @@ struct ringd_record {
     uint32_t incarnation; /* which owner of that slot */
     uint16_t type;
     uint8_t level;
-    uint8_t reserved_0[5];
+    uint8_t reserved_0;
+    uint32_t flags; /* RINGD_PERHAPS_SEEN: a member of the group that died may have seen it already */
     uint64_t reserved[3]; /* not set */
 };
+#define RINGD_PERHAPS_SEEN 1u
 
 /* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached), -EACCES, -EOPNOTSUPP (lossless on an
  * overwriting ring), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
@@ -316,6 +382,14 @@ void ringd_reader_close(struct ringd_reader *reader);
 
 /* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. [signal] */
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
+
+/* From now on the reader sees what this says; NULL: all. -EINVAL, -ENOMEM, -ECHILD. Not in a signal handler. */
+int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *filter);
+
+/* A descriptor for poll, epoll or an event loop, the same at each call: readable, level-triggered, when ringd_next may
+ * have something to say, until it says RINGD_WOULD_BLOCK. Works without the daemon too. Closed with the reader. Negative
+ * errno: -EMFILE, -ENOMEM, -ECHILD. Not in a signal handler. */
+int ringd_reader_fd(struct ringd_reader *reader);
 
 /* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
  * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow);
@@ -341,9 +415,11 @@ int ringd_reader_valid(const struct ringd_reader *reader);
 uint64_t ringd_reader_position(const struct ringd_reader *reader);
 
 /* What this reader has done since it was opened. [signal] (R16) */
+/* Everything committed since it joined = delivered + skipped + lost + still unread. */
 struct ringd_reader_counters {
     uint64_t delivered, bytes, lost, gaps, slept;
-    uint64_t reserved[4];
+    uint64_t skipped; /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */
+    uint64_t reserved[3];
 };
 int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_counters *counters);
 

@@ -14,8 +14,9 @@
 #include "ringd_segment.h"
 
 #define RINGD_PROTO_MAGIC      UINT32_C(0x72676e52)
-#define RINGD_PROTO_VERSION    1u
+#define RINGD_PROTO_VERSION    2u
 #define RINGD_PROTO_TEXT_BYTES 320u
+#define RINGD_LABEL_BYTES      48u /* of a group or named cursor, with the terminating zero */
 #define RINGD_PROTO_INFOS      32u /* rings in one reply */
 #define RINGD_PROTO_CONTEXTS   64u /* contexts in one reply */
 #define RINGD_PROTO_DESCRIPTORS                                                                                        \
@@ -62,6 +63,11 @@ struct ringd_request {
         uint64_t token; /* from the life page */
     };
     struct ringd_ring_options options;
+    char label[RINGD_LABEL_BYTES]; /* attach of a reader: the name of its group or cursor, "" without one */
+    uint32_t lane;                 /* attach of a writer: 1 to lanes, 0: any */
+    uint32_t group;                /* attach of a reader: 1: label is a group's */
+    uint32_t orphans;              /* of it */
+    uint32_t reserved_1;
 };
 
 /* Followed by `count` struct ringd_info (list, open: at most one; status: exactly one) and then, for status,
@@ -76,8 +82,11 @@ struct ringd_reply {
     uint32_t contexts;
     uint32_t slot; /* attach */
     uint32_t incarnation;
-    uint32_t value; /* arm */
-    uint32_t reserved;
+    union {
+        uint32_t value;     /* arm */
+        uint32_t label_plus; /* attach of a reader with a label: the number of the group or cursor, and one; else 0 */
+    };
+    uint32_t seat; /* attach of a group's member */
     uint64_t position;                 /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };
@@ -101,7 +110,7 @@ struct ringd_life {
 };
 
 _Static_assert(sizeof(struct ringd_life) == 72, "life page");
-_Static_assert(sizeof(struct ringd_request) == 184, "request");
+_Static_assert(sizeof(struct ringd_request) == 248, "request");
 _Static_assert(sizeof(struct ringd_reply) == 368, "reply");
 
 #endif

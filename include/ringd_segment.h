@@ -28,13 +28,16 @@
 #include <stdint.h>
 
 #define RINGD_MAGIC            UINT64_C(0x31303064676e6972) /* "ringd001", little endian */
-#define RINGD_LAYOUT_VERSION   2u
+#define RINGD_LAYOUT_VERSION   3u
 #define RINGD_UNIT             32u /* bytes; every record begins at a multiple of it, and a header fills one */
 #define RINGD_UNIT_SHIFT       5u
 #define RINGD_WRITERS_PER_LANE 31u
 #define RINGD_LANES_MAX        64u
 #define RINGD_READERS_MAX      256u
 #define RINGD_MARKS            16u
+#define RINGD_GROUPS_MAX       16u
+#define RINGD_SEATS_MAX        64u /* members of a group at once */
+#define RINGD_NAMED_MAX        32u /* named cursors */
 #define RINGD_NAME_BYTES       64u /* with the terminating zero */
 #define RINGD_SIZE_MIN         UINT64_C(4096)
 #define RINGD_SIZE_MAX         (UINT64_C(1) << 36) /* 2^31 units */
@@ -79,6 +82,14 @@ struct ringd_record_header {
 #define RINGD_ORIGIN_INCARNATION_MASK  UINT64_C(0x1fffff)
 #define RINGD_ORIGIN_TYPE_SHIFT        32u
 #define RINGD_ORIGIN_LEVEL_SHIFT       48u
+#define RINGD_ORIGIN_FLAGS_SHIFT       56u
+
+enum ringd_record_flag {
+    RINGD_FLAG_MORE = 1,  /* the next record is of the same batch */
+    RINGD_FLAG_PART = 2,  /* part of a message: its writer's next record goes on with it */
+    RINGD_FLAG_FIRST = 4, /* with PART: the message begins here */
+    RINGD_FLAG_LAST = 8,  /* with PART: and ends here; there is one only when all the others are there */
+};
 
 /* ---- header ---------------------------------------------------------------------------------------------------- */
 
@@ -148,15 +159,33 @@ enum ringd_moving {
     RINGD_MOVING_DONE = 2,  /* the lists are closed and the next generation is there: ask the daemon for it */
 };
 
+/* A group of readers, each record of which goes to one of its members. Who has a seat is a reader slot; what the members
+ * share of each lane is in struct ringd_group_lane. */
+enum ringd_group_state {
+    RINGD_GROUP_NONE = 0,
+    RINGD_GROUP_LIVE = 1,
+    RINGD_GROUP_EVICTED = 2, /* holds nobody up any more; its members are at their end */
+};
+
+struct ringd_group {
+    _Atomic uint32_t state;                  /*  0  enum ringd_group_state */
+    _Atomic uint32_t orphans;                /*  4  enum ringd_orphans */
+    _Atomic uint64_t seated;                 /*  8  bit per seat that is taken, also by one who died with a claim */
+    _Atomic uint8_t seats[RINGD_SEATS_MAX]; /* 16  the reader slot that has it */
+    uint8_t reserved[48];
+};
+
 struct ringd_control {
     _Atomic uint32_t state;      /*   0  enum ringd_ring_state */
     _Atomic uint32_t moving;     /*   4  enum ringd_moving */
     _Atomic uint64_t next_bytes; /*   8  data_bytes of the next generation; for the daemon's successor */
     uint32_t reserved_0[28];
     _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up */
-    uint8_t reserved_1[352];
+    _Atomic uint64_t groups;                           /* 160  bit g: group g holds writers up */
+    uint8_t reserved_1[344];
     struct ringd_owner readers[RINGD_READERS_MAX]; /* 512 */
-    uint8_t reserved_2[3584];                      /* 4608 */
+    struct ringd_group group[RINGD_GROUPS_MAX];    /* 4608 */
+    uint8_t reserved_2[1536];                      /* 6656 */
 };
 
 /* ---- lane ------------------------------------------------------------------------------------------------------ */
@@ -258,25 +287,53 @@ struct ringd_reader_slot {
     _Atomic uint64_t lost;      /* 16  records, in gaps */
     _Atomic uint64_t gaps;      /* 24 */
     _Atomic uint64_t slept;     /* 32 */
-    _Atomic uint64_t known;     /* 40  bit per writer slot: where the reader's account of it begins is in `base` */
-    _Atomic uint64_t base;      /* 48  sum over these: how many records the slot had committed before */
-    _Atomic uint64_t unsettled; /* 56  1: it was overtaken, and for some slots has yet to find out what it lost */
+    _Atomic uint64_t skipped;   /* 40  records: not what it wants to see, or parts of a message that was not finished */
+    uint64_t reserved[10];
 };
 
-/* One line for each reader of each lane: all below it is released. `settled` is delivered + lost as of that position;
- * it belongs to it if `settling`, loaded after it, is the same (the reader stores settling, position, settled). */
+/* One line for each reader of each lane: all below it is released. `settled` is how many records of the lane it has
+ * been given, has skipped and has lost as of that position; it belongs to it if `settling`, loaded after it, is the same
+ * (the reader stores settling, position, settled). */
 struct ringd_cursor {
-    _Atomic uint64_t position; /*  0 */
-    _Atomic uint64_t settling; /*  8 */
-    _Atomic uint64_t settled;  /* 16 */
-    uint64_t reserved[5];
+    _Atomic uint64_t position;  /*  0  of a group's member with a claim: all of the claim below it is released */
+    _Atomic uint64_t settling;  /*  8 */
+    _Atomic uint64_t settled;   /* 16 */
+    _Atomic uint64_t known;     /* 24  bit per writer of the lane: where the account of it begins is in `base` */
+    _Atomic uint64_t base;      /* 32  sum over these: how many records the slot had committed before */
+    _Atomic uint64_t unsettled; /* 40  1: it was overtaken, and for some slots has yet to find out what it lost */
+    _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends */
+    uint64_t reserved;
 };
+
+/* What a group's members share of one lane: the mirror image of W. */
+struct ringd_group_lane {
+    union { /* 0  one 16-byte word: claimed by compare-and-swap, finished by fetch-and-and */
+        struct {
+            _Atomic uint64_t position; /* 0  all below is claimed */
+            _Atomic uint64_t active;   /* 8  bit per seat with a claim that is not finished */
+        };
+        _Alignas(16) unsigned __int128 position_and_active;
+    };
+    _Atomic uint64_t orphaned; /* 16  bit per active seat whose reader has died: another member takes its claim over */
+    uint64_t reserved[13];
+};
+
+/* What a named cursor has to remember of one lane, for when its reader comes back. Written by that reader. */
+struct ringd_named_lane {
+    _Atomic uint64_t position;                     /* 0  all below is released */
+    _Atomic uint64_t next[RINGD_WRITERS_PER_LANE]; /* 8  the sequence number expected from each writer as of there;
+                                                         RINGD_NEXT_KNOWN: it has been counted from its start on */
+};
+
+#define RINGD_NEXT_KNOWN (UINT64_C(1) << 63)
 
 /* The readers' object:
  *
  *        0  struct ringd_readers_header
  *     4096  struct ringd_reader_slot slots[RINGD_READERS_MAX]
- *    20480  struct ringd_cursor cursors[lane_count][RINGD_READERS_MAX]
+ *    36864  struct ringd_cursor cursors[lane_count][RINGD_READERS_MAX]
+ *           struct ringd_group_lane groups[lane_count][RINGD_GROUPS_MAX]
+ *           struct ringd_named_lane named[lane_count][RINGD_NAMED_MAX]
  *
  * The segment:
  *
@@ -288,7 +345,7 @@ struct ringd_cursor {
 #define RINGD_CONTROL_OFFSET UINT64_C(4096)
 #define RINGD_LANES_OFFSET   UINT64_C(12288)
 #define RINGD_SLOTS_OFFSET   UINT64_C(4096)
-#define RINGD_CURSORS_OFFSET UINT64_C(20480)
+#define RINGD_CURSORS_OFFSET UINT64_C(36864)
 
 /* ---- the numbers above, held to ----------------------------------------------------------------------------------*/
 
@@ -344,11 +401,20 @@ RINGD_AT(ringd_lane, closing, 856);
 RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);
-RINGD_SIZE(ringd_reader_slot, 64);
-RINGD_AT(ringd_reader_slot, known, 40);
+RINGD_AT(ringd_control, groups, 160);
+RINGD_AT(ringd_control, group, 4608);
+RINGD_SIZE(ringd_group, 128);
+RINGD_AT(ringd_group, seats, 16);
+RINGD_SIZE(ringd_reader_slot, 128);
+RINGD_AT(ringd_reader_slot, skipped, 40);
 RINGD_SIZE(ringd_cursor, 64);
 RINGD_AT(ringd_cursor, settled, 16);
-_Static_assert(RINGD_CURSORS_OFFSET == RINGD_SLOTS_OFFSET + RINGD_READERS_MAX * 64, "cursors follow the slots");
+RINGD_AT(ringd_cursor, known, 24);
+RINGD_AT(ringd_cursor, claim_end, 48);
+RINGD_SIZE(ringd_group_lane, 128);
+RINGD_AT(ringd_group_lane, orphaned, 16);
+RINGD_SIZE(ringd_named_lane, 256);
+_Static_assert(RINGD_CURSORS_OFFSET == RINGD_SLOTS_OFFSET + RINGD_READERS_MAX * 128, "cursors follow the slots");
 _Static_assert(RINGD_LANES_OFFSET == RINGD_CONTROL_OFFSET + 8192, "lanes follow the control");
 _Static_assert(RINGD_UNIT == 1u << RINGD_UNIT_SHIFT, "one unit");
 

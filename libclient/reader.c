@@ -106,16 +106,16 @@ static void settle_gap(struct ringd_reader *r)
 /* From here on the account of this slot is kept: it had committed `start` records before. */
 static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
 {
-    struct ringd_reader_slot *counters = r->counters;
-    uint64_t known = atomic_load_explicit(&counters->known, memory_order_relaxed);
+    struct ringd_cursor *cursor = r->cursor;
+    uint64_t known = atomic_load_explicit(&cursor->known, memory_order_relaxed);
 
     r->writers[writer].known = true;
-    atomic_store_explicit(&counters->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
+    atomic_store_explicit(&cursor->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
     STOP_POINT("account-changing");
     atomic_thread_fence(memory_order_release);
-    ring_count(&counters->base, start);
+    ring_count(&cursor->base, start);
     STOP_POINT("account-base");
-    atomic_store_explicit(&counters->known, known | UINT64_C(1) << writer, memory_order_release);
+    atomic_store_explicit(&cursor->known, known | UINT64_C(1) << writer, memory_order_release);
 }
 
 /* ---- joining --------------------------------------------------------------------------------------------------- */
@@ -444,7 +444,7 @@ static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
             return tell_gap(r, record, i, committed - expected);
     }
     r->ask_silent = !resolved;
-    atomic_store_explicit(&r->counters->unsettled, r->ask_silent, memory_order_relaxed);
+    atomic_store_explicit(&r->cursor->unsettled, r->ask_silent, memory_order_relaxed);
     return RINGD_OK;
 }
 
@@ -459,7 +459,7 @@ __attribute__((noinline)) static bool reader_intact(const struct ringd_reader *r
 /* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
 static void reader_resume(struct ringd_reader *r)
 {
-    atomic_store_explicit(&r->counters->unsettled, 1, memory_order_relaxed);
+    atomic_store_explicit(&r->cursor->unsettled, 1, memory_order_relaxed);
     r->position = ring_oldest(&r->ring);
     r->lapped = r->ask_silent = true;
 }
@@ -766,13 +766,20 @@ static void keep_or_unmap(struct ringd_reader *r, struct segment *old)
 }
 
 /* The slot is the reader's own, in both generations. */
+static void carry_account(const struct ringd_cursor *from, struct ringd_cursor *to)
+{
+    atomic_store_explicit(&to->unsettled, atomic_load_explicit(&from->unsettled, memory_order_relaxed),
+                          memory_order_release);
+    atomic_store_explicit(&to->base, atomic_load_explicit(&from->base, memory_order_relaxed), memory_order_release);
+    atomic_store_explicit(&to->known, atomic_load_explicit(&from->known, memory_order_relaxed), memory_order_release);
+}
+
 static void carry_reader(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
 {
     static const size_t fields[] = {
         offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
         offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
-        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, unsettled),
-        offsetof(struct ringd_reader_slot, base),      offsetof(struct ringd_reader_slot, known),
+        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, skipped),
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -788,11 +795,14 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
 {
     const struct segment *segment = &r->attachment->segment;
     const struct ringd_reader_slot *counters = r->counters;
+    const struct ringd_cursor *cursor = r->cursor;
 
     ring_init(&r->ring, segment, 0);
     point_at_slot(r, segment);
-    if (r->mode != RINGD_READ_OBSERVE)
+    if (r->mode != RINGD_READ_OBSERVE) {
         carry_reader(counters, r->counters);
+        carry_account(cursor, r->cursor);
+    }
     keep_or_unmap(r, old);
     if (segment->geometry.first_position != r->position)
         return -EBADMSG;

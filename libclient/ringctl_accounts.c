@@ -301,9 +301,9 @@ static void load_reader(const struct patient *patient, uint32_t reader, struct r
 
     s->incarnation = atomic_load_explicit(&owner->incarnation, memory_order_acquire);
     s->state = atomic_load_explicit(&owner->state, memory_order_acquire);
-    s->known = load(&slot->known);
-    s->base = load(&slot->base);
-    s->unsettled = load(&slot->unsettled);
+    s->known = load(&patient->ring.cursors[reader].known);
+    s->base = load(&patient->ring.cursors[reader].base);
+    s->unsettled = load(&patient->ring.cursors[reader].unsettled);
     s->settled = load(&patient->ring.cursors[reader].settled);
     s->cursor = load(&patient->ring.cursors[reader].position);
     s->delivered = load(&slot->delivered);

@@ -29,7 +29,10 @@ uint64_t segment_data_offset(uint32_t lane_count)
 
 uint64_t segment_readers_bytes(uint32_t lane_count)
 {
-    return RINGD_CURSORS_OFFSET + (uint64_t)lane_count * RINGD_READERS_MAX * sizeof(struct ringd_cursor);
+    return round_up(RINGD_CURSORS_OFFSET + (uint64_t)lane_count * (RINGD_READERS_MAX * sizeof(struct ringd_cursor) +
+                                                                   RINGD_GROUPS_MAX * sizeof(struct ringd_group_lane) +
+                                                                   RINGD_NAMED_MAX * sizeof(struct ringd_named_lane)),
+                    PAGE_BYTES);
 }
 
 static bool sizes_fit(const struct ringd_segment_header *h)
@@ -233,6 +236,8 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
     segment->lanes = (unsigned char *)segment->control_map + RINGD_LANES_OFFSET;
     segment->reader_slots = (void *)((unsigned char *)segment->readers_map + RINGD_SLOTS_OFFSET);
     segment->cursors = (void *)((unsigned char *)segment->readers_map + RINGD_CURSORS_OFFSET);
+    segment->groups = (void *)(segment->cursors + (size_t)segment->geometry.lane_count * RINGD_READERS_MAX);
+    segment->named = (void *)(segment->groups + (size_t)segment->geometry.lane_count * RINGD_GROUPS_MAX);
     segment->data = segment->data_map;
     return 0;
 }
@@ -288,4 +293,14 @@ unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane)
 struct ringd_cursor *segment_cursor(const struct segment *segment, uint32_t lane, uint32_t reader)
 {
     return &segment->cursors[(size_t)lane * RINGD_READERS_MAX + reader];
+}
+
+struct ringd_group_lane *segment_group(const struct segment *segment, uint32_t lane, uint32_t group)
+{
+    return &segment->groups[(size_t)lane * RINGD_GROUPS_MAX + group];
+}
+
+struct ringd_named_lane *segment_named(const struct segment *segment, uint32_t lane, uint32_t named)
+{
+    return &segment->named[(size_t)lane * RINGD_NAMED_MAX + named];
 }

@@ -57,6 +57,8 @@ struct segment {
     struct ringd_readers_header *readers;
     struct ringd_reader_slot *reader_slots; /* RINGD_READERS_MAX */
     struct ringd_cursor *cursors;           /* [lane][RINGD_READERS_MAX] */
+    struct ringd_group_lane *groups;        /* [lane][RINGD_GROUPS_MAX] */
+    struct ringd_named_lane *named;         /* [lane][RINGD_NAMED_MAX] */
     unsigned char *lanes;
     unsigned char *data; /* lane 0: data_bytes, twice */
 
@@ -99,5 +101,7 @@ bool segment_contains(const struct segment *segment, const void *address);
 struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane);
 unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane);
 struct ringd_cursor *segment_cursor(const struct segment *segment, uint32_t lane, uint32_t reader);
+struct ringd_group_lane *segment_group(const struct segment *segment, uint32_t lane, uint32_t group);
+struct ringd_named_lane *segment_named(const struct segment *segment, uint32_t lane, uint32_t named);
 
 #endif

@@ -334,7 +334,7 @@ static _Atomic uint64_t *counter_of(const struct patient *p, int injection)
     case READER_LOST:
         return &p->lossless->counters->lost;
     case BASE:
-        return &p->lossless->counters->base;
+        return &p->lossless->cursor->base;
     case SETTLED:
         return &p->lossless->cursor->settled;
     default:
@@ -425,7 +425,7 @@ START_TEST(an_injected_error_is_found_in_use)
         lane->writers[1].refused = UINT64_MAX - 1; /* two fewer than none */
         ck_finds("writer 1", "2 are not accounted for");
     } else {
-        mine->attachment->segment.reader_slots[0].base -= 7;
+        mine->attachment->segment.cursors[0].base -= 7;
         ck_finds("reader 0", "7 are not accounted for");
     }
     child_kill(writer);

@@ -66,6 +66,8 @@ static void move_between_guards(struct victim *victim)
     s->readers = s->readers_map;
     s->reader_slots = (void *)((unsigned char *)s->readers_map + RINGD_SLOTS_OFFSET);
     s->cursors = (void *)((unsigned char *)s->readers_map + RINGD_CURSORS_OFFSET);
+    s->groups = (void *)(s->cursors + RINGD_READERS_MAX);
+    s->named = (void *)(s->groups + RINGD_GROUPS_MAX);
     s->data = s->data_map;
 }
 
