@@ -1,23 +1,14 @@
 /* reader.c - the public calls of a reader: next, release, and what to do when there is nothing to read.
  *
- * The next record is there when the stamp for exactly its position is there; that one look at its own line is all that
- * reading costs while there is something to read. What has been lost shows in the writers' sequence numbers.
+ * A reader has a part in each lane of the ring (reader_lane.h). Of one lane the next record is simply the next one
+ * there; of several, reader_merge.h says which lane is next. A release is a plain store for each lane; with a locked
+ * one it is repeated when there is nothing more to read, and so before the reader sleeps. (A writer about to sleep for
+ * space may miss the plain one by nanoseconds; it looks once more, see ring_wait_in_turn.)
  *
- *   lossless   reads in place. Its published cursor holds writers back, so what it looks at stays, until it is evicted
- *              (its slot says so before any writer may pass it; was_evicted). Then it is a lossy one, or at its end. A
- *              release is a plain store; with a locked one it is repeated when there is nothing more to read, and so
- *              before it sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks
- * once more, see ring_wait_in_turn.) lossy      copies the record first and then makes sure that it had not been
- * overwritten meanwhile (reader_intact). observer   is lossy and cannot write: its counters are its own, and the daemon
- * announces its sleep for it.
+ * All lanes have one word to sleep on. The daemon announces the sleep of an observer, which cannot.
  *
- * When the ring has moved (ring_move.h) the reader drains the old generation to its end and follows; what is in it is
- * told by the list from then on, by look_leaving and reader_leave. All that reading pays for it is a load of
- * control.moving, in a line that changes once in the life of a generation.
- *
- * Everything loaded is input: a record's length and writer are checked before use, so that whatever stands in the
- * segment, nothing outside the mapping is touched and no loop is endless. A stamp that leads beyond P, as only a
- * damaged ring has it, is noticed when there is nothing to read at that place.
+ * When the ring has moved (ring_move.h) the reader drains every lane of the old generation to its end and follows. All
+ * that reading pays for it is a load of control.moving, in a line that changes once in the life of a generation.
  */
 #define _GNU_SOURCE
 #include "reader.h"
@@ -26,7 +17,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "copy.h"
+#include "pollable.h"
+#include "reader_filter.h"
+#include "reader_lane.h"
+#include "reader_merge.h"
+#include "reader_message.h"
+#include "reader_named.h"
+#include "reader_start.h"
 #include "relax.h"
 #include "wake.h"
 
@@ -37,6 +34,9 @@
  * vain, as whoever is to write may need this very processor. */
 #define READER_SPINS_MIN 8
 #define READER_SPINS_MAX 200
+
+/* Looks of a busy reader between two thorough ones and a look at the clock. */
+#define READER_BUSY_LOOKS 512
 
 /* Napping, see nap_for_data(): how many records since the last sleep, how recent that was, how long. */
 #define NAP_RUN       4
@@ -50,14 +50,14 @@
 /* How many headers ahead bulk reading asks for. */
 #define HEADERS_AHEAD 4
 
+/* Records that a reader takes from one lane before it looks at the next. */
+#define LANE_RUN 64
+
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
 
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
-
-/* Padding that is passed over in one look. */
-#define PADDING_MAX 64
 
 /* Looks in a row, each with a reason to look again, before the clock is asked. */
 #define ROUNDS_MAX 64
@@ -74,135 +74,129 @@
 /* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
 #define FOLLOW_PATIENCE_NS 100000000
 
-/* How far a sequence number may be ahead of its slot's count: the records of one grant. */
-#define SEQUENCE_AHEAD (UINT64_C(1) << 26)
-
-/* ---- accounts ------------------------------------------------------------------------------------------------------
- *
- * What a reader has to say of itself, so that others can add it up (ringctl doctor): at its cursor, what it has had and
- * lost of the slots it knows is what they have committed below there, less what they had when it got to know them. */
-
-/* All given out, or lost, belongs to this position. */
-static inline void store_cursor(struct ringd_reader *r, uint64_t position)
-{
-    uint64_t settled = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed) +
-                       atomic_load_explicit(&r->counters->lost, memory_order_relaxed);
-
-    atomic_store_explicit(&r->cursor->settling, settled, memory_order_relaxed);
-    STOP_POINT("release-settling");
-    atomic_store_explicit(&r->cursor->position, position, memory_order_release); /* P1 */
-    STOP_POINT("release-stored");
-    atomic_store_explicit(&r->cursor->settled, settled, memory_order_release); /* P3 */
-    STOP_POINT("release-settled");
-}
-
-/* A gap is in the accounts at once: there may be no release after it. Nobody waits for the cursor of a lossy reader. */
-static void settle_gap(struct ringd_reader *r)
-{
-    if (r->mode != RINGD_READ_LOSSLESS)
-        store_cursor(r, r->position);
-}
-
-/* From here on the account of this slot is kept: it had committed `start` records before. */
-static void know_writer(struct ringd_reader *r, uint32_t writer, uint64_t start)
-{
-    struct ringd_cursor *cursor = r->cursor;
-    uint64_t known = atomic_load_explicit(&cursor->known, memory_order_relaxed);
-
-    r->writers[writer].known = true;
-    atomic_store_explicit(&cursor->known, known | RINGD_KNOWN_CHANGING, memory_order_relaxed);
-    STOP_POINT("account-changing");
-    atomic_thread_fence(memory_order_release);
-    ring_count(&cursor->base, start);
-    STOP_POINT("account-base");
-    atomic_store_explicit(&cursor->known, known | UINT64_C(1) << writer, memory_order_release);
-}
-
-/* ---- joining --------------------------------------------------------------------------------------------------- */
-
-/* How many records each slot has committed below the reader's start: known if its owner is between two records and the
- * last one lies below. Otherwise its next record will tell. */
-static void baseline(struct ringd_reader *r, bool now)
-{
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
-        /* What a start in the past shows first counts as where it joined. */
-        if (ring_count_below(&r->ring, i, r->position, &r->writers[i].next) && now)
-            know_writer(r, i, r->writers[i].next);
-    }
-}
-
-static int start_at(struct ringd_reader *r, const struct ringd_reader_options *o)
-{
-    if (o->start == RINGD_START_NOW)
-        return ring_position(&r->ring, &r->position);
-    r->position = o->start == RINGD_START_OLDEST ? ring_oldest(&r->ring) : o->position;
-    return o->start == RINGD_START_OLDEST ? 0 : ring_check_start(&r->ring, o->position);
-}
-
-/* Where it starts and what it expects. `position` is what the daemon gave a lossless reader. */
-static int join(struct ringd_reader *r, uint64_t position, const struct ringd_reader_options *o)
-{
-    int result = 0;
-
-    if (r->mode == RINGD_READ_LOSSLESS)
-        r->position = position;
-    else
-        result = start_at(r, o);
-    baseline(r, o->start == RINGD_START_NOW);
-    r->released = r->published = r->opened = r->position;
-    if (r->cursor != &r->own_cursor)
-        atomic_store_explicit(&r->cursor->position, r->position, memory_order_seq_cst);
-    STOP_POINT("attach-cursor");
-    return result;
-}
+/* ---- opening and closing ---------------------------------------------------------------------------------------- */
 
 static void point_at_slot(struct ringd_reader *r, const struct segment *segment)
 {
-    bool observer = r->mode == RINGD_READ_OBSERVE;
-
-    r->counters = observer ? &r->own : &segment->reader_slots[r->slot];
-    r->cursor = observer ? &r->own_cursor : segment_cursor(segment, 0, r->slot);
+    r->counters = r->mode == RINGD_READ_OBSERVE ? &r->own : &segment->reader_slots[r->slot];
+    r->control = segment->control;
+    r->waits = &segment->readers->waits;
 }
 
-int reader_new(struct ringd_reader **reader, const struct segment *segment, uint32_t slot, uint64_t position,
-               const struct ringd_reader_options *options)
+static void point_at_lane(struct ringd_reader *r, uint32_t number, const struct segment *segment)
 {
-    uint32_t max_record = segment->geometry.max_record;
+    struct reader_lane *l = &r->lanes[number];
+
+    l->number = number;
+    ring_init(&l->ring, segment, number);
+    lane_point_at_cursor(r, l, segment);
+    if (r->attachment != NULL && r->attachment->label_plus != 0 && !r->attachment->member)
+        l->named = segment_named(segment, number, r->attachment->label_plus - 1);
+}
+
+static int prepare(struct ringd_reader *r, const struct segment *segment, const struct ringd_reader_options *o)
+{
+    int result = filter_new(&r->filter, o->filter);
+
+    if (result < 0)
+        return result;
+    r->choosy = r->filter != NULL ? READER_CHOOSY : 0;
+    r->copies_bytes = r->max_record > COPIES_BYTES ? r->max_record : COPIES_BYTES;
+    r->copies = malloc(r->copies_bytes);
+    r->lanes = r->lane_count == 1 ? &r->one_lane : handle_new(r->lane_count * sizeof *r->lanes);
+    if (r->copies == NULL || r->lanes == NULL)
+        return -ENOMEM;
+    if (o->merge == RINGD_MERGE_TIME && r->lane_count > 1) {
+        r->merge = merge_new(r->lane_count, segment->geometry.time_source);
+        if (r->merge == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* With the attachment, if there is one, which is the reader's from the beginning. */
+static int reader_make(struct ringd_reader **reader, struct attachment *attachment, const struct segment *segment,
+                       uint32_t slot, uint64_t position, const struct ringd_reader_options *o)
+{
     struct ringd_reader *r = handle_new(sizeof *r);
-    int result = -ENOMEM;
+    int result;
 
     *reader = NULL;
     if (r == NULL)
         return -ENOMEM;
     r->alive = HANDLE_ALIVE;
-    r->mode = options->mode;
-    r->deadline = options->deadline;
-    r->max_record = max_record;
+    r->attachment = attachment;
+    r->mode = o->group != NULL ? RINGD_READ_LOSSLESS : o->mode;
+    r->deadline = o->deadline;
+    r->wait = o->wait;
+    r->max_record = segment->geometry.max_record;
+    r->lane_count = segment->geometry.lane_count;
     r->ends_evicted = segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
-    ring_init(&r->ring, segment, 0);
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
     r->spins = READER_SPINS_MAX;
     r->backlog = true;
     point_at_slot(r, segment);
-    r->copies_bytes = max_record > COPIES_BYTES ? max_record : COPIES_BYTES;
-    r->copies = malloc(r->copies_bytes);
-    if (r->copies != NULL)
-        result = join(r, position, options);
-    if (result < 0)
+    result = prepare(r, segment, o);
+    for (uint32_t i = 0; result == 0 && i < r->lane_count; i++)
+        point_at_lane(r, i, segment);
+    if (result == 0)
+        result = reader_start(r, position, o);
+    if (result < 0) {
+        r->attachment = NULL;
         ringd_reader_close(r);
-    else
-        *reader = r;
-    return result;
+        return result;
+    }
+    *reader = r;
+    return 0;
+}
+
+int reader_new(struct ringd_reader **reader, const struct segment *segment, uint32_t slot, uint64_t position,
+               const struct ringd_reader_options *options)
+{
+    return reader_make(reader, NULL, segment, slot, position, options);
+}
+
+/* ---- options ---- */
+
+static int check_label(const char *what, const char *label)
+{
+    size_t len = label != NULL ? strlen(label) : 1;
+
+    if (len == 0 || len >= RINGD_LABEL_BYTES)
+        return client_fail(-EINVAL, "the name of a %s has 1 to %u characters, this one has %zu", what,
+                           RINGD_LABEL_BYTES - 1, len);
+    return 0;
+}
+
+static int check_choices(const struct ringd_reader_options *o)
+{
+    if (o->mode > RINGD_READ_OBSERVE)
+        return client_fail(-EINVAL, "reader mode %u is none of lossy, lossless, observe", o->mode);
+    if (o->start > RINGD_START_TIME)
+        return client_fail(-EINVAL, "reader start %u is none of now, oldest, position, time", o->start);
+    if (o->wait > RINGD_WAIT_SLEEP)
+        return client_fail(-EINVAL, "wait %u is none of adaptive, busy, sleep", o->wait);
+    if (o->merge > RINGD_MERGE_TIME)
+        return client_fail(-EINVAL, "merge %u is none of none, time", o->merge);
+    if (o->orphans > RINGD_ORPHANS_LOST)
+        return client_fail(-EINVAL, "orphans %u is none of again, lost", o->orphans);
+    return 0;
 }
 
 static int check_options(const struct ringd_reader_options *o)
 {
-    if (o->mode > RINGD_READ_OBSERVE)
-        return client_fail(-EINVAL, "reader mode %u is none of lossy, lossless, observe", o->mode);
-    if (o->start > RINGD_START_POSITION)
-        return client_fail(-EINVAL, "reader start %u is none of now, oldest, position", o->start);
-    return 0;
+    int result = check_choices(o);
+
+    if (result == 0)
+        result = check_label("group", o->group);
+    if (result == 0)
+        result = check_label("cursor", o->cursor);
+    if (result == 0 && o->group != NULL && o->cursor != NULL)
+        result = client_fail(-EINVAL, "a reader is of a group or has a named cursor; a group remembers where it is");
+    if (result == 0 && o->cursor != NULL && o->mode == RINGD_READ_OBSERVE)
+        result = client_fail(-EINVAL, "an observer writes nothing, not even a named cursor; be a lossy reader");
+    return result;
 }
 
 static uint32_t kind_of(uint32_t mode)
@@ -218,29 +212,53 @@ static int explain_start(int result, const struct ringd_reader_options *o)
         return client_fail(result, "position %llu was overwritten already or is not written yet; start at the oldest",
                            (unsigned long long)o->position);
     if (result == -EINVAL)
-        return client_fail(result, "no record begins at position %llu", (unsigned long long)o->position);
+        return client_fail(result, "no record begins at position %llu, or the filter names a writer that cannot be",
+                           (unsigned long long)o->position);
     return client_fail(result, "%s", ringd_strerror(result));
+}
+
+/* What the ring must have for it. */
+static int check_ring(const struct segment *segment, const struct ringd_reader_options *o)
+{
+    if (segment->geometry.time_source == RINGD_TIME_NONE && o->merge == RINGD_MERGE_TIME)
+        return client_fail(-EOPNOTSUPP, "the ring's records have no time to merge by; create it with --time tsc or "
+                                        "--time monotonic");
+    if (segment->geometry.time_source == RINGD_TIME_NONE && o->start == RINGD_START_TIME)
+        return client_fail(-EOPNOTSUPP, "the ring's records have no time to start at; create it with --time tsc or "
+                                        "--time monotonic");
+    return 0;
 }
 
 int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options)
 {
     static const struct ringd_reader_options defaults;
     const struct ringd_reader_options *o = options != NULL ? options : &defaults;
+    struct attachment_wish wish = {
+        .kind = o->group != NULL ? RINGD_CONTEXT_LOSSLESS : kind_of(o->mode),
+        .start = o->start,
+        .position = o->position,
+        .label = o->group != NULL ? o->group : o->cursor,
+        .group = o->group != NULL,
+        .orphans = o->orphans,
+    };
     struct attachment *attachment;
     int result = check_options(o);
 
     *reader = NULL;
     if (result < 0)
         return result;
-    result = attachment_new(&attachment, ring, kind_of(o->mode), o->start, o->position);
+    result = attachment_new(&attachment, ring, &wish);
     if (result < 0)
         return result;
-    result = reader_new(reader, &attachment->segment, attachment->slot, attachment->position, o);
+    result = check_ring(&attachment->segment, o);
+    if (result == 0) {
+        result = reader_make(reader, attachment, &attachment->segment, attachment->slot, attachment->position, o);
+        result = result < 0 ? explain_start(result, o) : 0;
+    }
     if (result < 0) {
         attachment_free(attachment);
-        return explain_start(result, o);
+        return result;
     }
-    (*reader)->attachment = attachment;
     (*reader)->watch = attachment_watch(attachment);
     return 0;
 }
@@ -254,6 +272,14 @@ static void drop_kept(struct ringd_reader *r)
     }
 }
 
+static void free_lanes(struct ringd_reader *r)
+{
+    for (uint32_t i = 0; r->lanes != NULL && i < r->lane_count; i++)
+        message_free_all(&r->lanes[i].messages);
+    if (r->lanes != NULL && r->lanes != &r->one_lane)
+        handle_free(r->lanes, r->lane_count * sizeof *r->lanes);
+}
+
 void ringd_reader_close(struct ringd_reader *reader)
 {
     if (reader == NULL)
@@ -261,6 +287,10 @@ void ringd_reader_close(struct ringd_reader *reader)
     if (reader->alive == HANDLE_ALIVE) {
         drop_kept(reader);
         attachment_free(reader->attachment);
+        message_free_all(&reader->given_messages);
+        merge_free(reader->merge, reader->lane_count);
+        filter_free(reader->filter);
+        free_lanes(reader);
         free(reader->copies);
     }
     handle_free(reader, sizeof *reader);
@@ -274,9 +304,25 @@ int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns)
     return RINGD_OK;
 }
 
+int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *filter)
+{
+    struct reader_filter *made;
+    int result;
+
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    result = filter_new(&made, filter);
+    if (result < 0)
+        return result;
+    filter_free(reader->filter);
+    reader->filter = made;
+    message_look_closely(reader);
+    return RINGD_OK;
+}
+
 uint64_t ringd_reader_position(const struct ringd_reader *reader)
 {
-    return reader->position;
+    return reader->alive == HANDLE_ALIVE ? reader->lanes[0].position : 0;
 }
 
 int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_counters *counters)
@@ -291,378 +337,194 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
         .lost = atomic_load_explicit(&slot->lost, memory_order_relaxed),
         .gaps = atomic_load_explicit(&slot->gaps, memory_order_relaxed),
         .slept = atomic_load_explicit(&slot->slept, memory_order_relaxed),
+        .skipped = atomic_load_explicit(&slot->skipped, memory_order_relaxed),
     };
     return RINGD_OK;
 }
 
-/* ---- giving back ----------------------------------------------------------------------------------------------- */
-
-/* Wakes writers that wait for space, if any do. */
-static void offer_space(struct ringd_reader *r)
-{
-    if (atomic_load_explicit(&r->ring.waits->space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
-        wake_all(&r->ring.waits->space);
-}
-
-/* What ringd_release does without the cost of a locked store, once more with it: from here on no writer that is about
- * to sleep for space has missed what was released. */
-static void publish(struct ringd_reader *r)
-{
-    r->published = r->released;
-    if (r->mode != RINGD_READ_LOSSLESS) {
-        store_cursor(r, r->released);
-        return;
-    }
-    atomic_store_explicit(&r->cursor->position, r->released, memory_order_seq_cst); /* P1 */
-    STOP_POINT("publish-stored");
-    offer_space(r);
-}
-
-/* Says so before any writer may write where this reader has not released: what was loaded before and was overwritten
- * already is known to be by this. */
-static bool was_evicted(const struct ringd_reader *r)
-{
-    const struct ringd_owner *owner = &r->ring.control->readers[r->slot];
-
-    atomic_thread_fence(memory_order_acquire); /* V2 */
-    return r->mode == RINGD_READ_LOSSLESS &&
-           atomic_load_explicit(&owner->state, memory_order_acquire) == RINGD_OWNER_EVICTED;
-}
-
-/* From here on a lossy reader, or one at its end. What it has been given in place is not given back yet. */
-__attribute__((noinline)) static int turn_lossy(struct ringd_reader *r)
-{
-    r->mode = RINGD_READ_LOSSY;
-    r->in_place = true;
-    r->in_place_from = r->released;
-    if (r->ends_evicted)
-        r->pending = r->ended = true;
-    return RINGD_EVICTED;
-}
-
-/* Whether nothing from `position` on has been overwritten: it lies at or above M, or P is not more than one ring ahead.
- */
-__attribute__((always_inline)) static inline bool intact_from(const struct ringd_reader *r, uint64_t from)
-{
-    uint64_t position;
-
-    atomic_thread_fence(memory_order_acquire); /* V1 */
-    if ((int64_t)(from - ring_oldest(&r->ring)) >= 0)
-        return true;
-    return ring_position(&r->ring, &position) == 0 && position - from <= r->ring.size;
-}
+/* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 int ringd_reader_valid(const struct ringd_reader *reader)
 {
-    uint64_t from = reader->in_place ? reader->in_place_from : reader->released;
-
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
-    if (!reader->in_place && !was_evicted(reader))
+    if (!reader->in_place && !reader_was_evicted(reader))
         return RINGD_OK; /* copies, or held */
-    return intact_from(reader, from) ? RINGD_OK : RINGD_EVICTED;
+    for (uint32_t i = 0; i < reader->lane_count; i++) {
+        const struct reader_lane *l = &reader->lanes[i];
+
+        if (!lane_intact(l, reader->in_place ? l->in_place_from : l->released))
+            return RINGD_EVICTED;
+    }
+    return RINGD_OK;
+}
+
+/* Everything that was given back is so for writers as well: the plain store, and whoever waits for it. */
+static void release_lane(const struct ringd_reader *r, struct reader_lane *l)
+{
+    l->released = l->position;
+    if (r->mode != RINGD_READ_OBSERVE)
+        lane_store_cursor(l, l->released);
+    if (__builtin_expect(l->named != NULL, 0))
+        named_store(l);
 }
 
 int ringd_release(struct ringd_reader *reader)
 {
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
         return -ECHILD;
-    reader->released = reader->position;
     reader->copies_used = 0;
     reader->in_place = false;
-    if (reader->mode != RINGD_READ_OBSERVE)
-        store_cursor(reader, reader->released);
-    if (reader->mode == RINGD_READ_LOSSLESS)
-        offer_space(reader);
+    for (uint32_t i = 0; i < reader->lane_count; i++)
+        release_lane(reader, &reader->lanes[i]);
+    if (reader->mode == RINGD_READ_LOSSLESS &&
+        (atomic_load_explicit(&reader->waits->space, memory_order_seq_cst) & WAKE_SLEEPING)) /* P2 */
+        wake_all(&reader->waits->space);
+    if (__builtin_expect(reader->given_messages != NULL, 0))
+        message_free_all(&reader->given_messages);
     if (__builtin_expect(reader->kept_count != 0, 0))
         drop_kept(reader);
-    if (__builtin_expect(was_evicted(reader), 0)) {
-        turn_lossy(reader);
+    if (__builtin_expect(reader_was_evicted(reader), 0)) {
+        reader_turn_lossy(reader);
         reader->in_place = false;
         return RINGD_EVICTED;
     }
     return RINGD_OK;
 }
 
-/* ---- gaps ------------------------------------------------------------------------------------------------------ */
-
-static int tell_gap(struct ringd_reader *r, struct ringd_record *record, uint32_t writer, uint64_t lost)
-{
-    *record = (struct ringd_record){
-        .position = r->position,
-        .next = r->position,
-        .sequence = r->writers[writer].next - lost,
-        .writer = writer,
-        .lost = lost,
-    };
-    ring_count(&r->counters->lost, lost);
-    STOP_POINT("gap-lost");
-    ring_count(&r->counters->gaps, 1);
-    STOP_POINT("gap-counted");
-    return RINGD_GAP;
-}
-
-/* The 64 bits of a sequence number in band: near the slot's own count, which it has passed by at most a batch. */
-static uint64_t extend_sequence(const struct ringd_reader *r, uint32_t writer, uint32_t sequence)
-{
-    const struct ringd_writer_slot *slot = &r->ring.lane->writers[writer];
-    uint64_t count = atomic_load_explicit(&slot->sequence, memory_order_acquire) + SEQUENCE_AHEAD; /* N4 */
-
-    return count - (uint32_t)((uint32_t)count - sequence);
-}
-
-/* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
- * where the reader joined, unless it has been lapped since. */
-static uint64_t missing_before(struct ringd_reader *r, uint32_t writer, uint32_t sequence)
-{
-    struct reader_writer *w = &r->writers[writer];
-    uint64_t found = extend_sequence(r, writer, sequence), expected = w->next;
-    bool counts = w->known || r->lapped;
-
-    if (!w->known)
-        know_writer(r, writer, counts ? expected : found);
-    w->next = found;
-    return counts && found > expected ? found - expected : 0;
-}
-
-/* Writers that have written nothing since the reader was lapped: what they had committed before is lost too. */
-static int silent_writers(struct ringd_reader *r, struct ringd_record *record)
-{
-    bool resolved = true;
-
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
-        uint64_t committed, expected = r->writers[i].next;
-
-        if (!ring_count_below(&r->ring, i, r->position, &committed)) {
-            resolved = false;
-            continue;
-        }
-        if (!r->writers[i].known)
-            know_writer(r, i, expected);
-        r->writers[i].next = committed;
-        if (committed > expected)
-            return tell_gap(r, record, i, committed - expected);
-    }
-    r->ask_silent = !resolved;
-    atomic_store_explicit(&r->cursor->unsettled, r->ask_silent, memory_order_relaxed);
-    return RINGD_OK;
-}
-
-/* ---- lossy reading --------------------------------------------------------------------------------------------- */
-
-/* Whether what has just been copied from the reader's position is what stood there. */
-__attribute__((noinline)) static bool reader_intact(const struct ringd_reader *r)
-{
-    return intact_from(r, r->position);
-}
-
-/* Goes on at the oldest record. What was lost shows in the sequence numbers, or is asked for later. */
-static void reader_resume(struct ringd_reader *r)
-{
-    atomic_store_explicit(&r->cursor->unsettled, 1, memory_order_relaxed);
-    r->position = ring_oldest(&r->ring);
-    r->lapped = r->ask_silent = true;
-}
-
-/* Payload that may change while it is copied: the copy counts only if reader_intact() says so afterwards. */
-__attribute__((no_sanitize("thread"))) static void *keep_copy(struct ringd_reader *r, const void *payload, size_t len)
-{
-    unsigned char *copy = r->copies + r->copies_used;
-
-    copy_payload(copy, payload, len);
-    return copy;
-}
-
-/* ---- the next record ------------------------------------------------------------------------------------------- */
-
-/* What one look at the reader's position shows. */
-enum look {
-    LOOK_RECORD,  /* a record: *record */
-    LOOK_GAP,     /* some are missing before it: *record */
-    LOOK_AGAIN,   /* padding, passed over, or what is the expected record on the next look */
-    LOOK_NOTHING, /* no stamp */
-    LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
-    LOOK_NO_ROOM, /* no room for another copy */
-    LOOK_LEAVING, /* the ring has moved, and there is something to wait for or to do before the next look */
-    LOOK_DAMAGED,
-};
-
-static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record);
-
-static enum look look_at_padding(struct ringd_reader *r, const struct ringd_record_header *h)
-{
-    uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
-
-    if (r->mode == RINGD_READ_LOSSLESS ? was_evicted(r) : !reader_intact(r))
-        return LOOK_LAPPED;
-    if (bytes > r->ring.max_grant)
-        return LOOK_DAMAGED;
-    if (r->released == r->position)
-        r->released += bytes; /* nobody is shown it, and nobody can release it */
-    r->position += bytes;
-    return LOOK_AGAIN;
-}
-
-/* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
- * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
-__attribute__((noinline, cold)) static enum look look_closely(struct ringd_reader *r, struct ringd_record *record,
-                                                              uint32_t writer, uint32_t sequence)
-{
-    uint64_t lost;
-
-    if (was_evicted(r))
-        return LOOK_LAPPED;
-    lost = missing_before(r, writer, sequence);
-    if (lost == 0)
-        return LOOK_AGAIN;
-    tell_gap(r, record, writer, lost);
-    return LOOK_GAP;
-}
-
-/* Field by field: clearing the whole first would cost more than reading the record. */
-static inline void fill_record(struct ringd_record *record, const void *data, uint32_t len, uint64_t position,
-                               uint64_t sequence, uint64_t origin)
-{
-    record->data = data;
-    record->len = len;
-    record->position = position;
-    record->next = position + ring_record_bytes(len);
-    record->sequence = sequence;
-    record->lost = 0;
-    record->writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
-    record->incarnation = (uint32_t)(origin >> RINGD_ORIGIN_INCARNATION_SHIFT & RINGD_ORIGIN_INCARNATION_MASK);
-    record->type = (uint16_t)(origin >> RINGD_ORIGIN_TYPE_SHIFT);
-    record->level = (uint8_t)(origin >> RINGD_ORIGIN_LEVEL_SHIFT);
-}
-
-/* `opened`: the position lies below what the last writer out has opened, so that the header is there for certain and
- * the order of its stamp does not matter any more. */
-__attribute__((always_inline)) static inline enum look look_at(struct ringd_reader *r, struct ringd_record *record,
-                                                               bool opened)
-{
-    const struct ringd_record_header *h = ring_header(&r->ring, r->position);
-    uint64_t state = ring_stamp_state(&r->ring, r->position, opened ? memory_order_relaxed : memory_order_acquire);
-    struct ringd_reader_slot *counters;
-    uint64_t extent, origin, time;
-    uint32_t len, sequence, writer;
-    const void *data = h + 1;
-
-    if (!ring_state_valid(state)) /* N1 */
-        return LOOK_NOTHING;
-    /* X2: after the stamp. What was opened before any seal needs no look. */
-    if (!opened && __builtin_expect(atomic_load_explicit(&r->ring.control->moving, memory_order_acquire) != 0, 0))
-        return look_leaving(r, record);
-    if (state == RINGD_STATE_PADDING)
-        return look_at_padding(r, h);
-    STOP_POINT("next-stamp");
-    extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
-    origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
-    time = atomic_load_explicit(&h->time, memory_order_relaxed);
-    len = (uint32_t)extent;
-    sequence = (uint32_t)(extent >> 32);
-    if (r->mode != RINGD_READ_LOSSLESS) {
-        if (len <= r->max_record && r->copies_used + len > r->copies_bytes)
-            return LOOK_NO_ROOM;
-        if (len <= r->max_record)
-            data = keep_copy(r, data, len);
-        STOP_POINT("next-copied");
-        if (!reader_intact(r))
-            return LOOK_LAPPED;
-    }
-    writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
-    if (__builtin_expect(len > r->max_record || writer >= RINGD_WRITERS_PER_LANE, 0))
-        return LOOK_DAMAGED;
-    if (__builtin_expect(sequence != (uint32_t)r->writers[writer].next || !r->writers[writer].known, 0))
-        return look_closely(r, record, writer, sequence);
-    fill_record(record, data, len, r->position, r->writers[writer].next++, origin);
-    record->time = time;
-    if (r->mode != RINGD_READ_LOSSLESS)
-        r->copies_used += (len + 7) & ~(size_t)7;
-    counters = r->counters;
-    r->position = record->next;
-    ring_count(&counters->delivered, 1);
-    STOP_POINT("next-delivered");
-    ring_count(&counters->bytes, len);
-    STOP_POINT("next-counted");
-    return LOOK_RECORD;
-}
-
-/* A stamp was seen at the reader's position, and the ring moves. Once the list is closed it decides; all else is final.
- */
-__attribute__((noinline)) static enum look look_leaving(struct ringd_reader *r, struct ringd_record *record)
-{
-    if (!r->leaving || r->position == r->tail.end || ring_gone_at(&r->tail, r->position) != NULL)
-        return LOOK_LEAVING;
-    return look_at(r, record, true);
-}
-
-/* The first look in a row that shows something else than padding, or nothing after many of that: it may be without end.
- * `bulk`: what has been opened below is of use. */
-static inline enum look look_on(struct ringd_reader *r, struct ringd_record *record, bool bulk)
-{
-    for (int i = 0; i < PADDING_MAX; i++) {
-        bool opened = bulk && (int64_t)(r->opened - r->position) > 0;
-        enum look look = opened ? look_at(r, record, true) : look_at(r, record, false);
-
-        if (__builtin_expect(look != LOOK_AGAIN, 1))
-            return look;
-    }
-    return LOOK_NOTHING;
-}
-
-/* ---- nothing to read ------------------------------------------------------------------------------------------- */
+/* ---- following a ring that moves ---------------------------------------------------------------------------------- */
 
 static bool ring_removed(const struct ringd_reader *r)
 {
-    return atomic_load_explicit(&r->ring.control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
+    return atomic_load_explicit(&r->control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
 }
 
-static bool below_floor(const struct ringd_reader *r)
+/* Pointers into it that were given out stay good until they are released. */
+static void keep_or_unmap(struct ringd_reader *r, bool held, struct segment *old)
 {
-    return r->mode != RINGD_READ_LOSSLESS && (int64_t)(r->position - ring_oldest(&r->ring)) < 0;
+    if (held) {
+        r->kept[r->kept_count++] = (struct reader_kept){.map = old->data_map, .bytes = old->data_map_bytes};
+        old->data_map = NULL;
+    }
+    segment_unmap(old);
 }
 
-/* There is no stamp at the reader's position: why? RINGD_OK: look again; RINGD_WOULD_BLOCK: nothing yet; RINGD_END,
- * RINGD_GAP, RINGD_EVICTED; -EBADMSG: there should be one. */
+/* The slot is the reader's own, in both generations. */
+static void carry_counters(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
+{
+    static const size_t fields[] = {
+        offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
+        offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
+        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, skipped),
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
+
+        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
+                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_release);
+    }
+}
+
+/* Goes on at the beginning of the next generation, which is where the last one ended. */
+static int begin_generation(struct ringd_reader *r, struct segment *old)
+{
+    const struct segment *segment = &r->attachment->segment;
+    const struct ringd_reader_slot *before = r->counters;
+    bool held = false;
+    int result = 0;
+
+    point_at_slot(r, segment);
+    if (r->mode != RINGD_READ_OBSERVE)
+        carry_counters(before, r->counters);
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct reader_lane *l = &r->lanes[i];
+
+        held |= r->mode == RINGD_READ_LOSSLESS && l->released != l->position;
+        if (l->named != NULL)
+            l->named = segment_named(segment, i, r->attachment->label_plus - 1);
+        result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
+    }
+    keep_or_unmap(r, held, old);
+    r->watch = attachment_watch(r->attachment);
+    STOP_POINT("follow-begun");
+    return result;
+}
+
+/* The old generation is drained. RINGD_OK: look again. */
+static int follow(struct ringd_reader *r)
+{
+    int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
+    struct segment old;
+    int result;
+
+    if (r->attachment == NULL)
+        return RINGD_END;
+    if (r->kept_count == READER_KEPT_MAX)
+        return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
+    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience, &old);
+    if (result == RINGD_OK)
+        return begin_generation(r, &old);
+    /* The ring was removed, and with it the daemon. */
+    return result < 0 && result != -EBADMSG && ring_removed(r) ? RINGD_END : result;
+}
+
+/* Every lane goes on to its end. RINGD_OK: look again. */
+static int leave(struct ringd_reader *r)
+{
+    bool drained = true;
+
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        int result = lane_leave(r, &r->lanes[i]);
+
+        if (result != RINGD_OK && result != RINGD_END)
+            return result;
+        drained &= result == RINGD_END;
+    }
+    return drained ? follow(r) : RINGD_OK;
+}
+
+/* ---- nothing to read --------------------------------------------------------------------------------------------- */
+
+/* The lane to take the next record from, if there is one and it can be said. */
+static struct reader_lane *next_lane(struct ringd_reader *r)
+{
+    return r->merge != NULL ? merge_next(r) : merge_any(r);
+}
+
+/* Whether it is worth while to look again. One lane is looked at in place. */
+static inline bool anything_new(struct ringd_reader *r)
+{
+    if (__builtin_expect(r->lane_count == 1, 1))
+        return ring_record_at(&r->one_lane.ring, r->one_lane.position);
+    return next_lane(r) != NULL;
+}
+
+/* Of all lanes: the first that has something to say, else that there is nothing yet, or the end of all. A merge may
+ * wait for one lane while there are records in others. */
 static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 {
-    bool removed = ring_removed(r);
-    struct ring_view view;
+    bool ended = true;
 
-    if (was_evicted(r))
-        return turn_lossy(r);
-    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
-        return RINGD_OK;
-    if (ring_look(&r->ring, &view) < 0) /* N2, S2 */
-        return -EBADMSG;
-    if (ring_record_at(&r->ring, r->position))
-        return RINGD_OK;
-    if (below_floor(r)) {
-        reader_resume(r);
-        return RINGD_OK;
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct reader_lane *l = &r->lanes[i];
+        bool waits = r->merge != NULL && ring_record_at(&l->ring, l->position);
+        int result = waits ? RINGD_WOULD_BLOCK : lane_explain(r, l, record);
+
+        if (result != RINGD_WOULD_BLOCK && result != RINGD_END)
+            return result;
+        ended &= result == RINGD_END;
     }
-    if ((int64_t)(view.position - r->position) < 0)
-        return -EBADMSG;
-    if (view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))
-        return RINGD_WOULD_BLOCK;
-    if (view.position != r->position)
-        return -EBADMSG; /* nobody active, below P, not overwritten: a stamp must be there */
-    if (r->ask_silent && silent_writers(r, record) == RINGD_GAP) {
-        settle_gap(r);
-        return RINGD_GAP;
-    }
-    return removed ? RINGD_END : RINGD_WOULD_BLOCK;
+    if (r->merge != NULL && (reader_was_evicted(r) || next_lane(r) != NULL))
+        return RINGD_OK;
+    return ended ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
-/* How long it may sleep: a writer that stays in mid-record is reported. With nobody active that is for ever. */
 static int64_t watch_writers(struct ringd_reader *r, int64_t until)
 {
-    bool active = atomic_load_explicit(&r->ring.lane->word, memory_order_relaxed) & RINGD_W_ACTIVE;
-
-    if (r->stall_position != r->position)
-        r->stall = (struct ring_stall){0};
-    r->stall_position = r->position;
-    return ring_watch_stall(&r->watch, active, &r->stall, until);
+    for (uint32_t i = 0; i < r->lane_count; i++)
+        until = lane_watch_writers(r, &r->lanes[i], until);
+    return until;
 }
 
 /* A reader that is woken for each handful of records of a stream costs itself and the writer two changes of context and
@@ -684,12 +546,12 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
     if (r->hasty >= HASTY_SLEEPS) {
         sched_yield();
         *result = RINGD_OK;
-        return ring_record_at(&r->ring, r->position);
+        return anything_new(r);
     }
     if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
         return false;
     ring_count(&r->counters->slept, 1);
-    *result = wake_sleep(&r->ring.waits->data, atomic_load_explicit(&r->ring.waits->data, memory_order_relaxed),
+    *result = wake_sleep(&r->waits->data, atomic_load_explicit(&r->waits->data, memory_order_relaxed),
                          now + NAP_NS);
     if (*result == -ETIMEDOUT)
         *result = RINGD_OK;
@@ -699,7 +561,7 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
-    _Atomic uint32_t *word = &r->ring.waits->data;
+    _Atomic uint32_t *word = &r->waits->data;
     int64_t until = r->deadline;
     uint32_t value;
     int result;
@@ -727,7 +589,11 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
  * W, which writers are busy with, only every so often, to notice a damaged ring. */
 static bool worth_explaining(struct ringd_reader *r)
 {
-    return ++r->idle % IDLE_CHECK == 0 || r->ask_silent || ring_removed(r) || was_evicted(r) || below_floor(r);
+    bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r);
+
+    for (uint32_t i = 0; i < r->lane_count; i++)
+        worth |= r->lanes[i].ask_silent || lane_below_floor(r, &r->lanes[i]);
+    return worth;
 }
 
 /* A reader right behind a writer in full flow makes every record bounce a line between their processors; one that lets
@@ -753,123 +619,46 @@ static void pace(struct ringd_reader *r)
         relax();
 }
 
-/* ---- leaving a generation -------------------------------------------------------------------------------------- */
-
-/* Pointers into it that were given out stay good until they are released. */
-static void keep_or_unmap(struct ringd_reader *r, struct segment *old)
+/* What was released is so for everybody, from here on also for who is about to sleep for it. */
+static void publish(struct ringd_reader *r)
 {
-    if (r->mode == RINGD_READ_LOSSLESS && r->released != r->position) {
-        r->kept[r->kept_count++] = (struct reader_kept){.map = old->data_map, .bytes = old->data_map_bytes};
-        old->data_map = NULL;
-    }
-    segment_unmap(old);
-}
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct reader_lane *l = &r->lanes[i];
 
-/* The slot is the reader's own, in both generations. */
-static void carry_account(const struct ringd_cursor *from, struct ringd_cursor *to)
-{
-    atomic_store_explicit(&to->unsettled, atomic_load_explicit(&from->unsettled, memory_order_relaxed),
-                          memory_order_release);
-    atomic_store_explicit(&to->base, atomic_load_explicit(&from->base, memory_order_relaxed), memory_order_release);
-    atomic_store_explicit(&to->known, atomic_load_explicit(&from->known, memory_order_relaxed), memory_order_release);
-}
-
-static void carry_reader(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
-{
-    static const size_t fields[] = {
-        offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
-        offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
-        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, skipped),
-    };
-
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
-
-        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
-                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_release);
+        if (r->mode != RINGD_READ_LOSSLESS)
+            l->released = l->position;
+        if (l->published != l->released)
+            lane_publish(r, l);
     }
 }
 
-/* Goes on at the beginning of the next generation, which is where the last one ended. */
-static int begin_generation(struct ringd_reader *r, struct segment *old)
+/* RINGD_OK: look again; RINGD_WOULD_BLOCK: there is nothing by the deadline. */
+static int wait_busily(struct ringd_reader *r)
 {
-    const struct segment *segment = &r->attachment->segment;
-    const struct ringd_reader_slot *counters = r->counters;
-    const struct ringd_cursor *cursor = r->cursor;
+    do {
+        for (int i = 0; i < READER_BUSY_LOOKS; i++) {
+            if (anything_new(r))
+                return RINGD_OK;
+            relax();
+        }
+        if (worth_explaining(r))
+            return RINGD_OK;
+        watch_writers(r, INT64_MAX);
+    } while (wake_now() < r->deadline);
+    return RINGD_WOULD_BLOCK;
+}
 
-    ring_init(&r->ring, segment, 0);
-    point_at_slot(r, segment);
-    if (r->mode != RINGD_READ_OBSERVE) {
-        carry_reader(counters, r->counters);
-        carry_account(cursor, r->cursor);
+static bool spin(struct ringd_reader *r)
+{
+    for (uint32_t spin = 0; spin < r->spins; spin++) {
+        if (anything_new(r)) {
+            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
+            return true;
+        }
+        relax();
     }
-    keep_or_unmap(r, old);
-    if (segment->geometry.first_position != r->position)
-        return -EBADMSG;
-    /* Writers of this generation have been waiting for this position since it began. */
-    r->released = r->published = r->opened = r->position;
-    store_cursor(r, r->position);
-    r->leaving = false;
-    r->watch = attachment_watch(r->attachment);
-    STOP_POINT("follow-begun");
-    return RINGD_OK;
-}
-
-/* The old generation is drained. RINGD_OK: look again. */
-static int follow(struct ringd_reader *r)
-{
-    int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
-    struct segment old;
-    int result;
-
-    if (r->attachment == NULL)
-        return RINGD_END;
-    if (r->kept_count == READER_KEPT_MAX)
-        return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
-    result = attachment_follow(r->attachment, kind_of(r->mode), r->deadline > patience ? r->deadline : patience, &old);
-    if (result == RINGD_OK)
-        return begin_generation(r, &old);
-    /* The ring was removed, and with it the daemon. */
-    return result < 0 && result != -EBADMSG && ring_removed(r) ? RINGD_END : result;
-}
-
-/* The move is done: how does this generation end? */
-static int begin_leaving(struct ringd_reader *r)
-{
-    int result = ring_await_move(&r->ring, &r->ring.waits->data, r->mode != RINGD_READ_OBSERVE, r->deadline);
-
-    if (result != RINGD_OK || ring_moving(&r->ring) == RINGD_MOVING_NO)
-        return result;
-    result = ring_read_tail(&r->ring, &r->tail);
-    r->leaving = result == 0;
-    /* It began at W's position, and that was beyond the end by additions that were void. */
-    if (r->leaving && (int64_t)(r->position - r->tail.end) > 0)
-        r->released = r->position = r->tail.end;
-    return result;
-}
-
-/* The ring moves, and the next thing to do is not to read a record. RINGD_OK: look again. */
-static int reader_leave(struct ringd_reader *r)
-{
-    const struct ring_range *gone;
-
-    if (!r->leaving)
-        return begin_leaving(r);
-    if (r->position == r->tail.end)
-        return follow(r);
-    gone = ring_gone_at(&r->tail, r->position);
-    if (gone != NULL) {
-        if (r->released == r->position)
-            r->released = gone->end;
-        r->position = gone->end;
-        return RINGD_OK;
-    }
-    if (ring_record_at(&r->ring, r->position))
-        return RINGD_OK;
-    if (!below_floor(r))
-        return -EBADMSG;
-    reader_resume(r);
-    return RINGD_OK;
+    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
+    return false;
 }
 
 /* Nothing at the reader's position. RINGD_OK: look again; anything else is the caller's result. */
@@ -877,16 +666,14 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
 {
     int result;
 
-    if (ring_moving(&r->ring) != RINGD_MOVING_NO)
-        return reader_leave(r);
-    if (r->mode != RINGD_READ_LOSSLESS)
-        r->released = r->position;
-    if (r->published != r->released)
-        publish(r);
-    pace(r);
+    if (ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO)
+        return leave(r);
+    publish(r);
+    if (r->wait != RINGD_WAIT_SLEEP)
+        pace(r);
     for (int i = 0; !r->pacing && i < READER_GLANCES; i++) {
         relax(); /* each look takes the line away from who is about to write it */
-        if (ring_record_at(&r->ring, r->position))
+        if (anything_new(r))
             return RINGD_OK;
     }
     if (r->deadline == RINGD_NO_WAIT && !worth_explaining(r))
@@ -894,38 +681,38 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     result = explain_nothing(r, record);
     if (result != RINGD_WOULD_BLOCK || r->deadline == RINGD_NO_WAIT)
         return result;
-    for (uint32_t spin = 0; spin < r->spins; spin++) {
-        if (ring_record_at(&r->ring, r->position)) {
-            r->spins = r->spins * 2 < READER_SPINS_MAX ? r->spins * 2 : READER_SPINS_MAX;
+    if (r->wait == RINGD_WAIT_BUSY)
+        return wait_busily(r);
+    if (r->wait == RINGD_WAIT_ADAPTIVE) {
+        if (spin(r))
             return RINGD_OK;
-        }
-        relax();
+        if (nap_for_data(r, &result))
+            return result;
     }
-    r->spins = r->spins / 2 > READER_SPINS_MIN ? r->spins / 2 : READER_SPINS_MIN;
-    return nap_for_data(r, &result) ? result : sleep_for_data(r, record);
+    return sleep_for_data(r, record);
 }
 
-static int after_look(struct ringd_reader *r, struct ringd_record *record, enum look look)
+static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, enum look look)
 {
-    if (was_evicted(r))
-        return turn_lossy(r);
+    if (reader_was_evicted(r))
+        return reader_turn_lossy(r);
     switch (look) {
     case LOOK_GAP:
-        settle_gap(r);
+        lane_settle_gap(r, l);
         return RINGD_GAP;
     case LOOK_LAPPED:
-        reader_resume(r);
+        lane_resume(l);
         return RINGD_OK;
     case LOOK_NOTHING:
         return wait_for_data(r, record);
     case LOOK_LEAVING:
-        return reader_leave(r);
+        return leave(r);
     default:
         return -EBADMSG;
     }
 }
 
-/* ---- the calls ------------------------------------------------------------------------------------------------- */
+/* ---- the calls --------------------------------------------------------------------------------------------------- */
 
 /* What is to be said before anything else. */
 __attribute__((noinline)) static int say_pending(struct ringd_reader *r, struct ringd_record *record)
@@ -943,6 +730,29 @@ static bool looked_long_enough(const struct ringd_reader *r, int *rounds)
     return ++*rounds % ROUNDS_MAX == 0 && wake_now() >= r->deadline;
 }
 
+/* Copies are good until the next call; what a lossless reader was given, until it is released. */
+static inline void forget_copies(struct ringd_reader *r)
+{
+    r->copies_used = 0;
+    if (__builtin_expect(r->given_messages != NULL && r->mode != RINGD_READ_LOSSLESS, 0))
+        message_free_all(&r->given_messages);
+}
+
+/* One lane, and no choice of it. */
+static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record)
+{
+    if (__builtin_expect(r->lane_count == 1, 1)) {
+        *l = &r->one_lane;
+    } else {
+        *l = next_lane(r);
+        if (*l == NULL) {
+            *l = &r->lanes[0];
+            return LOOK_NOTHING;
+        }
+    }
+    return lane_look(r, *l, record, false);
+}
+
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
 {
     int rounds = 0;
@@ -951,14 +761,15 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
         return -ECHILD;
     if (__builtin_expect(reader->pending, 0))
         return say_pending(reader, record);
-    reader->copies_used = 0;
+    forget_copies(reader);
     for (;;) {
-        enum look look = look_on(reader, record, false);
+        struct reader_lane *l;
+        enum look look = look_for_one(reader, &l, record);
         int result;
 
         if (__builtin_expect(look == LOOK_RECORD, 1))
             return RINGD_OK;
-        result = after_look(reader, record, look);
+        result = after_look(reader, l, record, look);
         if (result != RINGD_OK)
             return result;
         if (looked_long_enough(reader, &rounds))
@@ -966,46 +777,47 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
     }
 }
 
-/* If nobody is active now, everything below P has been opened by the last writer out (R6). */
-static void look_for_opening(struct ringd_reader *r)
-{
-    struct ring_view view;
-
-    if (ring_look(&r->ring, &view) == 0 && !(view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
-        r->opened = view.position;
-}
-
 /* Only headers are looked at here, one line of each record, and where the next one is stands in the one before: without
  * asking ahead every record would cost a whole hop. Those to come are probably as long as this one. Nothing is asked
  * for that may still be written. */
-static inline void ask_ahead(const struct ringd_reader *r, const struct ringd_record *record)
+static inline void ask_ahead(const struct reader_lane *l, const struct ringd_record *record)
 {
     uint64_t distance = HEADERS_AHEAD * (record->next - record->position);
 
-    if ((int64_t)(r->opened - r->position - distance) > 0)
-        __builtin_prefetch(ring_header(&r->ring, r->position + distance));
+    if ((int64_t)(l->opened - l->position - distance) > 0)
+        __builtin_prefetch(ring_header(&l->ring, l->position + distance));
 }
 
-static enum look fill(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
+/* As many as there are in a lane, or, by time, until another lane is next. */
+static enum look fill(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *records, size_t max,
+                      size_t *count)
 {
     enum look look = LOOK_NOTHING;
 
     while (*count < max) {
-        look = look_on(r, &records[*count], true);
+        look = lane_look(r, l, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
-        ask_ahead(r, &records[*count]);
+        ask_ahead(l, &records[*count]);
         ++*count;
+        if (__builtin_expect(r->merge != NULL, 0) && merge_next(r) != l)
+            break;
     }
     return look;
 }
 
 /* For the next call to tell. */
-static void keep_gap(struct ringd_reader *r, const struct ringd_record *gap)
+static void keep_gap(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record *gap)
 {
     r->pending = true;
     r->gap = *gap;
-    settle_gap(r);
+    lane_settle_gap(r, l);
+}
+
+/* The lane to fill from; NULL: none has anything. */
+static struct reader_lane *lane_to_fill(struct ringd_reader *r)
+{
+    return __builtin_expect(r->lane_count == 1, 1) ? &r->one_lane : next_lane(r);
 }
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
@@ -1022,20 +834,22 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
         *count = result == RINGD_GAP;
         return result;
     }
-    reader->copies_used = 0;
+    forget_copies(reader);
     for (;;) {
-        enum look look;
+        struct reader_lane *l = lane_to_fill(reader);
+        enum look look = LOOK_NOTHING;
 
-        if (reader->backlog && (int64_t)(reader->opened - reader->position) <= 0)
-            look_for_opening(reader);
-        look = fill(reader, records, max, count);
+        if (l != NULL && reader->backlog && (int64_t)(l->opened - l->position) <= 0)
+            lane_look_for_opening(l);
+        if (l != NULL)
+            look = fill(reader, l, records, max, count);
         reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)
-                keep_gap(reader, &records[*count]);
+                keep_gap(reader, l, &records[*count]);
             return RINGD_OK;
         }
-        result = after_look(reader, records, look);
+        result = after_look(reader, l, records, look);
         *count = result == RINGD_GAP;
         if (result != RINGD_OK)
             return result;

@@ -1,0 +1,194 @@
+/* reader_message.c - see reader_message.h. */
+#define _GNU_SOURCE
+#include "reader_message.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "reader_lane.h"
+
+#define MESSAGE_BYTES_FIRST 65536
+
+/* At the beginning of its own mapping; the payload follows. */
+struct reader_message {
+    struct reader_message *next;
+    size_t map_bytes;
+    size_t len;
+    uint64_t position; /* of the first part */
+    uint64_t sequence; /* of the next part */
+    uint64_t parts;
+    uint32_t writer, incarnation;
+};
+
+static unsigned char *payload_of(struct reader_message *message)
+{
+    return (unsigned char *)(message + 1);
+}
+
+static struct reader_message **find(struct reader_lane *l, uint32_t writer)
+{
+    struct reader_message **link = &l->messages;
+
+    while (*link != NULL && (*link)->writer != writer)
+        link = &(*link)->next;
+    return link;
+}
+
+static struct reader_message *take_out(struct reader_message **link)
+{
+    struct reader_message *message = *link;
+
+    *link = message->next;
+    message->next = NULL;
+    return message;
+}
+
+static void message_free(struct reader_message *message)
+{
+    munmap(message, message->map_bytes);
+}
+
+void message_free_all(struct reader_message **messages)
+{
+    while (*messages != NULL)
+        message_free(take_out(messages));
+}
+
+/* As long as one is begun, ordinary records are looked at closely too: one may be its writer's. */
+void message_look_closely(struct ringd_reader *r)
+{
+    bool any = r->filter != NULL;
+
+    for (uint32_t i = 0; i < r->lane_count; i++)
+        any |= r->lanes[i].messages != NULL;
+    r->choosy = any ? READER_CHOOSY : 0;
+}
+
+void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer)
+{
+    struct reader_message **link = find(l, writer);
+
+    if (*link == NULL)
+        return;
+    message_free(take_out(link));
+    message_look_closely(r);
+}
+
+static struct reader_message *message_new(struct ringd_reader *r, struct reader_lane *l,
+                                          const struct ringd_record *record)
+{
+    struct reader_message *message =
+        mmap(NULL, MESSAGE_BYTES_FIRST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (message == MAP_FAILED)
+        return NULL;
+    message->map_bytes = MESSAGE_BYTES_FIRST;
+    message->writer = record->writer;
+    message->incarnation = record->incarnation;
+    message->position = record->position;
+    message->sequence = record->sequence;
+    message->next = l->messages;
+    l->messages = message;
+    message_look_closely(r);
+    return message;
+}
+
+/* Room for `len` more bytes; the mapping may move. */
+static struct reader_message *make_room(struct reader_message **link, size_t len)
+{
+    struct reader_message *message = *link;
+    size_t needed = sizeof *message + message->len + len, bytes = message->map_bytes;
+
+    if (needed <= bytes)
+        return message;
+    while (bytes < needed)
+        bytes *= 2;
+    message = mremap(message, message->map_bytes, bytes, MREMAP_MAYMOVE);
+    if (message == MAP_FAILED)
+        return NULL;
+    message->map_bytes = bytes;
+    *link = message;
+    return message;
+}
+
+/* The message that this is the next part of, or NULL. One that it is not the next part of is at its end. */
+static struct reader_message *continued(struct ringd_reader *r, struct reader_lane *l,
+                                        const struct ringd_record *record, uint64_t flags)
+{
+    struct reader_message *message = *find(l, record->writer);
+
+    if (message != NULL && ((flags & RINGD_FLAG_FIRST) || message->incarnation != record->incarnation ||
+                            message->sequence != record->sequence || message->len > RINGD_MESSAGE_MAX)) {
+        message_end(r, l, record->writer);
+        message = NULL;
+    }
+    return message;
+}
+
+static enum look lose(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t parts)
+{
+    message_end(r, l, record->writer);
+    ring_count(&r->counters->skipped, 1 - parts);
+    ring_count(&r->counters->lost, parts);
+    ring_count(&r->counters->gaps, 1);
+    record->data = NULL;
+    record->len = 0;
+    record->position = record->next;
+    record->sequence -= parts - 1;
+    record->lost = parts;
+    return LOOK_GAP;
+}
+
+static enum look give(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record)
+{
+    struct reader_message *message = take_out(find(l, record->writer));
+
+    message_look_closely(r);
+    record->data = payload_of(message);
+    record->len = message->len;
+    message->next = r->given_messages;
+    r->given_messages = message;
+    ring_count(&r->counters->delivered, message->parts);
+    STOP_POINT("message-delivered");
+    ring_count(&r->counters->skipped, 1 - message->parts);
+    STOP_POINT("message-unskipped");
+    ring_count(&r->counters->bytes, message->len);
+    return LOOK_RECORD;
+}
+
+enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin)
+{
+    uint64_t flags = origin >> RINGD_ORIGIN_FLAGS_SHIFT;
+    struct reader_message *message = continued(r, l, record, flags);
+
+    if (message == NULL && (flags & RINGD_FLAG_FIRST)) {
+        message = message_new(r, l, record);
+        if (message == NULL)
+            return lose(r, l, record, 1);
+    }
+    if (message != NULL) {
+        uint64_t parts = message->parts + 1;
+
+        message = make_room(find(l, record->writer), record->len);
+        if (message == NULL)
+            return lose(r, l, record, parts);
+        copy_payload(payload_of(message) + message->len, record->data, record->len);
+        message->len += record->len;
+        message->parts = parts;
+        message->sequence = record->sequence + 1;
+        if (flags & RINGD_FLAG_LAST)
+            return give(r, l, record);
+    }
+    ring_count(&r->counters->skipped, 1);
+    STOP_POINT("skip-counted");
+    return LOOK_AGAIN;
+}
+
+uint64_t message_oldest(const struct reader_lane *l, uint64_t position)
+{
+    for (const struct reader_message *message = l->messages; message != NULL; message = message->next) {
+        if ((int64_t)(message->position - position) < 0)
+            position = message->position;
+    }
+    return position;
+}
