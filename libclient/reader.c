@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "pollable.h"
 #include "reader_filter.h"
 #include "reader_lane.h"
 #include "reader_merge.h"
@@ -49,9 +48,6 @@
 
 /* How many headers ahead bulk reading asks for. */
 #define HEADERS_AHEAD 4
-
-/* Records that a reader takes from one lane before it looks at the next. */
-#define LANE_RUN 64
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
@@ -90,7 +86,7 @@ static void point_at_lane(struct ringd_reader *r, uint32_t number, const struct 
     l->number = number;
     ring_init(&l->ring, segment, number);
     lane_point_at_cursor(r, l, segment);
-    if (r->attachment != NULL && r->attachment->label_plus != 0 && !r->attachment->member)
+    if (r->attachment != NULL && r->attachment->label_plus != 0 && !r->member)
         l->named = segment_named(segment, number, r->attachment->label_plus - 1);
 }
 
@@ -127,6 +123,7 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     r->alive = HANDLE_ALIVE;
     r->attachment = attachment;
     r->mode = o->group != NULL ? RINGD_READ_LOSSLESS : o->mode;
+    r->member = o->group != NULL;
     r->deadline = o->deadline;
     r->wait = o->wait;
     r->max_record = segment->geometry.max_record;
@@ -338,6 +335,7 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
         .gaps = atomic_load_explicit(&slot->gaps, memory_order_relaxed),
         .slept = atomic_load_explicit(&slot->slept, memory_order_relaxed),
         .skipped = atomic_load_explicit(&slot->skipped, memory_order_relaxed),
+        .unordered = merge_unordered(reader->merge),
     };
     return RINGD_OK;
 }
@@ -392,7 +390,8 @@ int ringd_release(struct ringd_reader *reader)
     return RINGD_OK;
 }
 
-/* ---- following a ring that moves ---------------------------------------------------------------------------------- */
+/* ---- following a ring that moves ----------------------------------------------------------------------------------
+ */
 
 static bool ring_removed(const struct ringd_reader *r)
 {
@@ -551,8 +550,7 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
     if (run < NAP_RUN || since >= NAP_WITHIN_NS || r->deadline - now <= NAP_NS)
         return false;
     ring_count(&r->counters->slept, 1);
-    *result = wake_sleep(&r->waits->data, atomic_load_explicit(&r->waits->data, memory_order_relaxed),
-                         now + NAP_NS);
+    *result = wake_sleep(&r->waits->data, atomic_load_explicit(&r->waits->data, memory_order_relaxed), now + NAP_NS);
     if (*result == -ETIMEDOUT)
         *result = RINGD_OK;
     return true;

@@ -69,13 +69,13 @@ struct ringd_reader {
     size_t copies_bytes;
     size_t copies_used;
     int64_t deadline;
-    uint64_t choosy; /* READER_CHOOSY: records are to be looked at with reader_filter.h and reader_message.h */
-    uint32_t wait;   /* enum ringd_wait */
-    uint32_t idle;   /* looks that found nothing */
-    bool backlog;    /* the last bulk read was full or in vain: worth a look at W what has been opened since */
-    uint32_t spins;  /* looks before it sleeps */
-    uint32_t hasty;  /* sleeps in a row that were over at once */
-    int64_t nap_ns;  /* when it slept last */
+    uint64_t choosy;        /* READER_CHOOSY: records are to be looked at with reader_filter.h and reader_message.h */
+    uint32_t wait;          /* enum ringd_wait */
+    uint32_t idle;          /* looks that found nothing */
+    bool backlog;           /* the last bulk read was full or in vain: worth a look at W what has been opened since */
+    uint32_t spins;         /* looks before it sleeps */
+    uint32_t hasty;         /* sleeps in a row that were over at once */
+    int64_t nap_ns;         /* when it slept last */
     uint64_t nap_delivered; /* and what it had delivered by then */
     bool pacing;            /* lets writers get ahead when it has caught up */
     uint32_t pace_in;       /* tries that in so many turns */
@@ -95,6 +95,7 @@ struct ringd_reader {
     struct reader_filter *filter;
     struct reader_merge *merge;            /* NULL: lanes in any order */
     struct reader_message *given_messages; /* that the caller looks at */
+    bool member;                           /* of a group */
     struct attachment *attachment;
     struct reader_lane one_lane;
 };

@@ -252,7 +252,8 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
     return LOOK_GAP;
 }
 
-/* A stamp was seen at the lane's position, and the ring moves. Once the list is closed it decides; all else is final. */
+/* A stamp was seen at the lane's position, and the ring moves. Once the list is closed it decides; all else is final.
+ */
 enum look lane_look_leaving(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record)
 {
     if (!l->leaving || l->position == l->tail.end || ring_gone_at(&l->tail, l->position) != NULL)

@@ -96,8 +96,8 @@ int reader_turn_lossy(struct ringd_reader *r);
 /* The parts of lane_look() that are rarely needed. */
 enum look lane_look_leaving(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record);
 enum look lane_look_choosily(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool opened);
-enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
-                            uint32_t writer, uint32_t sequence);
+enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
+                            uint32_t sequence);
 enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record_header *h);
 void *lane_keep_copy(struct ringd_reader *r, const void *payload, size_t len);
 
@@ -202,8 +202,7 @@ RING_HOT enum look lane_look(struct ringd_reader *r, struct reader_lane *l, stru
 {
     for (int i = 0; i < READER_PASSES_MAX; i++) {
         bool opened = bulk && (int64_t)(l->opened - l->position) > 0;
-        enum look look =
-            opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
+        enum look look = opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
 
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;

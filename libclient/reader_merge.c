@@ -28,14 +28,14 @@
 
 struct seen {
     uint64_t position, time;
-    uint64_t key;       /* the smallest time from here to the window's end */
-    uint32_t writer;    /* in the lane */
+    uint64_t key;        /* the smallest time from here to the window's end */
+    uint32_t writer;     /* in the lane */
     bool pair_from_here; /* some writer has two records from here to the window's end */
 };
 
 struct window {
-    uint64_t end;      /* all below has been looked at */
-    uint64_t bound;    /* what is written here or later */
+    uint64_t end;        /* all below has been looked at */
+    uint64_t bound;      /* what is written here or later */
     uint64_t bound_time; /* has this time or a later one */
     uint32_t first, count;
     bool leaving; /* as the lane was when it was looked at */
@@ -171,7 +171,8 @@ static void look_ahead(const struct reader_lane *l, struct window *w)
     compute_keys(w);
 }
 
-/* ---- which lane --------------------------------------------------------------------------------------------------- */
+/* ---- which lane ---------------------------------------------------------------------------------------------------
+ */
 
 /* Whether nothing behind the window is earlier than `key`. */
 static bool is_bounded(const struct reader_merge *m, const struct reader_lane *l, const struct window *w, uint64_t key)
@@ -189,8 +190,8 @@ static bool is_resolved(const struct reader_merge *m, const struct reader_lane *
 }
 
 /* Whether a lane without a record cannot get one that comes before `key` of lane `chosen`. Equal keys: by lane. */
-static bool stays_behind(const struct reader_merge *m, const struct reader_lane *l, const struct window *w, uint64_t key,
-                         uint32_t chosen)
+static bool stays_behind(const struct reader_merge *m, const struct reader_lane *l, const struct window *w,
+                         uint64_t key, uint32_t chosen)
 {
     return is_bounded(m, l, w, l->number < chosen && key != NEVER ? key + 1 : key);
 }

@@ -1,22 +1,22 @@
 /* reader_merge.h - which lane a reader of several takes the next record from.
  *
  * By time the order is exact, and the same for every reader that misses nothing. A writer takes its time after its
- * addition, so times are not sorted along a lane: the key of a record is the smallest time from it onwards. It is sorted,
- * and true: what was committed before another write began has a smaller time than that, and so has everything that is
- * before it in its lane. (Equal keys: by lane.)
+ * addition, so times are not sorted along a lane: the key of a record is the smallest time from it onwards. It is
+ * sorted, and true: what was committed before another write began has a smaller time than that, and so has everything
+ * that is before it in its lane. (Equal keys: by lane.)
  *
- * How far one has to look for the smallest: whatever was added after the same writer's next record has a later time than
- * this one, as that writer had taken this time before it added the next. And with a time t taken BEFORE the lanes'
+ * How far one has to look for the smallest: whatever was added after the same writer's next record has a later time
+ * than this one, as that writer had taken this time before it added the next. And with a time t taken BEFORE the lanes'
  * words are loaded, everything at or beyond these positions will have a time of t or later. So a reader need not wait
- * for anything to be written on an idle lane; it waits for a writer that is between reserve and commit, as everybody who
- * reads that lane does.
+ * for anything to be written on an idle lane; it waits for a writer that is between reserve and commit, as everybody
+ * who reads that lane does.
  *
  * The time is that of one clock. Where writers' clocks are not this reader's (virtual machines, time namespaces), times
  * a record can be from the future, and then comes when everything else that is there has been
  * looked at; merge_unordered() tells how often.
  *
- * Cost for each record: a look at the heads of the lanes, and its own header twice. Words are loaded only when a lane has
- * run empty or a writer's next record is not there yet. Called by reader.c.
+ * Cost for each record: a look at the heads of the lanes, and its own header twice. Words are loaded only when a lane
+ * has run empty or a writer's next record is not there yet. Called by reader.c.
  */
 #ifndef LIBCLIENT_READER_MERGE_H
 #define LIBCLIENT_READER_MERGE_H

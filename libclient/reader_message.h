@@ -5,8 +5,8 @@
  * the last one gives the whole as one record. A message whose writer goes on with something else, or from whose middle
  * something was lost, is dropped. Until a message is whole its parts count as skipped.
  *
- * Memory is had by mmap, which is allowed in signal handlers, and grows with what has arrived: no length in shared memory
- * is believed. Called by reader_lane.c for each part, and by reader.c to give back what the caller has seen.
+ * Memory is had by mmap, which is allowed in signal handlers, and grows with what has arrived: no length in shared
+ * memory is believed. Called by reader_lane.c for each part, and by reader.c to give back what the caller has seen.
  */
 #ifndef LIBCLIENT_READER_MESSAGE_H
 #define LIBCLIENT_READER_MESSAGE_H
@@ -17,8 +17,8 @@ enum look;
 
 struct reader_message;
 
-/* *record is the part, and becomes the whole message with the last one. LOOK_RECORD, LOOK_AGAIN, LOOK_GAP (no memory: it
- * is lost). */
+/* *record is the part, and becomes the whole message with the last one. LOOK_RECORD, LOOK_AGAIN, LOOK_GAP (no memory:
+ * it is lost). */
 enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin);
 
 /* That writer goes on with something else. */

@@ -334,9 +334,9 @@ static _Atomic uint64_t *counter_of(const struct patient *p, int injection)
     case READER_LOST:
         return &p->lossless->counters->lost;
     case BASE:
-        return &p->lossless->cursor->base;
+        return &p->lossless->lanes[0].cursor->base;
     case SETTLED:
-        return &p->lossless->cursor->settled;
+        return &p->lossless->lanes[0].cursor->settled;
     default:
         return &p->lossy->counters->delivered;
     }
@@ -476,7 +476,7 @@ START_TEST(other_damage_is_found)
         ck_finds("marks", "no record begins");
         break;
     case 1:
-        p.lossless->cursor->position = record.position + 32;
+        p.lossless->lanes[0].cursor->position = record.position + 32;
         ck_finds("cursor 0", "nothing that is still there begins");
         break;
     case 2:

@@ -373,11 +373,11 @@ END_TEST
 /* Puts a record with a valid stamp where the reader looks next. */
 static void forge_record(const struct ringd_reader *reader, uint64_t state, uint64_t extent, uint64_t origin)
 {
-    struct ringd_record_header *h = ring_header(&reader->ring, reader->position);
+    struct ringd_record_header *h = ring_header(&reader->lanes[0].ring, reader->lanes[0].position);
 
     atomic_store(&h->extent, extent);
     atomic_store(&h->origin, origin);
-    atomic_store(&h->stamp, (reader->position | state) ^ reader->ring.stamp_key);
+    atomic_store(&h->stamp, (reader->lanes[0].position | state) ^ reader->lanes[0].ring.stamp_key);
 }
 
 static const uint32_t modes[] = {RINGD_READ_LOSSY, RINGD_READ_LOSSLESS, RINGD_READ_OBSERVE};
@@ -395,7 +395,7 @@ START_TEST(a_length_beyond_max_record_is_damage)
         require(ringd_next_many(reader, records, 4, &count) == -EBADMSG && count == 0, "a record of %ju bytes",
                 (uintmax_t)lengths[i]);
         forge_record(reader, RINGD_STATE_PADDING, lengths[i], 0);
-        if (ring_record_bytes(lengths[i]) > reader->ring.max_grant)
+        if (ring_record_bytes(lengths[i]) > reader->lanes[0].ring.max_grant)
             require(ringd_next(reader, records) == -EBADMSG, "padding of %ju bytes", (uintmax_t)lengths[i]);
     }
     ringd_reader_close(reader);
@@ -424,7 +424,7 @@ START_TEST(the_longest_record_at_the_very_end)
     unsigned char payload[64];
 
     memset(payload, 7, sizeof payload);
-    while ((reader->position & reader->ring.mask) != 4096 - RINGD_UNIT) {
+    while ((reader->lanes[0].position & reader->lanes[0].ring.mask) != 4096 - RINGD_UNIT) {
         require(ringd_write(writer, payload, 0) == RINGD_OK && ringd_next(reader, &record) == RINGD_OK, "empty ones");
         ringd_release(reader);
     }
@@ -455,8 +455,8 @@ START_TEST(overtaken_readers_have_room_for_the_next_copy)
         require(ringd_write(writer, payload, sizeof payload) == RINGD_OK, "write");
     /* Others have written a lap: the floor is at the second record, nothing of which has been overwritten yet. */
     second = ring_record_bytes(sizeof payload);
-    atomic_store(&lane()->limit, second + reader->ring.reach);
-    atomic_store(&lane()->word, (second + reader->ring.size) >> RINGD_UNIT_SHIFT << RINGD_W_POSITION_SHIFT);
+    atomic_store(&lane()->limit, second + reader->lanes[0].ring.reach);
+    atomic_store(&lane()->word, (second + reader->lanes[0].ring.size) >> RINGD_UNIT_SHIFT << RINGD_W_POSITION_SHIFT);
     do
         result = ringd_next(reader, records);
     while (result == RINGD_GAP);
@@ -538,7 +538,7 @@ START_TEST(a_failed_reserve_leaves_nothing_open)
     int result;
 
     fill_up_to(writer, 64);
-    atomic_store(&reader->cursor->position, 7);
+    atomic_store(&reader->lanes[0].cursor->position, 7);
     start_signals();
     result = ringd_reserve(writer, 0, 64, &data, &granted);
     stop_signals();
@@ -622,7 +622,7 @@ static void read_once_and_again(struct step_gate *gate, void *argument)
     require(result == 0, "%d", result);
     result = reader_new(&reader, &segment, 0, small.first_position, &options);
     require(result == 0, "%d", result);
-    atomic_store(&gate->number, (uint64_t)(uintptr_t)&reader->position);
+    atomic_store(&gate->number, (uint64_t)(uintptr_t)&reader->lanes[0].position);
     for (;;) {
         step_enter(gate);
         result = ringd_next(reader, &record);

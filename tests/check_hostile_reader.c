@@ -72,7 +72,7 @@ static void begin(void)
 
 static void set_cursor(uint64_t position)
 {
-    atomic_store(&bad->cursor->position, position);
+    atomic_store(&bad->lanes[0].cursor->position, position);
 }
 
 /* Relative to where the reader stands: a record begins there. */
@@ -102,7 +102,7 @@ START_TEST(a_cursor_that_makes_no_sense_is_evicted)
     struct ringd_context_info context;
 
     begin();
-    set_cursor(bad->position + (uint64_t)offsets[_i]);
+    set_cursor(bad->lanes[0].position + (uint64_t)offsets[_i]);
     write_all(2000);
     require(tracker_delivered(&tracker) == 2060, "%" PRIu64 " of 2060 records", tracker_delivered(&tracker));
     require(find_context(RING, RINGD_CONTEXT_EVICTED, &context), "nobody is evicted");
@@ -116,7 +116,7 @@ END_TEST
 START_TEST(a_cursor_far_ahead_stops_nobody)
 {
     begin();
-    set_cursor(bad->position + (UINT64_C(1) << (_i + 20)));
+    set_cursor(bad->lanes[0].position + (UINT64_C(1) << (_i + 20)));
     write_all(2000);
     require(tracker_delivered(&tracker) == 2060, "%" PRIu64 " of 2060 records", tracker_delivered(&tracker));
     require(ring_info(RING).lossless_readers == 2, "somebody was evicted");
@@ -181,7 +181,7 @@ START_TEST(a_ring_that_drops_evicts_too)
     bad = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
     honest = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
     begin();
-    set_cursor(bad->position + 32);
+    set_cursor(bad->lanes[0].position + 32);
     for (written = 60; written < 1000;) {
         int result = write_record(writer, RECORD_BYTES);
 

@@ -44,7 +44,7 @@ struct follower {
 
 static uint64_t committed_by(const struct ringd_reader *reader, uint32_t slot)
 {
-    return atomic_load(&reader->ring.lane->writers[slot].sequence);
+    return atomic_load(&reader->lanes[0].ring.lane->writers[slot].sequence);
 }
 
 /* Joins while all writers are between records, or before any is at work. */
@@ -225,7 +225,7 @@ START_TEST(a_record_under_a_new_grant_is_not_read)
     write_records(w, RING_RECORDS);
     ck_assert_int_eq(ringd_reserve(v, PAYLOAD, PAYLOAD, &data, &granted), RINGD_OK);
     memset(data, 'x', granted);
-    ck_assert(ring_record_at(&follower.reader->ring, ringd_reader_position(follower.reader)));
+    ck_assert(ring_record_at(&follower.reader->lanes[0].ring, ringd_reader_position(follower.reader)));
     while (follower_next(&follower, 1))
         ;
     ck_assert_uint_gt(tracker_lost(&follower.tracker), 0);

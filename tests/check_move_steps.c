@@ -422,7 +422,7 @@ START_TEST(a_reader_begins_beyond_the_end)
     w = open_writer(RING);
     reader = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
     move(1);
-    reader->position += 64;
+    reader->lanes[0].position += 64;
     put(w);
     ck_assert_int_eq(tracker_drain(&tracker, reader), RINGD_WOULD_BLOCK);
     ck_assert_uint_eq(tracker_delivered(&tracker), 1);

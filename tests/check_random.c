@@ -99,7 +99,7 @@ static void require_full(struct model *m, struct ringd_writer *w, size_t bytes)
     }
     for (int i = 0; i < READERS; i++) {
         if (m->modes[i] == RINGD_READ_LOSSLESS && m->readers[i] != NULL) {
-            uint64_t cursor = atomic_load(&m->readers[i]->cursor->position);
+            uint64_t cursor = atomic_load(&m->readers[i]->lanes[0].cursor->position);
 
             held = cursor < held ? cursor : held;
         }

@@ -277,19 +277,19 @@ START_TEST(rule_6_the_last_one_out_opens_all)
     a = open_writer(RING);
     b = open_writer(RING);
     reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
-    before = reader->opened;
+    before = reader->lanes[0].opened;
     reserve(b, 4);
     for (int i = 0; i < 5; i++)
         ck_assert_int_eq(ringd_write(a, "data", 4), RINGD_OK);
     ck_assert_int_eq(ringd_next_many(reader, records, 16, &count), RINGD_WOULD_BLOCK);
     ck_assert_uint_eq(count, 0);
-    ck_assert_uint_eq(reader->opened, before); /* somebody is active: the position opens nothing */
+    ck_assert_uint_eq(reader->lanes[0].opened, before); /* somebody is active: the position opens nothing */
 
     ck_assert_int_eq(ringd_commit(b, 4), RINGD_OK);
     ck_assert_uint_eq(active_of(a), 0);
     ck_assert_int_eq(ringd_next_many(reader, records, 16, &count), RINGD_OK);
     ck_assert_uint_eq(count, 6);
-    ck_assert_uint_eq(reader->opened, position_of(a));
+    ck_assert_uint_eq(reader->lanes[0].opened, position_of(a));
     ck_assert_uint_eq(ringd_reader_position(reader), position_of(a));
 }
 END_TEST
@@ -422,7 +422,7 @@ START_TEST(rule_9_a_cursor_is_never_ahead_of_the_release)
             taken++;
         else if (choice == 3 && ringd_release(reader) == RINGD_OK)
             released = ringd_reader_position(reader);
-        ck_assert_uint_le(atomic_load(&reader->cursor->position), released);
+        ck_assert_uint_le(atomic_load(&reader->lanes[0].cursor->position), released);
     }
     ck_assert_uint_gt(taken, 1000);
 }

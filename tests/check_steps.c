@@ -798,7 +798,7 @@ static uint64_t watch(const struct ringd_reader *observer)
 {
     uint64_t position;
 
-    require(ring_position(&observer->ring, &position) == 0, "damaged");
+    require(ring_position(&observer->lanes[0].ring, &position) == 0, "damaged");
     return position;
 }
 

@@ -208,7 +208,7 @@ static bool come_and_write(void)
 
 static bool was_evicted(const struct ringd_reader *r)
 {
-    return atomic_load(&r->ring.control->readers[r->slot].state) == RINGD_OWNER_EVICTED;
+    return atomic_load(&r->lanes[0].ring.control->readers[r->slot].state) == RINGD_OWNER_EVICTED;
 }
 
 /* A lossless reader whose cursor makes no sense, while writers want room; and one that just comes and goes. */
@@ -220,7 +220,7 @@ static bool come_and_read(bool evicted)
     bool done = ringd_open(&ring, RING) == 0 && ringd_reader_open(&r, ring, &options) == 0;
 
     if (done && evicted) {
-        atomic_store(&r->cursor->position, 4711);
+        atomic_store(&r->lanes[0].cursor->position, 4711);
         while (!was_evicted(r) && come_and_write())
             pause_ms(1);
     }

@@ -850,7 +850,7 @@ START_TEST(a_bad_cursor_is_reported_after_a_restart)
         require(write_record(writer, 40) == RINGD_OK && ringd_next(bad, &record) == RINGD_OK, "write");
     require(ringd_release(bad) == RINGD_OK, "release");
     kill_and_restart();
-    atomic_store(&bad->cursor->position, bad->position + 32);
+    atomic_store(&bad->lanes[0].cursor->position, bad->lanes[0].position + 32);
     for (int i = 0; i < 5000; i++)
         require(write_record(writer, 40) == RINGD_OK, "write %d", i);
     require(find_context(RING, RINGD_CONTEXT_EVICTED, &context), "nobody is evicted");
