@@ -275,7 +275,8 @@ static void read_lapped(struct victim *victim)
         struct ringd_reader *reader = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
         struct tracker tracker = {0};
 
-        while (ring_oldest(&reader->lanes[0].ring) - reader->lanes[0].position <= reader->lanes[0].ring.size && !is_over(victim))
+        while (ring_oldest(&reader->lanes[0].ring) - reader->lanes[0].position <= reader->lanes[0].ring.size &&
+               !is_over(victim))
             pause_ms(1);
         for (int i = 0; i < 60; i++)
             read_record(&tracker, reader, RINGD_READ_LOSSY);
