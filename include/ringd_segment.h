@@ -36,6 +36,7 @@
 #define RINGD_READERS_MAX      256u
 #define RINGD_MARKS            16u
 #define RINGD_GROUPS_MAX       16u
+#define RINGD_GROUPS_MASK      UINT64_C(0xffff)
 #define RINGD_SEATS_MAX        64u /* members of a group at once */
 #define RINGD_NAMED_MAX        32u /* named cursors */
 #define RINGD_NAME_BYTES       64u /* with the terminating zero */

@@ -11,12 +11,11 @@
  *                                   ONE 16-byte compare-and-swap. Positions have 64 bits and never come again: whoever
  *                                   slept between look and claim, however long, fails if anybody has claimed since.
  *   advance    ring_group_advance   gives back a part of a claim.
- *   finish     ring_group_finish    clears its bit by an atomic AND. The last one out leaves a word that says "position,
- *                                   nobody": that opens all below it to writers in the same step (R9).
- *   frontier   ring_group_frontier  the smallest of the position in ONE snapshot of the word and the cursors of the
- *                                   members active in it; loaded by writers when they raise the limit. (The position
- *                                   belongs in it although somebody is active: a cursor may by now speak of its owner's
- *                                   next claim.)
+ *   finish     ring_group_finish    clears its bit by an atomic AND. The last one out leaves a word that says
+ * "position, nobody": that opens all below it to writers in the same step (R9). frontier   ring_group_frontier  the
+ * smallest of the position in ONE snapshot of the word and the cursors of the members active in it; loaded by writers
+ * when they raise the limit. (The position belongs in it although somebody is active: a cursor may by now speak of its
+ * owner's next claim.)
  *
  * A batch is never split: a claim does not end behind a record with RINGD_FLAG_MORE. A message in parts may lie in
  * several claims. Its reader is the member whose claim has its first part; everybody else passes over parts that are
@@ -82,14 +81,16 @@ struct ring_orphan {
     uint32_t seat;
     uint64_t begin; /* first that was not released; a record begins here, or it is the end */
     uint64_t end;
-    bool seen; /* its records are to be marked RINGD_PERHAPS_SEEN */
+    bool taken; /* left by one who had taken it over; the daemon's */
+    bool seen;  /* its records are to be marked RINGD_PERHAPS_SEEN */
 };
 
 /* `ring` must outlive it. Group, seat and reader are what the daemon gave; reader < RINGD_READERS_MAX. */
 void ring_group_init(struct ring_group *group, const struct segment *segment, const struct ring *ring, uint32_t lane,
                      uint32_t number, uint32_t seat, uint32_t reader);
 
-/* ---- a member's steps, in this order ------------------------------------------------------------------------------ */
+/* ---- a member's steps, in this order ------------------------------------------------------------------------------
+ */
 
 /* 0 or -EBADMSG (the word jumps about). */
 int ring_group_look(const struct ring_group *group, struct ring_group_view *view);
@@ -118,7 +119,8 @@ int ring_group_finish(const struct ring_group *group, bool *last);
  * goes to another member. Nothing of this lane may be claimed by this member after that. */
 void ring_group_give_back(const struct ring_group *group, uint64_t position);
 
-/* ---- orphans: for a member without a claim in this lane, when there is nothing to claim, and now and then ---------- */
+/* ---- orphans: for a member without a claim in this lane, when there is nothing to claim, and now and then ----------
+ */
 
 /* Whether it is worth while to call ring_group_take_over: one load. */
 static inline bool ring_group_has_orphans(const struct ring_group *group)
@@ -138,13 +140,13 @@ void ring_group_give_back_orphan(const struct ring_group *group, const struct ri
 /* Of a lane that ended at `end`: all is claimed and every claim is finished. */
 bool ring_group_drained(const struct ring_group *group, uint64_t end);
 
-/* ---- writers and the daemon: of a lane and a group's number ------------------------------------------------------- */
+/* ---- writers and the daemon: of a lane and a group's number -------------------------------------------------------
+ */
 
-/* Below this nobody of the group has anything to read any more. 0; -EBADMSG (the word jumps about, or, with *suspect, a
- * cursor or the position itself lies below `floor`, or at no record although below `limit_frontier`); -EAGAIN (it was so
- * and has moved). */
-int ring_group_frontier(const struct ring *ring, uint32_t number, uint64_t floor, uint64_t limit_frontier,
-                        uint64_t *frontier);
+/* *lowest: below this nobody of the group has anything to read any more. `floor` and `frontier` are the lane's, of one
+ * look. 0; -EBADMSG: the word jumps about, or the position or an active member's cursor lies below the floor, or below
+ * the frontier and at no record; -EAGAIN: it was so and has moved. */
+int ring_group_frontier(const struct ring *ring, uint32_t number, uint64_t floor, uint64_t frontier, uint64_t *lowest);
 
 /* 1: its position, or an active member's cursor, lies below M or at no record, certainly, and would hold writers up for
  * ever. 0: it is fine. (As ring_check_cursor.) */
@@ -153,7 +155,8 @@ int ring_group_check(const struct ring *ring, uint32_t number);
 /* How far the group is behind `position`; 0 for one that makes no sense. (As ring_lag.) */
 uint64_t ring_group_lag(const struct ring *ring, uint32_t number, uint64_t position);
 
-/* ---- the daemon --------------------------------------------------------------------------------------------------- */
+/* ---- the daemon ---------------------------------------------------------------------------------------------------
+ */
 
 /* A new group, in all lanes of a ring: publishes its positions, sets its bit in control.groups, counts the joins and
  * begins at M (RINGD_START_OLDEST), P (NOW), or in each lane at `starts[lane]` or M, whichever is later (POSITION;
@@ -164,16 +167,17 @@ int ring_group_begin(struct ring *lanes, uint32_t lane_count, uint32_t number, u
 /* The group holds nobody up any more; writers are woken. */
 void ring_group_end(struct ring *ring, uint32_t number);
 
-/* After a member's certain death, what it had taken over is an orphan again. And its own claim: RING_GROUP_NOTHING,
- * its bit is clear; RINGD_OK with *orphan, the daemon's to count (ring_group_count_orphan) or to release to others
- * (ring_group_make_orphan). May be repeated. */
-void ring_group_drop_taken(const struct ring *ring, uint32_t number, uint32_t seat);
+/* After a member's certain death: the next claim that it has left, its own or one that it had taken over. RINGD_OK with
+ * *orphan, which is to be released to others (ring_group_make_orphan), or counted and cleared (ring_group_count_orphan,
+ * ring_group_clear_seat); then there is the one after it. RING_GROUP_NOTHING: that was all. May be repeated. A claim
+ * that makes no sense is cleared on the way. */
 int ring_group_left_behind(const struct ring *ring, uint32_t number, uint32_t seat, struct ring_orphan *orphan);
 
 /* Somebody may take it over; wakes the members. May be repeated. */
 void ring_group_make_orphan(const struct ring *ring, uint32_t number, const struct ring_orphan *orphan);
 
-/* How many records an orphan has, by the stamps in it. 0 for one that makes no sense. `tail`: as of ring_group_choose. */
+/* How many records an orphan has, by the stamps in it. 0 for one that makes no sense. `tail`: as of ring_group_choose.
+ */
 uint64_t ring_group_count_orphan(const struct ring *ring, const struct ring_orphan *orphan,
                                  const struct ring_tail *tail);
 
