@@ -174,9 +174,7 @@ struct ringd_group {
     _Atomic uint64_t seated;                 /*  8  bit per seat that is taken, also by one who died with a claim */
     _Atomic uint8_t seats[RINGD_SEATS_MAX]; /* 16  the reader slot that has it */
     _Atomic uint64_t lost;                  /* 80  records of claims whose members died (RINGD_ORPHANS_LOST) */
-    _Atomic uint64_t losing;                /* 88  while a claim is counted into it: lane * 64 + seat + 1, else 0 ... */
-    _Atomic uint64_t lost_next;             /* 96  ... and what `lost` is going to be with it */
-    uint8_t reserved[24];
+    uint8_t reserved[40];
 };
 
 struct ringd_control {
@@ -414,7 +412,6 @@ RINGD_AT(ringd_control, group, 4608);
 RINGD_SIZE(ringd_group, 128);
 RINGD_AT(ringd_group, seats, 16);
 RINGD_AT(ringd_group, lost, 80);
-RINGD_AT(ringd_group, lost_next, 96);
 RINGD_SIZE(ringd_reader_slot, 128);
 RINGD_AT(ringd_reader_slot, skipped, 40);
 RINGD_SIZE(ringd_cursor, 64);

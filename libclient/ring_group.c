@@ -375,6 +375,15 @@ int ring_group_check(const struct ring *ring, uint32_t number)
     return ring_look(ring, &after) == 0 && after.limit == before.limit;
 }
 
+uint64_t ring_group_cursor(const struct ring *ring, uint32_t number, uint32_t seat)
+{
+    struct ring_group_view view = {0};
+
+    if (look(&ring->groups[number], &view) == 0 && (view.active >> seat & 1) != 0)
+        return load_cursor(cursor_of(ring, &ring->control->group[number], seat));
+    return view.position;
+}
+
 uint64_t ring_group_lag(const struct ring *ring, uint32_t number, uint64_t position)
 {
     struct ring_group_view view;
@@ -538,6 +547,20 @@ void ring_group_clear_seat(const struct ring *ring, uint32_t number, uint32_t se
 {
     clear_seat(&ring->groups[number], seat);
     tell_finished(ring);
+}
+
+bool ring_group_is_owed(const struct ring *ring, uint32_t number)
+{
+    uint64_t active = atomic_load_explicit(&ring->groups[number].active, memory_order_seq_cst);
+
+    for (; active != 0; active &= active - 1) {
+        const struct ringd_cursor *cursor =
+            cursor_of(ring, &ring->control->group[number], (uint32_t)__builtin_ctzll(active));
+
+        if (!(atomic_load_explicit(&cursor->claim_end, memory_order_acquire) & RINGD_CLAIM_RETURNED))
+            return true;
+    }
+    return false;
 }
 
 bool ring_group_seat_is_clear(const struct ring *ring, uint32_t number, uint32_t seat)

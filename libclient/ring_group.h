@@ -152,6 +152,9 @@ int ring_group_frontier(const struct ring *ring, uint32_t number, uint64_t floor
  * ever. 0: it is fine. (As ring_check_cursor.) */
 int ring_group_check(const struct ring *ring, uint32_t number);
 
+/* Where the member of this seat is: at what it has not released of its claim, else where the group is. */
+uint64_t ring_group_cursor(const struct ring *ring, uint32_t number, uint32_t seat);
+
 /* How far the group is behind `position`; 0 for one that makes no sense. (As ring_lag.) */
 uint64_t ring_group_lag(const struct ring *ring, uint32_t number, uint64_t position);
 
@@ -183,6 +186,9 @@ uint64_t ring_group_count_orphan(const struct ring *ring, const struct ring_orph
 
 /* Nobody reads it any more: clears the seat in all words of the lane; writers are woken. May be repeated. */
 void ring_group_clear_seat(const struct ring *ring, uint32_t number, uint32_t seat);
+
+/* Whether there is a claim that was not given back by one who left in order. */
+bool ring_group_is_owed(const struct ring *ring, uint32_t number);
 
 /* Whether the seat is clear in this lane: not active and not orphaned. */
 bool ring_group_seat_is_clear(const struct ring *ring, uint32_t number, uint32_t seat);
