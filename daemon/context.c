@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "generation.h"
+#include "groups.h"
 #include "life.h"
 #include "life_wait.h"
 #include "log.h"
@@ -117,6 +118,8 @@ void context_free(struct context *context)
 {
     struct object_name name = life_name(context);
 
+    if (context->member)
+        groups_leave_seat(context);
     record_kind(context, 0);
     life_unlink(&name);
     STOP_POINT("slot-life-unlinked");
@@ -420,6 +423,8 @@ static int take_slot(struct context *context, const struct context_wish *wish, s
         wish->start == RINGD_START_POSITION && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
     int result;
 
+    if (context->member)
+        return groups_join(context, wish, &attached->position, problem);
     if (past)
         present.start = RINGD_START_OLDEST;
     if (wish->kind == RINGD_CONTEXT_WRITER || TAILQ_EMPTY(&ring->older))
@@ -452,17 +457,23 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
                    struct context **holder, struct attached *attached, struct problem *problem)
 {
     struct context *context;
+    struct group_seat seat;
     uint32_t slot;
     int result = find_slot(ring, wish->kind, &slot, problem);
 
+    if (result == 0 && wish->group != NULL)
+        result = groups_find_seat(ring, wish, &seat, problem);
     if (result < 0)
         return result;
     context = context_new(ring, wish, slot, credentials);
     if (context == NULL)
         return problem_say(problem, -ENOMEM, "out of memory");
+    if (wish->group != NULL)
+        groups_take_seat(context, wish, &seat);
     result = context_start(context, wish, attached, problem);
     if (result < 0) {
         context_free(context);
+        groups_settle(ring);
         return result;
     }
     context->holder = holder;
@@ -491,6 +502,7 @@ int context_adopt(struct shared_ring *ring, const struct ringd_life *page, enum 
     memcpy(context->command, page->command, sizeof context->command);
     context->adopted = true;
     context->generation = recorded_generation(context);
+    groups_adopt_member(context);
     count(ring, +1);
     record_kind(context, kind);
     if (kind == RINGD_CONTEXT_EVICTED)
@@ -557,14 +569,15 @@ uint32_t context_evict_bad(struct shared_ring *ring)
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         struct context *context = ring->readers[i].context;
 
-        if (context == NULL || context->kind != RINGD_CONTEXT_LOSSLESS || !slots_cursor_is_bad(context))
+        if (context == NULL || context->kind != RINGD_CONTEXT_LOSSLESS || context->member ||
+            !slots_cursor_is_bad(context))
             continue;
         context_evict(context);
         evicted++;
         log_warning("ring %s: reader %u (pid %u, %s) is lossless no more: its cursor made no sense (%u evicted so far)",
                     ring->name, context->slot, context->pid, context->command, ring->evicted_count);
     }
-    return evicted;
+    return evicted + groups_evict_bad(ring);
 }
 
 /* ---- all of a ring --------------------------------------------------------------------------------------------- */

@@ -61,7 +61,9 @@ struct context {
     uint64_t stopped_begin;  /* where in mid-record; 0: the kernel says so */
     bool said_stuck;         /* that it is there and nothing could be done about it is in the log */
     struct slow_watch watch; /* of a writer */
-    bool dead;               /* certainly; not counted as attached any more */
+    bool member;             /* of a group, as follows */
+    uint32_t group, seat;
+    bool dead; /* certainly; not counted as attached any more */
     struct ring_repair repair;
 };
 
@@ -70,6 +72,8 @@ struct context_wish {
     enum ringd_context_kind kind;
     enum ringd_reader_start start;
     uint64_t position;
+    const char *group; /* a lossless reader: the name of its group; NULL: none */
+    uint32_t orphans;  /* enum ringd_orphans, if it is the first of it */
 };
 
 /* What it gets. life_fd is the receiver's to close. */

@@ -9,6 +9,7 @@
 
 #include "context.h"
 #include "fd_store.h"
+#include "groups.h"
 #include "log.h"
 #include "quantity.h"
 #include "recovery.h"
@@ -85,7 +86,7 @@ static void carry_reader(const struct context *context, const struct ring_end *e
     for (uint32_t lane = 0; lane < to->geometry.lane_count; lane++)
         atomic_store_explicit(&segment_cursor(to, lane, context->slot)->position, ends[lane].position,
                               memory_order_relaxed);
-    if (context->kind == RINGD_CONTEXT_LOSSLESS)
+    if (context->kind == RINGD_CONTEXT_LOSSLESS && !context->member)
         atomic_fetch_or_explicit(&to->control->lossless[context->slot / 64], UINT64_C(1) << context->slot % 64,
                                  memory_order_relaxed);
 }
@@ -99,6 +100,7 @@ static void carry(const struct shared_ring *ring, const struct ring_end *ends, s
         if (ring->readers[i].context != NULL)
             carry_reader(ring->readers[i].context, ends, &to->segment);
     }
+    groups_carry(ring, ends, &to->segment);
 }
 
 /* ---- the move -------------------------------------------------------------------------------------------------- */
@@ -496,6 +498,7 @@ void generation_settle(struct shared_ring *ring)
 
     if (TAILQ_EMPTY(&ring->older))
         return;
+    groups_settle(ring);
     lowest = lowest_generation(ring->writers, shared_ring_writer_count(ring), ring->segment.geometry.generation);
     lowest = lowest_generation(ring->readers, RINGD_READERS_MAX, lowest);
     while (!TAILQ_EMPTY(&ring->older) && TAILQ_FIRST(&ring->older)->number < lowest &&

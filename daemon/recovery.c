@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "context.h"
+#include "groups.h"
 #include "log.h"
 #include "registry.h"
 #include "ring_repair.h"
@@ -98,6 +99,10 @@ static int recover_writer(struct context *context)
 
 static void recover_reader(struct context *context)
 {
+    if (context->member) {
+        groups_recover(context);
+        return;
+    }
     slots_leave(context);
     context_say_left(context);
     context_free(context);
@@ -127,6 +132,7 @@ static void recover_readers(struct shared_ring *ring)
         if (context != NULL && context->dead)
             recover_reader(context);
     }
+    groups_settle(ring);
 }
 
 static void go_on_later(struct shared_ring *ring, int result)

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "daemon.h"
 #include "generation.h"
+#include "groups.h"
 #include "peer.h"
 #include "ring_options.h"
 #include "slow_readers.h"
@@ -146,9 +147,9 @@ static int check_wish(const struct shared_ring *ring, const struct ringd_request
                            request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION);
     if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
         return problem_say(problem, -EOPNOTSUPP,
-                           "ring \"%s\" overwrites: it has no lossless readers; read it lossy or as an observer",
-                           ring->name);
-    return 0;
+                           "ring \"%s\" overwrites: it has no lossless readers%s; read it lossy or as an observer",
+                           ring->name, request->group != 0 ? " and no groups" : "");
+    return request->group == 0 ? 0 : groups_check(ring, request, problem);
 }
 
 static int permit_wish(const struct peer *peer, const struct shared_ring *ring, uint32_t kind, struct problem *problem)
@@ -177,7 +178,13 @@ static void add_life(struct answer *answer, int life_fd)
 static int attach(struct peer *peer, struct shared_ring *ring, const struct ringd_request *request,
                   struct answer *answer, struct problem *problem)
 {
-    struct context_wish wish = {.kind = request->kind, .start = request->start, .position = request->position};
+    struct context_wish wish = {
+        .kind = request->kind,
+        .start = request->start,
+        .position = request->position,
+        .group = request->group != 0 ? request->label : NULL,
+        .orphans = request->orphans,
+    };
     struct attached attached;
     int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attached, problem);
 
@@ -186,6 +193,10 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.slot = attached.context->slot;
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
+    if (attached.context->member) {
+        answer->reply.label_plus = attached.context->group + 1;
+        answer->reply.seat = attached.context->seat;
+    }
     add_objects(answer, generation_objects(ring, attached.context->generation), request->kind);
     add_life(answer, attached.life_fd);
     return 0;

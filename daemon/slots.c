@@ -294,6 +294,12 @@ int slots_take(const struct context *context, const struct context_wish *wish, u
     return result;
 }
 
+void slots_take_member(const struct context *context)
+{
+    clear_reader(context, &context->ring->segment, ring_oldest(&context->ring->lanes[0]));
+    publish_owner(context);
+}
+
 void slots_take_older(const struct context *context, uint64_t generation)
 {
     struct generation *g;

@@ -39,6 +39,9 @@ void slots_clear_free(const struct shared_ring *ring);
  * has joined. */
 void slots_take_older(const struct context *context, uint64_t generation);
 
+/* Fills the slot of a group's member, as slots_take: where it looks first is its group's business. */
+void slots_take_member(const struct context *context);
+
 /* A lossless reader becomes a lossy one: it is told before writers may pass it. */
 void slots_evict(const struct context *context);
 

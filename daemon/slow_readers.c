@@ -2,10 +2,13 @@
 #define _GNU_SOURCE
 #include "slow_readers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "context.h"
+#include "groups.h"
 #include "log.h"
+#include "ring_group.h"
 #include "shared_ring.h"
 #include "slots.h"
 #include "wake.h"
@@ -19,16 +22,18 @@ static const char *outcome(const struct shared_ring *ring)
                                                                   : "goes on as a lossy reader";
 }
 
-/* How far behind it is in the lane where it is furthest. */
+/* How far behind it, or its group, is in the lane where it is furthest. */
 static uint64_t reader_lag(const struct shared_ring *ring, uint32_t reader)
 {
+    const struct context *context = ring->readers[reader].context;
     uint64_t furthest = 0;
 
     for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++) {
         uint64_t position, lag = 0;
 
         if (ring_position(&ring->lanes[i], &position) == 0)
-            lag = ring_lag(&ring->lanes[i], reader, position);
+            lag = context != NULL && context->member ? ring_group_lag(&ring->lanes[i], context->group, position)
+                                                     : ring_lag(&ring->lanes[i], reader, position);
         furthest = lag > furthest ? lag : furthest;
     }
     return furthest;
@@ -36,7 +41,21 @@ static uint64_t reader_lag(const struct shared_ring *ring, uint32_t reader)
 
 static bool is_lossless(const struct context *context)
 {
-    return context != NULL && context->kind == RINGD_CONTEXT_LOSSLESS;
+    return context != NULL && context->kind == RINGD_CONTEXT_LOSSLESS &&
+           (!context->member || groups_first_member(context->ring, context->group) == context);
+}
+
+/* Returns how many readers were put out. */
+static uint32_t put_out(struct context *context, const char *why)
+{
+    const struct shared_ring *ring = context->ring;
+
+    if (context->member)
+        return groups_evict(context->ring, context->group, why);
+    context_evict(context);
+    log_warning("ring %s: reader %u (pid %u, %s), %s; it is lossless no more and %s (%u evicted so far)", ring->name,
+                context->slot, context->pid, context->command, why, outcome(ring), ring->evicted_count);
+    return 1;
 }
 
 /* ---- too far behind -------------------------------------------------------------------------------------------- */
@@ -50,15 +69,12 @@ static uint32_t check_lags(struct shared_ring *ring)
         struct context *context = ring->readers[i].context;
         uint64_t lag = is_lossless(context) ? reader_lag(ring, i) : 0;
 
+        char why[96];
+
         if (lag <= most)
             continue;
-        context_evict(context);
-        evicted++;
-        log_warning(
-            "ring %s: reader %u (pid %u, %s) was %ju bytes behind, and %ju are allowed; it is lossless no more and "
-            "%s (%u evicted so far)",
-            ring->name, i, context->pid, context->command, (uintmax_t)lag, (uintmax_t)most, outcome(ring),
-            ring->evicted_count);
+        snprintf(why, sizeof why, "was %ju bytes behind, and %ju are allowed", (uintmax_t)lag, (uintmax_t)most);
+        evicted += put_out(context, why);
     }
     return evicted;
 }
@@ -115,15 +131,12 @@ static uint32_t evict_obstacles(struct shared_ring *ring, const uint64_t readers
         struct context *context = ring->readers[i].context;
         uint64_t lag = reader_lag(ring, i);
 
+        char why[96];
+
         if (!(readers[i / 64] >> i % 64 & 1) || !is_lossless(context))
             continue;
-        context_evict(context);
-        evicted++;
-        log_warning(
-            "ring %s: reader %u (pid %u, %s), %ju bytes behind, has kept writers waiting for %u ms; it is lossless "
-            "no more and %s (%u evicted so far)",
-            ring->name, i, context->pid, context->command, (uintmax_t)lag, after_ms, outcome(ring),
-            ring->evicted_count);
+        snprintf(why, sizeof why, "%ju bytes behind, has kept writers waiting for %u ms", (uintmax_t)lag, after_ms);
+        evicted += put_out(context, why);
     }
     return evicted;
 }

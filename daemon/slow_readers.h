@@ -11,6 +11,8 @@
  * A reader that is put out is told (it is EVICTED in its slot, and woken) before a writer may pass it. By the ring's
  * policy it goes on as a lossy reader or has come to its end; that is the reader's business (reader.c).
  *
+ * A group is behind, in the way and put out as a whole. Here the first of its members stands for it.
+ *
  * Called by request.c. One thread: the event loop's.
  */
 #ifndef DAEMON_SLOW_READERS_H
@@ -26,7 +28,7 @@ struct context;
 struct slow_watch {
     int64_t since, last;                      /* the first and the last look */
     uint64_t done;                            /* what had become of the writer's grants */
-    uint64_t readers[RINGD_READERS_MAX / 64]; /* those that were in the way in each look */
+    uint64_t readers[RINGD_READERS_MAX / 64]; /* those that were in the way in each look, of groups one member */
 };
 
 /* A writer reports. `needed`: bytes that it waits for because of a reader, 0: it does not wait. Returns how many

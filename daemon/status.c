@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "generation.h"
+#include "groups.h"
 #include "stall.h"
 #include "wake.h"
 
@@ -71,7 +72,7 @@ static void count_contexts(struct ringd_info *info, const struct shared_ring *ri
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         const struct context *context = ring->readers[i].context;
 
-        if (context == NULL)
+        if (context == NULL || context->dead)
             continue;
         info->lossless_readers += context->kind == RINGD_CONTEXT_LOSSLESS;
         info->lossy_readers += context->kind == RINGD_CONTEXT_LOSSY || context->kind == RINGD_CONTEXT_EVICTED;
@@ -148,7 +149,8 @@ static void fill_cursor(struct ringd_context_info *info, const struct context *c
 {
     uint64_t position;
 
-    info->cursor = load(&segment_cursor(generation_of(context), 0, context->slot)->position);
+    info->cursor = context->member ? groups_cursor(context)
+                                   : load(&segment_cursor(generation_of(context), 0, context->slot)->position);
     if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
         info->lag = position - info->cursor;
 }
@@ -158,11 +160,18 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
     const struct ringd_reader_slot *slot = &generation_of(context)->reader_slots[context->slot];
 
     info->state = context->holder == NULL && !context->adopted ? RINGD_CONTEXT_LOST : RINGD_CONTEXT_IDLE;
+    if (context->dead)
+        info->state = RINGD_CONTEXT_DEAD; /* of a group, until another member has read what it had claimed */
+    if (context->member) {
+        info->member = 1;
+        strlcpy(info->label, groups_label(context->ring, context->group), sizeof info->label);
+    }
     info->delivered = load(&slot->delivered);
     info->delivered_bytes = load(&slot->bytes);
     info->lost = load(&slot->lost);
     info->gaps = load(&slot->gaps);
     info->slept = load(&slot->slept);
+    info->skipped = load(&slot->skipped);
     if (context->kind != RINGD_CONTEXT_OBSERVER)
         fill_cursor(info, context);
 }

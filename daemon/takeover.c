@@ -15,6 +15,7 @@
 #include "context.h"
 #include "fd_store.h"
 #include "generation.h"
+#include "groups.h"
 #include "life.h"
 #include "log.h"
 #include "process.h"
@@ -312,6 +313,7 @@ static void settle_slots(struct shared_ring *ring)
         close_slot(ring, true, i);
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++)
         close_slot(ring, false, i);
+    groups_adopt(ring);
     slots_clear_free(ring);
     context_watch_all(ring);
     log_info("ring %s: taken over, %u attached", ring->name, ring->context_count);

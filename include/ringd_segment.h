@@ -36,6 +36,7 @@
 #define RINGD_READERS_MAX      256u
 #define RINGD_MARKS            16u
 #define RINGD_GROUPS_MAX       16u
+#define RINGD_GROUPS_MASK      UINT64_C(0xffff)
 #define RINGD_SEATS_MAX        64u /* members of a group at once */
 #define RINGD_NAMED_MAX        32u /* named cursors */
 #define RINGD_NAME_BYTES       64u /* with the terminating zero */
@@ -172,7 +173,8 @@ struct ringd_group {
     _Atomic uint32_t orphans;                /*  4  enum ringd_orphans */
     _Atomic uint64_t seated;                 /*  8  bit per seat that is taken, also by one who died with a claim */
     _Atomic uint8_t seats[RINGD_SEATS_MAX]; /* 16  the reader slot that has it */
-    uint8_t reserved[48];
+    _Atomic uint64_t lost;                  /* 80  records of claims whose members died (RINGD_ORPHANS_LOST) */
+    uint8_t reserved[40];
 };
 
 struct ringd_control {
@@ -301,9 +303,11 @@ struct ringd_cursor {
     _Atomic uint64_t known;     /* 24  bit per writer of the lane: where the account of it begins is in `base` */
     _Atomic uint64_t base;      /* 32  sum over these: how many records the slot had committed before */
     _Atomic uint64_t unsettled; /* 40  1: it was overtaken, and for some slots has yet to find out what it lost */
-    _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends */
+    _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends | returned */
     uint64_t reserved;
 };
+
+#define RINGD_CLAIM_RETURNED UINT64_C(1) /* its member left in order: nobody has seen what was not released of it */
 
 /* What a group's members share of one lane: the mirror image of W. */
 struct ringd_group_lane {
@@ -314,8 +318,10 @@ struct ringd_group_lane {
         };
         _Alignas(16) unsigned __int128 position_and_active;
     };
-    _Atomic uint64_t orphaned; /* 16  bit per active seat whose reader has died: another member takes its claim over */
-    uint64_t reserved[13];
+    _Atomic uint64_t orphaned; /* 16  bit per active seat whose reader has gone: another member takes its claim over */
+    _Atomic uint8_t takers[RINGD_SEATS_MAX]; /* 24  of an orphaned claim: the seat of who has taken it over, and one; 0:
+                                                     nobody. By compare-and-swap from 0 */
+    uint64_t reserved[5];
 };
 
 /* What a named cursor has to remember of one lane, for when its reader comes back. Written by that reader. */
@@ -405,6 +411,7 @@ RINGD_AT(ringd_control, groups, 160);
 RINGD_AT(ringd_control, group, 4608);
 RINGD_SIZE(ringd_group, 128);
 RINGD_AT(ringd_group, seats, 16);
+RINGD_AT(ringd_group, lost, 80);
 RINGD_SIZE(ringd_reader_slot, 128);
 RINGD_AT(ringd_reader_slot, skipped, 40);
 RINGD_SIZE(ringd_cursor, 64);
@@ -413,6 +420,7 @@ RINGD_AT(ringd_cursor, known, 24);
 RINGD_AT(ringd_cursor, claim_end, 48);
 RINGD_SIZE(ringd_group_lane, 128);
 RINGD_AT(ringd_group_lane, orphaned, 16);
+RINGD_AT(ringd_group_lane, takers, 24);
 RINGD_SIZE(ringd_named_lane, 256);
 _Static_assert(RINGD_CURSORS_OFFSET == RINGD_SLOTS_OFFSET + RINGD_READERS_MAX * 128, "cursors follow the slots");
 _Static_assert(RINGD_LANES_OFFSET == RINGD_CONTROL_OFFSET + 8192, "lanes follow the control");

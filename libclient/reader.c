@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "reader_filter.h"
+#include "reader_group.h"
 #include "reader_lane.h"
 #include "reader_merge.h"
 #include "reader_message.h"
@@ -128,7 +129,7 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     r->wait = o->wait;
     r->max_record = segment->geometry.max_record;
     r->lane_count = segment->geometry.lane_count;
-    r->ends_evicted = segment->geometry.slow_policy == RINGD_SLOW_EVICT;
+    r->ends_evicted = r->member || segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
     r->pace_in = r->pace_every = PACE_EVERY_MIN;
     r->spins = READER_SPINS_MAX;
@@ -137,7 +138,9 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     result = prepare(r, segment, o);
     for (uint32_t i = 0; result == 0 && i < r->lane_count; i++)
         point_at_lane(r, i, segment);
-    if (result == 0)
+    if (result == 0 && r->member)
+        result = group_new(r, segment, attachment->label_plus - 1, attachment->seat) != NULL ? 0 : -ENOMEM;
+    else if (result == 0)
         result = reader_start(r, position, o);
     if (result < 0) {
         r->attachment = NULL;
@@ -191,6 +194,10 @@ static int check_options(const struct ringd_reader_options *o)
         result = check_label("cursor", o->cursor);
     if (result == 0 && o->group != NULL && o->cursor != NULL)
         result = client_fail(-EINVAL, "a reader is of a group or has a named cursor; a group remembers where it is");
+    if (result == 0 && o->group != NULL && o->merge != RINGD_MERGE_NONE)
+        result = client_fail(-EINVAL, "the members of a group get the records of its lanes in any order; merge none");
+    if (result == 0 && o->group != NULL && o->mode == RINGD_READ_OBSERVE)
+        result = client_fail(-EINVAL, "a group's members are lossless readers, and observers are not");
     if (result == 0 && o->cursor != NULL && o->mode == RINGD_READ_OBSERVE)
         result = client_fail(-EINVAL, "an observer writes nothing, not even a named cursor; be a lossy reader");
     return result;
@@ -283,6 +290,7 @@ void ringd_reader_close(struct ringd_reader *reader)
         return;
     if (reader->alive == HANDLE_ALIVE) {
         drop_kept(reader);
+        group_free(reader);
         attachment_free(reader->attachment);
         message_free_all(&reader->given_messages);
         merge_free(reader->merge, reader->lane_count);
@@ -358,13 +366,17 @@ int ringd_reader_valid(const struct ringd_reader *reader)
 }
 
 /* Everything that was given back is so for writers as well: the plain store, and whoever waits for it. */
-static void release_lane(const struct ringd_reader *r, struct reader_lane *l)
+static void release_lanes(struct ringd_reader *r)
 {
-    l->released = l->position;
-    if (r->mode != RINGD_READ_OBSERVE)
-        lane_store_cursor(l, l->released);
-    if (__builtin_expect(l->named != NULL, 0))
-        named_store(l);
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct reader_lane *l = &r->lanes[i];
+
+        l->released = l->position;
+        if (r->mode != RINGD_READ_OBSERVE)
+            lane_store_cursor(l, l->released);
+        if (__builtin_expect(l->named != NULL, 0))
+            named_store(l);
+    }
 }
 
 int ringd_release(struct ringd_reader *reader)
@@ -373,8 +385,10 @@ int ringd_release(struct ringd_reader *reader)
         return -ECHILD;
     reader->copies_used = 0;
     reader->in_place = false;
-    for (uint32_t i = 0; i < reader->lane_count; i++)
-        release_lane(reader, &reader->lanes[i]);
+    if (__builtin_expect(reader->group != NULL, 0))
+        group_release(reader);
+    else
+        release_lanes(reader);
     if (reader->mode == RINGD_READ_LOSSLESS &&
         (atomic_load_explicit(&reader->waits->space, memory_order_seq_cst) & WAKE_SLEEPING)) /* P2 */
         wake_all(&reader->waits->space);
@@ -444,6 +458,8 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
             l->named = segment_named(segment, i, r->attachment->label_plus - 1);
         result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
     }
+    if (r->group != NULL)
+        group_begin_generation(r, segment);
     keep_or_unmap(r, held, old);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
@@ -469,10 +485,23 @@ static int follow(struct ringd_reader *r)
 }
 
 /* Every lane goes on to its end. RINGD_OK: look again. */
+static int leave_group(struct ringd_reader *r)
+{
+    int result = RINGD_OK;
+
+    for (uint32_t i = 0; i < r->lane_count && result == RINGD_OK; i++)
+        result = r->lanes[i].leaving ? RINGD_OK : lane_leave(r, &r->lanes[i]);
+    if (result == RINGD_OK && ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO)
+        result = group_leave(r);
+    return result == RINGD_END ? follow(r) : result;
+}
+
 static int leave(struct ringd_reader *r)
 {
     bool drained = true;
 
+    if (r->group != NULL)
+        return leave_group(r);
     for (uint32_t i = 0; i < r->lane_count; i++) {
         int result = lane_leave(r, &r->lanes[i]);
 
@@ -480,7 +509,9 @@ static int leave(struct ringd_reader *r)
             return result;
         drained &= result == RINGD_END;
     }
-    return drained ? follow(r) : RINGD_OK;
+    if (!drained)
+        return RINGD_OK;
+    return follow(r);
 }
 
 /* ---- nothing to read --------------------------------------------------------------------------------------------- */
@@ -494,6 +525,8 @@ static struct reader_lane *next_lane(struct ringd_reader *r)
 /* Whether it is worth while to look again. One lane is looked at in place. */
 static inline bool anything_new(struct ringd_reader *r)
 {
+    if (__builtin_expect(r->group != NULL, 0))
+        return group_ready(r);
     if (__builtin_expect(r->lane_count == 1, 1))
         return ring_record_at(&r->one_lane.ring, r->one_lane.position);
     return next_lane(r) != NULL;
@@ -505,6 +538,8 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 {
     bool ended = true;
 
+    if (r->group != NULL)
+        return group_explain(r);
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
         bool waits = r->merge != NULL && ring_record_at(&l->ring, l->position);
@@ -620,6 +655,8 @@ static void pace(struct ringd_reader *r)
 /* What was released is so for everybody, from here on also for who is about to sleep for it. */
 static void publish(struct ringd_reader *r)
 {
+    if (r->group != NULL)
+        return; /* a claim is given back with a locked instruction */
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
 
@@ -664,8 +701,12 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
 {
     int result;
 
-    if (ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO)
-        return leave(r);
+    if (ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO) {
+        result = leave(r);
+        if (result != RINGD_WOULD_BLOCK || r->group == NULL || r->deadline == RINGD_NO_WAIT)
+            return result;
+        return sleep_for_data(r, record); /* other members have something to finish */
+    }
     publish(r);
     if (r->wait != RINGD_WAIT_SLEEP)
         pace(r);
@@ -728,10 +769,13 @@ static bool looked_long_enough(const struct ringd_reader *r, int *rounds)
     return ++*rounds % ROUNDS_MAX == 0 && wake_now() >= r->deadline;
 }
 
-/* Copies are good until the next call; what a lossless reader was given, until it is released. */
+/* Copies are good until the next call, and so is all that a group's member was given; else what a lossless reader was
+ * given is good until it is released. */
 static inline void forget_copies(struct ringd_reader *r)
 {
     r->copies_used = 0;
+    if (__builtin_expect(r->group != NULL, 0))
+        ringd_release(r);
     if (__builtin_expect(r->given_messages != NULL && r->mode != RINGD_READ_LOSSLESS, 0))
         message_free_all(&r->given_messages);
 }
@@ -739,6 +783,8 @@ static inline void forget_copies(struct ringd_reader *r)
 /* One lane, and no choice of it. */
 static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record)
 {
+    if (__builtin_expect(r->group != NULL, 0))
+        return group_look(r, l, record);
     if (__builtin_expect(r->lane_count == 1, 1)) {
         *l = &r->one_lane;
     } else {
@@ -786,12 +832,29 @@ static inline void ask_ahead(const struct reader_lane *l, const struct ringd_rec
         __builtin_prefetch(ring_header(&l->ring, l->position + distance));
 }
 
+/* As many as there are in one claim. */
+static enum look fill_from_group(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
+{
+    struct reader_lane *l;
+    enum look look;
+
+    group_want(r, max);
+    do {
+        look = group_look(r, &l, &records[*count]);
+        *count += look == LOOK_RECORD;
+    } while (look == LOOK_RECORD && *count < max && group_holds(r, l));
+    group_want(r, 0);
+    return look;
+}
+
 /* As many as there are in a lane, or, by time, until another lane is next. */
 static enum look fill(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *records, size_t max,
                       size_t *count)
 {
     enum look look = LOOK_NOTHING;
 
+    if (__builtin_expect(r->group != NULL, 0))
+        return fill_from_group(r, records, max, count);
     while (*count < max) {
         look = lane_look(r, l, &records[*count], true);
         if (look != LOOK_RECORD)
@@ -815,7 +878,7 @@ static void keep_gap(struct ringd_reader *r, struct reader_lane *l, const struct
 /* The lane to fill from; NULL: none has anything. */
 static struct reader_lane *lane_to_fill(struct ringd_reader *r)
 {
-    return __builtin_expect(r->lane_count == 1, 1) ? &r->one_lane : next_lane(r);
+    return __builtin_expect(r->lane_count == 1 || r->group != NULL, 1) ? &r->lanes[0] : next_lane(r);
 }
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
@@ -837,7 +900,7 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
         struct reader_lane *l = lane_to_fill(reader);
         enum look look = LOOK_NOTHING;
 
-        if (l != NULL && reader->backlog && (int64_t)(l->opened - l->position) <= 0)
+        if (l != NULL && reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
             lane_look_for_opening(l);
         if (l != NULL)
             look = fill(reader, l, records, max, count);

@@ -2,6 +2,7 @@
  *
  *   reader.c          the public calls; waiting; following a ring that moves
  *   reader_lane.c     one lane: the next record, what has been lost, how a lane ends
+ *   reader_group.c    what a member of a group has of it
  *   reader_merge.c    which lane is next
  *   reader_filter.c   what the reader wants to see
  *   reader_message.c  messages of several records
@@ -19,6 +20,7 @@
 #define READER_KEPT_MAX 16
 
 struct reader_filter;
+struct reader_group;
 struct reader_merge;
 struct reader_message;
 
@@ -96,6 +98,7 @@ struct ringd_reader {
     struct reader_merge *merge;            /* NULL: lanes in any order */
     struct reader_message *given_messages; /* that the caller looks at */
     bool member;                           /* of a group */
+    struct reader_group *group;
     struct attachment *attachment;
     struct reader_lane one_lane;
 };

@@ -245,6 +245,10 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
 
     if (reader_was_evicted(r))
         return LOOK_LAPPED;
+    if (r->member) { /* others have what is missing */
+        l->writers[writer] = (struct reader_writer){.next = extend_sequence(l, writer, sequence), .known = true};
+        return LOOK_AGAIN;
+    }
     lost = missing_before(l, writer, sequence);
     if (lost == 0)
         return LOOK_AGAIN;
@@ -390,15 +394,18 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
 {
     const struct ringd_cursor *before = l->cursor;
 
+    l->leaving = false;
     ring_init(&l->ring, segment, l->number);
     lane_point_at_cursor(r, l, segment);
     if (r->mode != RINGD_READ_OBSERVE)
         carry_account(before, l->cursor);
+    if (r->member)
+        l->position = segment->geometry.first_position; /* nothing is claimed yet */
     if (segment->geometry.first_position != l->position)
         return -EBADMSG;
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
-    lane_store_cursor(l, l->position);
-    l->leaving = false;
+    if (!r->member)
+        lane_store_cursor(l, l->position);
     return RINGD_OK;
 }

@@ -117,25 +117,37 @@ static struct reader_message *continued(struct ringd_reader *r, struct reader_la
 {
     struct reader_message *message = *find(l, record->writer);
 
-    if (message != NULL && ((flags & RINGD_FLAG_FIRST) || message->incarnation != record->incarnation ||
-                            message->sequence != record->sequence || message->len > RINGD_MESSAGE_MAX)) {
+    if (message != NULL &&
+        (!(flags & RINGD_FLAG_PART) || (flags & RINGD_FLAG_FIRST) || message->incarnation != record->incarnation ||
+         (uint32_t)message->sequence != (uint32_t)record->sequence || message->len > RINGD_MESSAGE_MAX)) {
         message_end(r, l, record->writer);
         message = NULL;
     }
     return message;
 }
 
+/* Of the parts that were counted as skipped, those that are not any more: of a group's member only the first, as the
+ * others are skipped by whoever claims them. */
+static uint64_t take_back(struct ringd_reader *r, uint64_t parts)
+{
+    uint64_t mine = r->member ? 1 : parts;
+
+    ring_count(&r->counters->skipped, -mine);
+    STOP_POINT("message-unskipped");
+    return mine;
+}
+
+/* There is no memory for it. */
 static enum look lose(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t parts)
 {
     message_end(r, l, record->writer);
-    ring_count(&r->counters->skipped, 1 - parts);
-    ring_count(&r->counters->lost, parts);
-    ring_count(&r->counters->gaps, 1);
     record->data = NULL;
     record->len = 0;
     record->position = record->next;
     record->sequence -= parts - 1;
-    record->lost = parts;
+    record->lost = take_back(r, parts);
+    ring_count(&r->counters->lost, record->lost);
+    ring_count(&r->counters->gaps, 1);
     return LOOK_GAP;
 }
 
@@ -148,12 +160,26 @@ static enum look give(struct ringd_reader *r, struct reader_lane *l, struct ring
     record->len = message->len;
     message->next = r->given_messages;
     r->given_messages = message;
-    ring_count(&r->counters->delivered, message->parts);
+    ring_count(&r->counters->delivered, take_back(r, message->parts));
     STOP_POINT("message-delivered");
-    ring_count(&r->counters->skipped, 1 - message->parts);
-    STOP_POINT("message-unskipped");
     ring_count(&r->counters->bytes, message->len);
     return LOOK_RECORD;
+}
+
+/* LOOK_AGAIN: nothing to show yet. */
+static enum look add(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
+                     struct reader_message *message, uint64_t flags)
+{
+    uint64_t parts = message->parts + 1;
+
+    message = make_room(find(l, record->writer), record->len);
+    if (message == NULL)
+        return lose(r, l, record, parts);
+    copy_payload(payload_of(message) + message->len, record->data, record->len);
+    message->len += record->len;
+    message->parts = parts;
+    message->sequence = record->sequence + 1;
+    return flags & RINGD_FLAG_LAST ? give(r, l, record) : LOOK_AGAIN;
 }
 
 enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin)
@@ -161,27 +187,22 @@ enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct rin
     uint64_t flags = origin >> RINGD_ORIGIN_FLAGS_SHIFT;
     struct reader_message *message = continued(r, l, record, flags);
 
+    ring_count(&r->counters->skipped, 1);
+    STOP_POINT("skip-counted");
     if (message == NULL && (flags & RINGD_FLAG_FIRST)) {
         message = message_new(r, l, record);
         if (message == NULL)
             return lose(r, l, record, 1);
     }
-    if (message != NULL) {
-        uint64_t parts = message->parts + 1;
+    return message != NULL ? add(r, l, record, message, flags) : LOOK_AGAIN;
+}
 
-        message = make_room(find(l, record->writer), record->len);
-        if (message == NULL)
-            return lose(r, l, record, parts);
-        copy_payload(payload_of(message) + message->len, record->data, record->len);
-        message->len += record->len;
-        message->parts = parts;
-        message->sequence = record->sequence + 1;
-        if (flags & RINGD_FLAG_LAST)
-            return give(r, l, record);
-    }
-    ring_count(&r->counters->skipped, 1);
-    STOP_POINT("skip-counted");
-    return LOOK_AGAIN;
+enum look message_follow(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin)
+{
+    uint64_t flags = origin >> RINGD_ORIGIN_FLAGS_SHIFT;
+    struct reader_message *message = continued(r, l, record, flags);
+
+    return message != NULL ? add(r, l, record, message, flags) : LOOK_AGAIN;
 }
 
 uint64_t message_oldest(const struct reader_lane *l, uint64_t position)

@@ -21,6 +21,10 @@ struct reader_message;
  * it is lost). */
 enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin);
 
+/* For a member of a group: a record that another one has claimed, which may be the next part of a message of this one.
+ * As message_take; nothing is counted for it. */
+enum look message_follow(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint64_t origin);
+
 /* That writer goes on with something else. */
 void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer);
 

@@ -24,6 +24,10 @@ static bool is_sound(const struct record_page *page, uint64_t bytes, const char 
 {
     uint32_t state = atomic_load_explicit(&page->state, memory_order_acquire);
 
+    for (uint32_t i = 0; i < RINGD_GROUPS_MAX; i++) {
+        if (memchr(page->groups[i].label, '\0', sizeof page->groups[i].label) == NULL)
+            return false;
+    }
     return state >= RECORD_MAKING && state <= RECORD_REMOVED && page->lane_count >= 1 &&
            page->lane_count <= RINGD_LANES_MAX && bytes == record_page_bytes(page->lane_count) &&
            memchr(page->name, '\0', sizeof page->name) != NULL && strcmp(page->name, ring) == 0;

@@ -16,7 +16,7 @@
 #include "ringd_segment.h"
 
 #define RECORD_MAGIC   UINT64_C(0x3164726f63657272) /* "rrecord1", little endian */
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 
 enum record_state {
     RECORD_MAKING = 1,
@@ -28,6 +28,18 @@ struct record_slot {
     _Atomic uint32_t incarnation; /* of the last context that had it */
     _Atomic uint32_t kind;        /* enum ringd_context_kind of who has it now; 0: nobody */
     _Atomic uint64_t generation;  /* that it was given last */
+};
+
+/* A group of readers. */
+struct record_group {
+    _Atomic uint32_t state;                  /* enum ringd_group_state */
+    _Atomic uint32_t orphans;                /* enum ringd_orphans */
+    _Atomic uint64_t lost;                   /* records of claims that were given up */
+    _Atomic uint64_t lost_next;              /* while one is counted: what `lost` is going to be, */
+    _Atomic uint64_t losing_generation;      /* in which generation it is, */
+    _Atomic uint32_t losing;                 /* and which one: lane * RINGD_SEATS_MAX + seat + 1; 0: none is */
+    _Atomic uint16_t seats[RINGD_SEATS_MAX]; /* the reader slot that has it, and one; 0: nobody */
+    char label[RINGD_LABEL_BYTES];
 };
 
 /* The old ones that may be kept, the present and the next one. */
@@ -51,6 +63,7 @@ struct record_page {
     char name[RINGD_NAME_BYTES];
     struct record_generation generations[RECORD_GENERATIONS]; /* of a LIVE ring; at number % RECORD_GENERATIONS */
     _Alignas(1024) struct record_slot readers[RINGD_READERS_MAX];
+    struct record_group groups[RINGD_GROUPS_MAX];
     struct record_slot writers[]; /* [lane_count * RINGD_WRITERS_PER_LANE] */
 };
 

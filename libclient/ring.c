@@ -9,7 +9,9 @@
 
 #include <sched.h>
 
+#include "pair.h"
 #include "relax.h"
+#include "ring_group.h"
 #include "wake.h"
 
 /* Loops over shared words that honest contexts leave after a few rounds. */
@@ -47,6 +49,7 @@ void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
         .control = segment->control,
         .waits = &segment->readers->waits,
         .cursors = segment_cursor(segment, lane, 0),
+        .groups = segment_group(segment, lane, 0),
         .slow_bytes = g->slow_bytes,
         .keeps = g->policy != RINGD_OVERWRITE,
         .hold = g->hold,
@@ -113,7 +116,7 @@ bool ring_record_at(const struct ring *ring, uint64_t position)
 
 /* The position belongs in it although somebody is active: by now a slot may speak of its owner's next reservation. A
  * `begin` below the floor is right too: its owner slept between check and addition; it holds the limit where it is. */
-static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view, bool *unsettled)
+uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view, bool *unsettled)
 {
     uint64_t frontier = view->position;
 
@@ -130,7 +133,26 @@ static uint64_t ring_frontier(const struct ring *ring, const struct ring_view *v
     return frontier;
 }
 
-/* The lowest cursor of the lossless readers, if below `frontier`, else `frontier`. *attached: there is such a reader.
+/* As ring_lowest_cursor, of the groups; `lowest` and `attached` are what the readers by themselves have made of it. */
+static int ring_lowest_group(const struct ring *ring, uint64_t floor, uint64_t frontier, uint64_t *lowest,
+                             bool *attached)
+{
+    uint64_t groups = atomic_load_explicit(&ring->control->groups, memory_order_seq_cst); /* G3 */
+
+    for (groups &= RINGD_GROUPS_MASK; groups != 0; groups &= groups - 1) {
+        uint64_t behind;
+        int result = ring_group_frontier(ring, (uint32_t)__builtin_ctzll(groups), floor, frontier, &behind);
+
+        *attached = true;
+        if (result < 0)
+            return result;
+        if ((int64_t)(behind - *lowest) < 0)
+            *lowest = behind;
+    }
+    return 0;
+}
+
+/* The lowest cursor of the lossless readers and groups, if below `frontier`, else `frontier`. *attached: there is one.
  * -EBADMSG: a cursor is below the floor or not at a record; -EAGAIN: it was, and has moved. */
 static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t frontier, uint64_t *lowest,
                               bool *attached)
@@ -154,36 +176,17 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
                 *lowest = cursor;
         }
     }
-    return 0;
+    return ring_lowest_group(ring, floor, frontier, lowest, attached);
 }
 
-/* The thread sanitizer does not see that a 16-byte instruction orders what its first half is loaded for. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-void __tsan_release(void *address);
-#endif
-static void ring_tell_sanitizer(void *address)
-{
-#if defined(__SANITIZE_THREAD__)
-    __tsan_release(address);
-#else
-    (void)address;
-#endif
-}
-
-/* The 16-byte compare-and-swap on limit and joins (x86-64: built with -mcx16). */
 static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *view, uint64_t limit) /* G2 */
 {
-    unsigned __int128 joins = (unsigned __int128)view->joins << 64;
     bool swapped;
 
-    ring_tell_sanitizer(&lane->limit);
+    pair_tell_sanitizer(&lane->limit);
     STOP_POINT("raise-computed");
-    swapped = __sync_bool_compare_and_swap(&lane->limit_and_joins, joins | view->limit, joins | limit);
+    swapped = pair_swap(&lane->limit_and_joins, (struct pair){view->limit, view->joins},
+                        (struct pair){limit, view->joins});
     STOP_POINT("raise-swapped");
     return swapped;
 }
@@ -262,9 +265,19 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     return RING_RAISED;
 }
 
-/* Looks whether a lossless reader is further behind than the ring allows: at each mark, and when there is no room. */
+static void ring_watch_groups(struct ring_writer *w, uint64_t position)
+{
+    uint64_t groups = atomic_load_explicit(&w->ring.control->groups, memory_order_relaxed) & RINGD_GROUPS_MASK;
+
+    for (; w->ring.slow_bytes != 0 && groups != 0; groups &= groups - 1)
+        w->far_behind |= ring_group_lag(&w->ring, (uint32_t)__builtin_ctzll(groups), position) > w->ring.slow_bytes;
+}
+
+/* Looks whether a lossless reader or a group is further behind than the ring allows: at each mark, and when there is no
+ * room. */
 static void ring_watch_lag(struct ring_writer *w, uint64_t position)
 {
+    ring_watch_groups(w, position);
     for (uint32_t block = 0; w->ring.slow_bytes != 0 && block < RINGD_READERS_MAX / 64; block++) {
         uint64_t readers = atomic_load_explicit(&w->ring.control->lossless[block], memory_order_relaxed);
 

@@ -42,6 +42,9 @@
  * one that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges,
  * tells the reader (V3) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
  *
+ * Readers that share a lane, each record going to one of them, have a word of their own, the mirror image of W:
+ * ring_group.h.
+ *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
  *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
@@ -87,6 +90,21 @@
  *   X5 CAS   verdict      seq_cst    X5 of the other  seq_cst         committed and appended anew
  *   X6 store moving DONE  seq_cst    X2 load moving   acquire         a list that is not there yet
  *   X7 load  sequence     acquire    C2 store sequence release        a count of a record that is then given up
+ *   K1 store claim, cursor release   K4 load cursor   seq_cst         (travels with K2)
+ *   K2 CAS   position,active seq_cst K3 load both     seq_cst         a group's frontier above a claim under way
+ *      and its load K3    seq_cst    K2 of another    seq_cst         lengths of the next lap claimed by
+ *   K5 store cursor       release    K4 load cursor   seq_cst         (as P1, for a part of a claim)
+ *   K6 RMW   active &=    seq_cst    K3 load both     seq_cst         overwriting what is being read (as G3)
+ *                                    X8 load active   acquire         following while a claim is still read
+ *   O1 RMW   orphaned |=  seq_cst    O2 load orphaned acquire         an orphan without its range
+ *   O3 CAS   takers       seq_cst    O3 of another    seq_cst         two members with one orphan
+ *      then load active,             K6, O4           seq_cst         an orphan that was finished before
+ *         orphaned        seq_cst
+ *   O4 RMW   orphaned &=, then       O3, O1 of the next owner         (as above: after K6 and before it goes out of
+ *      store takers       release                                        takers, so that active without orphaned is
+ *                                                                        no orphan yet)
+ *   J5 store position     seq_cst    K3 load position seq_cst         (as J1, of a group)
+ *   J6 RMW   groups       seq_cst    G3 load groups   seq_cst         (as J2)
  *   counters and marks    relaxed    -                                (numbers; a mark is checked by the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
@@ -119,6 +137,7 @@ struct ring {
     struct ringd_control *control;
     struct ringd_waits *waits;
     struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
+    struct ringd_group_lane *groups; /* RINGD_GROUPS_MAX of this lane */
     uint64_t slow_bytes;          /* further behind a lossless reader should not be; 0: as it likes */
     bool keeps;                   /* policy: lossless readers count */
     bool hold;
@@ -230,6 +249,10 @@ int ring_position(const struct ring *ring, uint64_t *position);
 /* M: the oldest place that is certainly not overwritten, as of one load of limit. */
 uint64_t ring_oldest(const struct ring *ring);
 
+/* The smallest of the view's position and the places of the writers active in it: all below is final. *unsettled is set
+ * if one of them stands between its addition and its exact place. */
+uint64_t ring_frontier(const struct ring *ring, const struct ring_view *view, bool *unsettled);
+
 /* Whether a stamp for exactly this position is there. */
 bool ring_record_at(const struct ring *ring, uint64_t position);
 
@@ -290,6 +313,12 @@ static inline uint64_t ring_record_bytes(uint64_t len)
 static inline struct ringd_record_header *ring_header(const struct ring *ring, uint64_t position)
 {
     return (struct ringd_record_header *)(void *)(ring->data + (position & ring->mask));
+}
+
+/* What the record or padding there takes. Input: the result may be anything but 0. */
+static inline uint64_t ring_span(const struct ring *ring, uint64_t position)
+{
+    return ring_record_bytes((uint32_t)atomic_load_explicit(&ring_header(ring, position)->extent, memory_order_relaxed));
 }
 
 /* Only its owner adds to a counter: no RMW is needed, and a reader of it gets some recent value. */

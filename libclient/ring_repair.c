@@ -20,14 +20,6 @@ static uint64_t load_begin(const struct ring *ring, uint32_t writer)
     return atomic_load_explicit(&ring->lane->writers[writer].begin, memory_order_acquire); /* F2 */
 }
 
-/* What a record takes, whether it was committed or is padding. Input: the result may be anything. */
-static uint64_t span_at(const struct ring *ring, uint64_t position)
-{
-    uint64_t extent = atomic_load_explicit(&ring_header(ring, position)->extent, memory_order_relaxed);
-
-    return ring_record_bytes((uint32_t)extent);
-}
-
 /* One grant of whole units, from `floor` on and up to `end`. */
 static bool grant_fits(const struct ring *ring, uint64_t place, uint64_t bytes, uint64_t floor, uint64_t end)
 {
@@ -82,7 +74,7 @@ static int count_records(const struct ring *ring, const struct ring_grant *grant
     *records = 0;
     *bytes = 0;
     while (at != end) {
-        uint64_t state = ring_stamp_state(ring, at, memory_order_acquire), span = span_at(ring, at);
+        uint64_t state = ring_stamp_state(ring, at, memory_order_acquire), span = ring_span(ring, at);
 
         if (!ring_state_valid(state) || span > end - at)
             return -EBADMSG;
@@ -210,7 +202,7 @@ static int resolve_all(const struct ring *ring, uint32_t dead, struct ring_repai
 static uint64_t span_from(const struct ring *ring, const struct ring_repair *repair)
 {
     if (ring_record_at(ring, repair->at))
-        return span_at(ring, repair->at);
+        return ring_span(ring, repair->at);
     for (uint32_t members = repair->members; members != 0; members &= members - 1) {
         uint32_t writer = (uint32_t)__builtin_ctz(members);
 

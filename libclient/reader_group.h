@@ -1,0 +1,58 @@
+/* reader_group.h - a reader that is a member of a group: what it claims, and when it gives that back.
+ *
+ * Claims, orphans and the end of a lane are ring_group.h's. A member has at most one claim in each lane at a time, or
+ * an orphan that it has taken over, and looks only at what is in it. Asking for the next record says that all before it
+ * is done with: so a claim can be given back as soon as it has been read, and if a member dies, what it had in its
+ * hands goes to another one, and no more.
+ *
+ * How many records are claimed at a time goes by how long the last ones have taken: one, where each of them is work, so
+ * that nobody waits for what another has not come to yet; many, in a stream, where a claim would cost more than the
+ * records.
+ *
+ * A message in parts goes to the member that has claimed its first part. It keeps the claim until the message is whole,
+ * and reads on beyond it for the parts, without claiming; others pass over these. Where that would hold back a good
+ * part of the lane it holds only what it has not seen yet. A writer that gives up in the middle of a message keeps that
+ * member from claiming in that lane until it writes again or leaves.
+ *
+ * The order of lanes is any; writers' gaps are nobody's: what a member does not get another one does. Called by
+ * reader.c.
+ */
+#ifndef LIBCLIENT_READER_GROUP_H
+#define LIBCLIENT_READER_GROUP_H
+
+#include "reader_lane.h"
+
+struct reader_group;
+
+/* For group and seat as the daemon gave them; NULL: no memory. */
+struct reader_group *group_new(struct ringd_reader *r, const struct segment *segment, uint32_t number, uint32_t seat);
+
+/* Leaves: what was not given out goes to others. NULL is allowed. */
+void group_free(struct ringd_reader *r);
+
+/* As lane_look, in whichever lane there is something; *lane: where that was. */
+enum look group_look(struct ringd_reader *r, struct reader_lane **lane, struct ringd_record *record);
+
+/* From here on the next claim may be of up to so many records; 0: as it has turned out to be good. */
+void group_want(struct ringd_reader *r, size_t most);
+
+/* Whether there is more in what is held of this lane. */
+bool group_holds(const struct ringd_reader *r, const struct reader_lane *l);
+
+/* Everything that was given out is done with. */
+void group_release(struct ringd_reader *r);
+
+/* Whether group_look would find something. */
+bool group_ready(struct ringd_reader *r);
+
+/* There is nothing: why? RINGD_OK: look again; RINGD_WOULD_BLOCK; RINGD_END; RINGD_EVICTED; -EBADMSG. */
+int group_explain(struct ringd_reader *r);
+
+/* The ring moves, and every lane's end is known. RINGD_END: the group has read all of it; RINGD_WOULD_BLOCK: others
+ * have something to finish. */
+int group_leave(struct ringd_reader *r);
+
+/* In the next generation. */
+void group_begin_generation(struct ringd_reader *r, const struct segment *segment);
+
+#endif
