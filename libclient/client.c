@@ -380,15 +380,17 @@ static void close_connection(struct attachment *a)
     pthread_mutex_unlock(&attach_mutex);
 }
 
-static int check_place(const struct attachment *a, uint32_t kind)
+static int check_place(const struct attachment *a, const struct attachment_wish *wish)
 {
-    uint32_t slots =
-        kind == RINGD_CONTEXT_WRITER ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count : RINGD_READERS_MAX;
+    bool writer = wish->kind == RINGD_CONTEXT_WRITER;
+    uint32_t slots = writer ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count : RINGD_READERS_MAX;
+    bool lane_fits = !writer || wish->lane == 0 || a->slot / RINGD_WRITERS_PER_LANE == wish->lane - 1;
 
     /* Others find their start themselves. */
-    bool start_fits = kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
+    bool start_fits = wish->kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
+    bool label_fits = a->label_plus <= (wish->group ? RINGD_GROUPS_MAX : RINGD_NAMED_MAX) && a->seat < RINGD_SEATS_MAX;
 
-    return a->slot < slots && start_fits ? 0 : -EBADMSG;
+    return a->slot < slots && lane_fits && start_fits && label_fits ? 0 : -EBADMSG;
 }
 
 /* A life page without a token is a daemon's that takes nobody back. */
@@ -404,16 +406,40 @@ static void prepare_reattach(struct attachment *a, const struct ringd *ring, uin
     a->reattach.token = life->magic == RINGD_LIFE_MAGIC ? life->token : 0;
 }
 
-static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind, uint32_t start, uint64_t position)
+static int check_label(const char *label)
+{
+    size_t len = label != NULL ? strlen(label) : 1;
+
+    if (len == 0)
+        return client_fail(-EINVAL, "the name of a group or cursor is empty");
+    if (len >= RINGD_LABEL_BYTES)
+        return client_fail(-EINVAL, "the name has %zu characters; that of a group or cursor has at most %u", len,
+                           RINGD_LABEL_BYTES - 1);
+    return 0;
+}
+
+static void wish_request(struct ringd_request *request, const struct ringd *ring, const struct attachment_wish *wish)
+{
+    proto_request_init(request, RINGD_REQUEST_ATTACH, ring->name);
+    request->kind = wish->kind;
+    request->start = wish->start;
+    request->position = wish->position;
+    request->lane = wish->lane;
+    if (wish->label != NULL)
+        memcpy(request->label, wish->label, strlen(wish->label) + 1);
+    request->group = wish->group;
+    request->orphans = wish->orphans;
+}
+
+static int attach(struct attachment *a, const struct ringd *ring, const struct attachment_wish *wish)
 {
     struct ringd_request request;
     struct proto_reply reply;
-    int result;
+    int result = check_label(wish->label);
 
-    proto_request_init(&request, RINGD_REQUEST_ATTACH, ring->name);
-    request.kind = kind;
-    request.start = start;
-    request.position = position;
+    if (result < 0)
+        return result;
+    wish_request(&request, ring, wish);
     result = open_connection(a);
     if (result == 0)
         result = proto_connect(a->socket_fd, ring->socket_path);
@@ -425,7 +451,7 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     }
     if (result == 0) {
         pthread_mutex_lock(&attach_mutex);
-        result = receive_and_map(a, kind, &reply);
+        result = receive_and_map(a, wish->kind, &reply);
         pthread_mutex_unlock(&attach_mutex);
     }
     result = explain(result, &reply.head, ring->socket_path);
@@ -435,14 +461,15 @@ static int attach(struct attachment *a, const struct ringd *ring, uint32_t kind,
     a->slot = reply.head.slot;
     a->incarnation = reply.head.incarnation;
     a->position = reply.head.position;
-    if (check_place(a, kind) < 0)
+    a->label_plus = wish->label != NULL ? reply.head.label_plus : 0;
+    a->seat = wish->group ? reply.head.seat : 0;
+    if (check_place(a, wish) < 0)
         return client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
-    prepare_reattach(a, ring, kind);
+    prepare_reattach(a, ring, wish->kind);
     return 0;
 }
 
-int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
-                   uint64_t position)
+int attachment_new(struct attachment **attachment, const struct ringd *ring, const struct attachment_wish *wish)
 {
     struct attachment *a = calloc(1, sizeof *a);
     int result;
@@ -452,7 +479,7 @@ int attachment_new(struct attachment **attachment, const struct ringd *ring, uin
     if (a == NULL)
         return client_fail(-ENOMEM, "no memory to attach to '%s'", ring->name);
     pthread_once(&attach_once, register_fork_handlers);
-    result = attach(a, ring, kind, start, position);
+    result = attach(a, ring, wish);
     if (result < 0) {
         attachment_free(a);
         return result;

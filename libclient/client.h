@@ -47,6 +47,8 @@ struct attachment {
     uint32_t slot;
     uint32_t incarnation;
     uint64_t position;             /* where a lossless reader starts */
+    uint32_t label_plus;           /* the number of its group or named cursor, and one; 0: neither */
+    uint32_t seat;                 /* of a group's member */
     uint16_t pending;              /* type of the request on the connection that has not been answered yet; 0: none */
     bool connected;                /* the daemon takes the connection for this context's */
     int64_t retry_ns;              /* CLOCK_MONOTONIC: no other daemon is looked for before */
@@ -54,9 +56,20 @@ struct attachment {
     char socket_path[108];
 };
 
-/* Asks the daemon for a context of `kind` on the ring. 0, or a failure with ringd_error() set. */
-int attachment_new(struct attachment **attachment, const struct ringd *ring, uint32_t kind, uint32_t start,
-                   uint64_t position);
+/* What a context wants to be. Zeroed but for its kind: any lane, from now, no label. */
+struct attachment_wish {
+    uint32_t kind;     /* enum ringd_context_kind */
+    uint32_t lane;     /* writer: 1 to the ring's lanes; 0: any */
+    uint32_t start;    /* reader: enum ringd_reader_start */
+    uint64_t position; /* with RINGD_START_POSITION */
+    const char *label; /* reader: the name of its group or cursor; NULL: neither */
+    bool group;        /* `label` is a group's */
+    uint32_t orphans;  /* of it: enum ringd_orphans */
+};
+
+/* Asks the daemon for a context on the ring. 0, or a failure with ringd_error() set: -EINVAL (the label is empty or too
+ * long), and what the daemon says. */
+int attachment_new(struct attachment **attachment, const struct ringd *ring, const struct attachment_wish *wish);
 
 /* NULL is allowed. */
 void attachment_free(struct attachment *attachment);

@@ -226,13 +226,14 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
 {
     static const struct ringd_reader_options defaults;
     const struct ringd_reader_options *o = options != NULL ? options : &defaults;
+    struct attachment_wish wish = {.kind = kind_of(o->mode), .start = o->start, .position = o->position};
     struct attachment *attachment;
     int result = check_options(o);
 
     *reader = NULL;
     if (result < 0)
         return result;
-    result = attachment_new(&attachment, ring, kind_of(o->mode), o->start, o->position);
+    result = attachment_new(&attachment, ring, &wish);
     if (result < 0)
         return result;
     result = reader_new(reader, &attachment->segment, attachment->slot, attachment->position, o);

@@ -127,8 +127,9 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
 
 int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options)
 {
+    struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
-    int result = attachment_new(&attachment, ring, RINGD_CONTEXT_WRITER, 0, 0);
+    int result = attachment_new(&attachment, ring, &wish);
 
     *writer = NULL;
     if (result < 0)

@@ -230,19 +230,21 @@ static void attach_and_ask(struct role *role, struct ringd *ring)
 {
     static const uint32_t kinds[] = {RINGD_CONTEXT_WRITER, RINGD_CONTEXT_LOSSLESS, RINGD_CONTEXT_LOSSY,
                                      RINGD_CONTEXT_OBSERVER};
+    struct attachment_wish wish = {
+        .kind = kinds[pick(role, 4)], .start = (uint32_t)pick(role, 3), .position = pick(role, 1 << 20) * RINGD_UNIT};
     struct attachment *attachment;
-    uint32_t value, kind = kinds[pick(role, 4)];
+    uint32_t value;
 
     begin_call(role, "attach");
-    if (attachment_new(&attachment, ring, kind, (uint32_t)pick(role, 3), pick(role, 1 << 20) * RINGD_UNIT) < 0) {
+    if (attachment_new(&attachment, ring, &wish) < 0) {
         role->failures++;
         return;
     }
     begin_call(role, "arm");
-    if (kind == RINGD_CONTEXT_OBSERVER)
+    if (wish.kind == RINGD_CONTEXT_OBSERVER)
         attachment_arm(attachment, &value); /* a daemon that is busy may let it wait in vain */
     begin_call(role, "check");
-    if (kind == RINGD_CONTEXT_WRITER)
+    if (wish.kind == RINGD_CONTEXT_WRITER)
         attachment_report_cursor(attachment, 0);
     attachment_free(attachment);
 }
@@ -301,13 +303,14 @@ static void run_hostile(struct role *role)
 {
     while (going_on()) {
         struct ringd *ring = open_victim(role);
+        const struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER};
         struct attachment *attachment;
         struct scribbler scribbler;
         int result;
 
         if (ring == NULL)
             continue;
-        result = attachment_new(&attachment, ring, RINGD_CONTEXT_WRITER, 0, 0);
+        result = attachment_new(&attachment, ring, &wish);
         ringd_close(ring);
         if (result < 0)
             continue;
