@@ -85,6 +85,12 @@ static void read_counters(const struct ringd_writer *w, struct ringd_writer_coun
     };
 }
 
+/* enum ringd_record_flag, where an origin has them. */
+static inline uint64_t with_flags(uint64_t flags)
+{
+    return flags << RINGD_ORIGIN_FLAGS_SHIFT;
+}
+
 static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
 {
     w->origin &= (UINT64_C(1) << RINGD_ORIGIN_TYPE_SHIFT) - 1;
@@ -535,11 +541,11 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
     return __builtin_expect(result == RING_SEALED, 0) ? writer_sealed(w) : result;
 }
 
-/* The grant is as long as the records are. */
+/* The grant is as long as the records are. They stay what they were to each other: their flags come along. */
 static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
 {
     struct ring_writer ring = w->ring;
-    uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0;
+    uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0, flags;
     const struct ringd_record_header *old;
     size_t len;
 
@@ -547,7 +553,8 @@ static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, st
            to - grant.place + ring_record_bytes(len) <= grant.bytes) {
         struct ringd_record_header *h = ring_header(&ring.ring, to);
 
-        fill_header(h, len, w->sequence + records, w->origin, time);
+        flags = atomic_load_explicit(&old->origin, memory_order_relaxed) & with_flags(UINT8_MAX);
+        fill_header(h, len, w->sequence + records, w->origin | flags, time);
         copy_payload(h + 1, old + 1, len);
         if (records++ > 0)
             store_stamp(&ring.ring, h, to, RINGD_STATE_COMMITTED);
@@ -703,11 +710,13 @@ static uint64_t batch_bytes(const struct ringd_writer *w, const struct iovec *re
     return bytes;
 }
 
-/* Fills the grant with the records, and stamps all but the first; returns their payload bytes. */
+/* Fills the grant with the records, and stamps all but the first; returns their payload bytes. All but the last say
+ * that there is more, so that readers who share records do not part them. */
 static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const struct iovec *records, int count)
 {
     const struct ring ring = w->ring.ring;
     uint64_t time = writer_time(w), sequence = w->sequence, origin = w->origin, payload_bytes = 0;
+    uint64_t more = origin | with_flags(RINGD_FLAG_MORE);
 
     for (int i = 0; i < count; i++) {
         struct ringd_record_header *h = ring_header(&ring, position);
@@ -715,7 +724,7 @@ static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const
 
         if (len > COPY_SHORT_MAX) /* of a long batch ring_take has asked for the beginning only */
             ring_prefetch(&ring, position + RING_PREFETCH, ring_record_bytes(len));
-        fill_header(h, len, sequence + (uint64_t)i, origin, time);
+        fill_header(h, len, sequence + (uint64_t)i, i < count - 1 ? more : origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
         STOP_POINT("batch-filled");
         if (i > 0)
