@@ -1,9 +1,12 @@
-/* writer.c - the public calls of a writer: write, reserve and commit, batches.
+/* writer.c - the public calls of a writer: write, reserve and commit, batches, messages.
  *
  * All of them are the same three steps: writer_grant (room for a number of bytes), records put into it with the stamp
  * of the first one last, ring_finish. What a grant has and its records do not use is stamped as padding, so that the
  * stamps alone lead through the ring. A grant is in or out as a whole (R4): readers stop at the first stamp that is not
  * there, and the first is stored last.
+ *
+ * A message that is too long for one record is written as several, in as many grants: the first says so, the last ends
+ * it, and a reader puts it together from the records of this writer, which are one by one in sequence.
  *
  * An ordinary write costs two locked instructions, see the head of ring.h; the slot's counters are plain stores to the
  * writer's own line.
@@ -658,6 +661,43 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
     STOP_POINT("commit-stamped");
     return writer_finish(writer, ring, 1, len);
+}
+
+/* One part after the other, until one is not written. A part is an ordinary record but for its flags, and so are its
+ * accounts. (What is appended anew after a move keeps them.) */
+static int write_parts(struct ringd_writer *w, const unsigned char *data, size_t len)
+{
+    uint64_t origin = w->origin, flags = RINGD_FLAG_PART | RINGD_FLAG_FIRST;
+    int result;
+
+    for (;;) {
+        bool last = len <= w->max_record;
+        size_t part = last ? len : w->max_record;
+
+        w->origin = origin | with_flags(last ? flags | RINGD_FLAG_LAST : flags);
+        result = write_any(w, data, part);
+        if (last || result != RINGD_OK)
+            break;
+        STOP_POINT("message-part");
+        flags = RINGD_FLAG_PART;
+        data += part;
+        len -= part;
+    }
+    w->origin = origin;
+    return result;
+}
+
+/* Nothing says how many parts there are going to be, and nothing has to be taken back if one of them finds no room:
+ * readers let go of a message when its writer's next record does not go on with it. */
+int ringd_write_message(struct ringd_writer *writer, const void *data, size_t len)
+{
+    if (len <= writer->max_record)
+        return ringd_write(writer, data, len);
+    if (writer->alive != HANDLE_ALIVE)
+        return writer_unready(writer);
+    if (len > RINGD_MESSAGE_MAX)
+        return writer_refuse(writer, 1);
+    return write_parts(writer, data, len);
 }
 
 /* The length of the record that the pieces make, or something above max_record. */
