@@ -617,15 +617,6 @@ check_long() {
     check 'each is one that was written' grep -q '"written": *5' "$work/out"
     check 'with all its bytes' grep -q '"bytes": *3002060' "$work/out"
     same 'status counts their parts' "$(number_of short committed)" $((3 + 2 + 2930))
-    printf '\001\000\000\100' >"$work/in"
-    truncate -s $((1073741825 + 4)) "$work/in"
-    printf '\005\000\000\000after' >>"$work/in"
-    expect 'a frame longer than any message' 3 'record 1 is longer than the 1073741824 bytes.*split it' \
-        "$ringctl" write short --binary <"$work/in"
-    check 'says how many' grep -q ': 1 of 2 records were refused' "$work/err"
-    rm "$work/in"
-    same 'status counts it' "$(number_of short refused)" 1
-    same 'and the one behind it' "$(number_of short committed)" $((3 + 2 + 2930 + 1))
 }
 
 check_unknown_ring() {
