@@ -30,9 +30,10 @@
  *
  * Waiting for space is in the order of arrival (R11): a writer that spinning and naps (a millisecond in all, or some
  * more while others are in flow) have not helped gets in line. It has a bit in `waiters`, a ticket and its need in its
- * slot. Nobody takes room that those before it need; a newcomer comes after everybody, and goes on beside them only if
- * there is room for all of them, for one grant of everybody who may be looking at the same moment, and for its own. So
- * a waiting writer that stopped or died costs the others the room it asked for and nothing else.
+ * slot. (One that waits busy, or is to sleep at once, gets in line at once, too.) Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one
+ * grant of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died
+ * costs the others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
@@ -147,6 +148,7 @@ struct ring_writer {
     uint64_t floor;      /* of it */
     uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
     uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
+    uint32_t wait;       /* enum ringd_wait */
     uint32_t spins;      /* looks for space before it sleeps */
     bool brisk;          /* the last nap was longer than what was in the ring lasted */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */

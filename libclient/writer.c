@@ -104,6 +104,7 @@ static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
 static void enter(struct ringd_writer *w, const struct segment *segment, uint32_t slot)
 {
     ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    w->ring.wait = w->wait;
     if (w->watch.slow_after != 0 || segment->geometry.slow_bytes != 0)
         w->ring.watch = writer_watch;
 }
@@ -127,6 +128,7 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
         w->short_end = 1 + (w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX);
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
+    w->wait = o->wait;
     w->watch.slow_after = segment->geometry.slow_after_ms * INT64_C(1000000);
     enter(w, segment, slot);
     w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
@@ -138,9 +140,12 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
 {
     struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
-    int result = attachment_new(&attachment, ring, &wish);
+    int result;
 
     *writer = NULL;
+    if (options != NULL && options->wait > RINGD_WAIT_SLEEP)
+        return client_fail(-EINVAL, "writer wait %u is none of adaptive, busy, sleep", options->wait);
+    result = attachment_new(&attachment, ring, &wish);
     if (result < 0)
         return result;
     result = writer_new(writer, &attachment->segment, attachment->slot, attachment->incarnation, options);
@@ -209,7 +214,7 @@ static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
     w->ring.suspicious = false;
     if (w->attachment != NULL)
         attachment_report_cursor(w->attachment, 0);
-    if (deadline == RINGD_NO_WAIT)
+    if (deadline == RINGD_NO_WAIT || w->wait == RINGD_WAIT_BUSY)
         return RINGD_OK;
     result = wake_sleep(space, wake_announce(space), pause < deadline ? pause : deadline);
     return result == -EINTR ? result : RINGD_OK;

@@ -19,6 +19,7 @@ struct ringd_writer {
     uint32_t time_source;
     uint32_t max_record;
     uint32_t short_end; /* shorter than this a record needs nothing but room */
+    uint32_t wait;      /* enum ringd_wait */
     bool drops;         /* the ring's policy */
     uint64_t origin;    /* of its records: who, type, level */
     uint64_t sequence;  /* of the next record */
