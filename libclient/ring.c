@@ -26,9 +26,6 @@
 #define RING_NAP_SHARE   2     /* of the ring: one half */
 #define RING_STAND_ASIDE 64
 
-/* How soon a writer that has gone to sleep for space looks once more. */
-#define RING_SECOND_LOOK_NS 1000000
-
 /* How often a writer that waits busy looks who is in its way. */
 #define RING_BUSY_WATCH_NS 1000000
 
@@ -323,6 +320,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         /* First: who takes its room and leaves after that shows in W. */
         w->unsettled = w->behind_reader = false;
         before = ring_left_to_others(w, ticket, spare);
+        w->crowded = before > spare;
         result = ring_look(&w->ring, &view);
 
         if (result < 0)
@@ -388,12 +386,16 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
     return ticket;
 }
 
-/* With a need gone, there may be room enough for those behind. */
-static void ring_queue_leave(struct ring_writer *w)
+/* With a need gone, there may be room enough for those behind, if there are any: who draws a ticket after the second
+ * step does not see the bit any more when it looks. */
+static void ring_queue_leave(struct ring_writer *w, uint64_t ticket)
 {
-    atomic_fetch_and_explicit(&w->ring.lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
+    struct ringd_lane *lane = w->ring.lane;
+
+    atomic_fetch_and_explicit(&lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
     STOP_POINT("queue-left");
-    wake_all(&w->ring.waits->space);
+    if (atomic_load_explicit(&lane->next_ticket, memory_order_seq_cst) != ticket) /* T2 */
+        wake_all(&w->ring.waits->space);
 }
 
 /* Looks a few times, if this writer may; RINGD_FULL if there is still no room. It looks less often each time that was
@@ -574,7 +576,6 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
                       enum ring_shortage *shortage)
 {
     int result = ring_try(w, min, want, RING_NO_TICKET, 0, grant, shortage);
-    bool alone = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) == 0;
     bool roams = deadline != RINGD_NO_WAIT && w->wait == RINGD_WAIT_ADAPTIVE;
     uint64_t ticket;
 
@@ -582,7 +583,7 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
         result = ring_spin(w, min, want, RING_NO_TICKET, grant, shortage);
     if (result == RINGD_FULL && roams && !w->suspicious)
         result = ring_nap(w, min, want, deadline, grant, shortage);
-    if (result != RINGD_FULL || (alone && deadline == RINGD_NO_WAIT))
+    if (result != RINGD_FULL || (!w->crowded && deadline == RINGD_NO_WAIT))
         return result;
     /* Behind those who wait, also for one look only: two newcomers could each leave room enough, but not both. */
     ticket = ring_queue_enter(w, min);
@@ -592,7 +593,7 @@ int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_
         result = ring_wait_busy(w, min, want, ticket, deadline, grant, shortage);
     else
         result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
-    ring_queue_leave(w);
+    ring_queue_leave(w, ticket);
     return result;
 }
 

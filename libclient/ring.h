@@ -78,6 +78,8 @@
  *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit guards data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
+ *   T2 load  next_ticket  seq_cst    T1 of another    seq_cst         one who counts a need that has gone sleeps on
+ *      after waiters &=   seq_cst
  *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits in vain
  *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gave
  *                                       N1 load stamp                 up (stores are to be seen by all at once, as on
@@ -152,6 +154,7 @@ struct ring_writer {
     uint32_t spins;      /* looks for space before it sleeps */
     bool brisk;          /* the last nap was longer than what was in the ring lasted */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
+    bool crowded;        /* the last look left room to others who wait */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
     struct ring_watch stall_watch; /* of one that stays in mid-record */
     bool far_behind;               /* met a lossless reader that is further behind than slow_bytes; likewise */
@@ -190,6 +193,9 @@ enum ring_shortage {
 #define RING_PREFETCH      512
 #define RING_PREFETCH_MOST 1024
 #define RING_LINE          64
+
+/* How soon a writer that has gone to sleep for space looks once more; see ring_wait_in_turn. */
+#define RING_SECOND_LOOK_NS 1000000
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))
