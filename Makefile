@@ -31,7 +31,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c strerror.c)
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_move.c segment.c wake.c pollable.c proto.c client.c writer.c reader.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 # what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
 KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)

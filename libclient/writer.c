@@ -172,6 +172,21 @@ int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
     return RINGD_OK;
 }
 
+int ringd_writer_fd(struct ringd_writer *writer)
+{
+    if (!writer_alive(writer))
+        return -ECHILD;
+    if (writer->pollable == NULL) {
+        const struct pollable_source source = {.word = &writer->ring.ring.waits->space,
+                                               .second_look_ns = RING_SECOND_LOOK_NS};
+        int result = pollable_new(&writer->pollable, &source);
+
+        if (result < 0)
+            return result;
+    }
+    return pollable_fd(writer->pollable);
+}
+
 int ringd_writer_label(struct ringd_writer *writer, uint16_t type, uint8_t level)
 {
     if (!writer_alive(writer))
@@ -270,6 +285,8 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
     w->ring.spins = spins;
     w->ring.stall_watch = attachment_watch(w->attachment);
     carry_counters(w, before, w->ring.slot);
+    if (w->pollable != NULL)
+        pollable_move(w->pollable, &w->ring.ring.waits->space);
     return RINGD_OK;
 }
 
@@ -313,7 +330,6 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 
-    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
     if (!w->drops) {
         ring_count(&slot->refused, records);
         STOP_POINT("refuse-counted");
@@ -334,10 +350,55 @@ void ringd_writer_close(struct ringd_writer *writer)
         if (writer->alive == HANDLE_GRANT)
             ringd_abort(writer);
         carry_account(writer);
+        pollable_free(writer->pollable);
         segment_unmap(&writer->left);
         attachment_free(writer->attachment);
     }
     handle_free(writer, sizeof *writer);
+}
+
+/* Room by the deadline; follows the ring when it moves, and asks the daemon about a cursor that makes no sense. */
+static int writer_seek_room(struct ringd_writer *w, uint64_t min, uint64_t want, int64_t deadline,
+                            struct ring_grant *grant, enum ring_shortage *shortage)
+{
+    int result, moves = 0;
+
+    for (;;) {
+        int reported = RINGD_OK;
+
+        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
+        result = ring_reserve_slow(&w->ring, min, want, deadline, grant, shortage);
+        if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
+            *shortage = RING_FULL_WRITER;
+            result = writer_move_on(w);
+            if (result == RINGD_OK)
+                continue;
+            return result;
+        }
+        if (!w->ring.suspicious)
+            return result;
+        reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
+        if (result == RINGD_FULL && reported < 0)
+            result = reported;
+        if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
+            return result;
+    }
+}
+
+/* After a look for room: tells the daemon of those who are in the way for too long. When to look again at the latest,
+ * if it was in vain. */
+static int64_t writer_watch_others(struct ringd_writer *w, int result, enum ring_shortage shortage)
+{
+    int64_t again = INT64_MAX, second;
+
+    if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
+        again = writer_watch(&w->ring);
+    w->ring.far_behind = false;
+    if (result != RINGD_FULL)
+        return again;
+    again = ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, again);
+    second = w->ring.unsettled ? wake_now() + RING_SECOND_LOOK_NS : INT64_MAX;
+    return second < again ? second : again;
 }
 
 /* When the ring is full, or anything else is out of the ordinary. */
@@ -345,35 +406,16 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
                                                        uint64_t records, struct ring_grant *grant)
 {
     enum ring_shortage shortage = RING_FULL_READER;
-    int64_t deadline = writer_deadline(w);
-    int result, moves = 0;
+    int64_t deadline = writer_deadline(w), again;
+    int result;
 
     if (w->left.data_map != NULL)
         segment_unmap_part(&w->left);
-    for (;;) {
-        int reported = RINGD_OK;
-
-        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
-        result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
-        if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
-            shortage = RING_FULL_WRITER;
-            result = writer_move_on(w);
-            if (result == RINGD_OK)
-                continue;
-            break;
-        }
-        if (w->ring.suspicious)
-            reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
-        else
-            break;
-        if (result == RINGD_FULL && reported < 0)
-            result = reported;
-        if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
-            break;
-    }
-    if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
-        writer_watch(&w->ring);
-    w->ring.far_behind = false;
+    do {
+        result = writer_seek_room(w, min, want, deadline, grant, &shortage);
+        again = writer_watch_others(w, result, shortage);
+        deadline = RINGD_NO_WAIT;
+    } while (result == RINGD_FULL && w->pollable != NULL && pollable_arm(w->pollable, again));
     atomic_store_explicit(&w->ring.slot->need, 0, memory_order_relaxed);
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
