@@ -31,8 +31,9 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c segment.c wake.c proto.c client.c writer.c reader.c \
-	reader_filter.c reader_group.c reader_lane.c reader_merge.c reader_message.c reader_named.c reader_start.c strerror.c)
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c segment.c wake.c pollable.c proto.c client.c \
+	writer.c reader.c reader_filter.c reader_group.c reader_lane.c reader_merge.c reader_message.c reader_named.c \
+	reader_start.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 # what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
 KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)

@@ -60,7 +60,7 @@ enum ringd_result {
 /* How somebody waits, until its deadline. */
 enum ringd_wait {
     RINGD_WAIT_ADAPTIVE = 0, /* looks a little, as often as that has helped of late, then sleeps */
-    RINGD_WAIT_BUSY = 1,     /* looks all the time: never sleeps, keeps a processor busy */
+    RINGD_WAIT_BUSY = 1,     /* looks all the time: never sleeps, keeps a processor busy; no signal ends it */
     RINGD_WAIT_SLEEP = 2,    /* sleeps at once */
 };
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "pollable.h"
 #include "reader_filter.h"
 #include "reader_group.h"
 #include "reader_lane.h"
@@ -52,6 +53,9 @@
 
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
+
+/* So does a group's member for the end of a ring that was removed. */
+#define END_LOOK_NS 10000000
 
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
@@ -289,6 +293,7 @@ void ringd_reader_close(struct ringd_reader *reader)
     if (reader == NULL)
         return;
     if (reader->alive == HANDLE_ALIVE) {
+        pollable_free(reader->pollable);
         drop_kept(reader);
         group_free(reader);
         attachment_free(reader->attachment);
@@ -323,6 +328,28 @@ int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *
     reader->filter = made;
     message_look_closely(reader);
     return RINGD_OK;
+}
+
+static int arm_by_daemon(void *argument, uint32_t *value)
+{
+    struct ringd_reader *r = argument;
+
+    return r->attachment != NULL ? attachment_arm(r->attachment, value) : -ENOTCONN;
+}
+
+int ringd_reader_fd(struct ringd_reader *reader)
+{
+    struct pollable_source source = {.word = NULL};
+    int result = 0;
+
+    if (reader->alive != HANDLE_ALIVE)
+        return -ECHILD;
+    source.word = &reader->waits->data;
+    source.arm = reader->mode == RINGD_READ_OBSERVE ? arm_by_daemon : NULL;
+    source.argument = reader;
+    if (reader->pollable == NULL)
+        result = pollable_new(&reader->pollable, &source);
+    return result < 0 ? result : pollable_fd(reader->pollable);
 }
 
 uint64_t ringd_reader_position(const struct ringd_reader *reader)
@@ -460,6 +487,8 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
     }
     if (r->group != NULL)
         group_begin_generation(r, segment);
+    if (r->pollable != NULL)
+        pollable_move(r->pollable, &r->waits->data);
     keep_or_unmap(r, held, old);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
@@ -554,8 +583,12 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     return ended ? RINGD_END : RINGD_WOULD_BLOCK;
 }
 
+/* When a reader that found nothing has to look again, whether it is woken or not. */
 static int64_t watch_writers(struct ringd_reader *r, int64_t until)
 {
+    /* Of a ring that was removed: nobody wakes a member when another one is done with the last records. */
+    if (r->group != NULL && ring_removed(r) && wake_now() + END_LOOK_NS < until)
+        until = wake_now() + END_LOOK_NS;
     for (uint32_t i = 0; i < r->lane_count; i++)
         until = lane_watch_writers(r, &r->lanes[i], until);
     return until;
@@ -780,6 +813,12 @@ static inline void forget_copies(struct ringd_reader *r)
         message_free_all(&r->given_messages);
 }
 
+/* Before it says that there is nothing: its descriptor is to be readable when there is something again. */
+static bool must_look_again(struct ringd_reader *r)
+{
+    return r->pollable != NULL && pollable_arm(r->pollable, watch_writers(r, INT64_MAX));
+}
+
 /* One lane, and no choice of it. */
 static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record)
 {
@@ -814,6 +853,8 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
         if (__builtin_expect(look == LOOK_RECORD, 1))
             return RINGD_OK;
         result = after_look(reader, l, record, look);
+        if (result == RINGD_WOULD_BLOCK && must_look_again(reader))
+            continue;
         if (result != RINGD_OK)
             return result;
         if (looked_long_enough(reader, &rounds))
@@ -911,6 +952,8 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
             return RINGD_OK;
         }
         result = after_look(reader, l, records, look);
+        if (result == RINGD_WOULD_BLOCK && must_look_again(reader))
+            continue;
         *count = result == RINGD_GAP;
         if (result != RINGD_OK)
             return result;

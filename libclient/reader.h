@@ -19,6 +19,7 @@
 /* Old generations that a lossless reader may still look into, until it releases. */
 #define READER_KEPT_MAX 16
 
+struct pollable;
 struct reader_filter;
 struct reader_group;
 struct reader_merge;
@@ -96,6 +97,7 @@ struct ringd_reader {
     bool in_place; /* evicted, and has not released since: what it was given from `in_place_from` on is not held */
     struct reader_filter *filter;
     struct reader_merge *merge;            /* NULL: lanes in any order */
+    struct pollable *pollable;             /* NULL: nobody has asked for a descriptor */
     struct reader_message *given_messages; /* that the caller looks at */
     bool member;                           /* of a group */
     struct reader_group *group;

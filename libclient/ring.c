@@ -28,8 +28,8 @@
 #define RING_NAP_SHARE   2     /* of the ring: one half */
 #define RING_STAND_ASIDE 64
 
-/* How soon a writer that has gone to sleep for space looks once more. */
-#define RING_SECOND_LOOK_NS 1000000
+/* How often a writer that waits busy looks who is in its way. */
+#define RING_BUSY_WATCH_NS 1000000
 
 /* A ticket later than every other. */
 #define RING_NO_TICKET UINT64_MAX
@@ -333,6 +333,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         /* First: who takes its room and leaves after that shows in W. */
         w->unsettled = w->behind_reader = false;
         before = ring_left_to_others(w, ticket, spare);
+        w->crowded = before > spare;
         result = ring_look(&w->ring, &view);
 
         if (result < 0)
@@ -398,21 +399,27 @@ static uint64_t ring_queue_enter(struct ring_writer *w, uint64_t need)
     return ticket;
 }
 
-/* With a need gone, there may be room enough for those behind. */
-static void ring_queue_leave(struct ring_writer *w)
+/* With a need gone, there may be room enough for those behind, if there are any: who draws a ticket after the second
+ * step does not see the bit any more when it looks. */
+static void ring_queue_leave(struct ring_writer *w, uint64_t ticket)
 {
-    atomic_fetch_and_explicit(&w->ring.lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
+    struct ringd_lane *lane = w->ring.lane;
+
+    atomic_fetch_and_explicit(&lane->waiters, ~(uint32_t)w->bit, memory_order_seq_cst);
     STOP_POINT("queue-left");
-    wake_all(&w->ring.waits->space);
+    if (atomic_load_explicit(&lane->next_ticket, memory_order_seq_cst) != ticket) /* T2 */
+        wake_all(&w->ring.waits->space);
 }
 
-/* Looks a few times; RINGD_FULL if there is still no room. It looks less often each time that was in vain: whoever
- * could make room may need this very processor. */
+/* Looks a few times, if this writer may; RINGD_FULL if there is still no room. It looks less often each time that was
+ * in vain: whoever could make room may need this very processor. */
 static int ring_spin(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, struct ring_grant *grant,
                      enum ring_shortage *shortage)
 {
     int result = RINGD_FULL;
 
+    if (w->wait == RINGD_WAIT_SLEEP)
+        return result;
     for (uint32_t spin = 0; spin < w->spins && result == RINGD_FULL; spin++) {
         relax();
         result = ring_try(w, min, want, ticket, 0, grant, shortage);
@@ -554,26 +561,52 @@ static int ring_wait_in_turn(struct ring_writer *w, uint64_t min, uint64_t want,
     }
 }
 
+/* Looks until there is room or the deadline has passed, in its turn like all others. */
+static int ring_wait_busy(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t ticket, int64_t deadline,
+                          struct ring_grant *grant, enum ring_shortage *shortage)
+{
+    struct ring_stall stall = {0};
+    int64_t again = INT64_MIN;
+
+    for (;;) {
+        int result = ring_try(w, min, want, ticket, 0, grant, shortage);
+        int64_t now;
+
+        if (result != RINGD_FULL || w->suspicious)
+            return result;
+        now = wake_now();
+        if (now >= deadline)
+            return result;
+        if (now >= again) {
+            again = ring_watch_until(w, now + RING_BUSY_WATCH_NS);
+            again = ring_watch_stall(&w->stall_watch, *shortage == RING_FULL_WRITER, &stall, again);
+        }
+        relax();
+    }
+}
+
 int ring_reserve_slow(struct ring_writer *w, uint64_t min, uint64_t want, int64_t deadline, struct ring_grant *grant,
                       enum ring_shortage *shortage)
 {
     int result = ring_try(w, min, want, RING_NO_TICKET, 0, grant, shortage);
-    bool alone = atomic_load_explicit(&w->ring.lane->waiters, memory_order_seq_cst) == 0;
+    bool roams = deadline != RINGD_NO_WAIT && w->wait == RINGD_WAIT_ADAPTIVE;
     uint64_t ticket;
 
-    if (result == RINGD_FULL && deadline != RINGD_NO_WAIT && !w->suspicious)
+    if (result == RINGD_FULL && roams && !w->suspicious)
         result = ring_spin(w, min, want, RING_NO_TICKET, grant, shortage);
-    if (result == RINGD_FULL && deadline != RINGD_NO_WAIT && !w->suspicious)
+    if (result == RINGD_FULL && roams && !w->suspicious)
         result = ring_nap(w, min, want, deadline, grant, shortage);
-    if (result != RINGD_FULL || (alone && deadline == RINGD_NO_WAIT))
+    if (result != RINGD_FULL || (!w->crowded && deadline == RINGD_NO_WAIT))
         return result;
     /* Behind those who wait, also for one look only: two newcomers could each leave room enough, but not both. */
     ticket = ring_queue_enter(w, min);
     if (deadline == RINGD_NO_WAIT)
         result = ring_try(w, min, want, ticket, 0, grant, shortage);
+    else if (w->wait == RINGD_WAIT_BUSY)
+        result = ring_wait_busy(w, min, want, ticket, deadline, grant, shortage);
     else
         result = ring_wait_in_turn(w, min, want, ticket, deadline, grant, shortage);
-    ring_queue_leave(w);
+    ring_queue_leave(w, ticket);
     return result;
 }
 

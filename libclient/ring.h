@@ -30,9 +30,10 @@
  *
  * Waiting for space is in the order of arrival (R11): a writer that spinning and naps (a millisecond in all, or some
  * more while others are in flow) have not helped gets in line. It has a bit in `waiters`, a ticket and its need in its
- * slot. Nobody takes room that those before it need; a newcomer comes after everybody, and goes on beside them only if
- * there is room for all of them, for one grant of everybody who may be looking at the same moment, and for its own. So
- * a waiting writer that stopped or died costs the others the room it asked for and nothing else.
+ * slot. (One that waits busy, or is to sleep at once, gets in line at once, too.) Nobody takes room that those before
+ * it need; a newcomer comes after everybody, and goes on beside them only if there is room for all of them, for one
+ * grant of everybody who may be looking at the same moment, and for its own. So a waiting writer that stopped or died
+ * costs the others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
  * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
@@ -80,6 +81,8 @@
  *   E6 RMW   W &= ~bit    seq_cst    N2, S2 load W    seq_cst         (as C3)
  *   Q1 RMW   waiters |=   seq_cst    W0 load waiters  relaxed         only order of service; the limit guards data
  *   T1 RMW   next_ticket  seq_cst    Q1 of another                    a later ticket that does not see the earlier one
+ *   T2 load  next_ticket  seq_cst    T1 of another    seq_cst         one who counts a need that has gone sleeps on
+ *      after waiters &=   seq_cst
  *   X1 store moving       seq_cst    X2 load moving   seq_cst         (sleepers) nobody wakes who waits in vain
  *      then a full fence, X4         X2 load moving   acquire, after  a record delivered that X4 did not see and gave
  *                                       N1 load stamp                 up (stores are to be seen by all at once, as on
@@ -166,9 +169,11 @@ struct ring_writer {
     uint64_t floor;      /* of it */
     uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
     uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
+    uint32_t wait;       /* enum ringd_wait */
     uint32_t spins;      /* looks for space before it sleeps */
     bool brisk;          /* the last nap was longer than what was in the ring lasted */
     bool unsettled;      /* the last look met a place or a ticket that is about to be stored */
+    bool crowded;        /* the last look left room to others who wait */
     bool suspicious;     /* met a cursor that makes no sense; the daemon should look */
     struct ring_watch stall_watch; /* of one that stays in mid-record */
     bool far_behind;               /* met a lossless reader that is further behind than slow_bytes; likewise */
@@ -207,6 +212,9 @@ enum ring_shortage {
 #define RING_PREFETCH      512
 #define RING_PREFETCH_MOST 1024
 #define RING_LINE          64
+
+/* How soon a writer that has gone to sleep for space looks once more; see ring_wait_in_turn. */
+#define RING_SECOND_LOOK_NS 1000000
 
 /* How far the limit may move between the loads that extend a position. */
 #define RING_LIMIT_JUMP (UINT64_C(1) << (30 + RINGD_UNIT_SHIFT))

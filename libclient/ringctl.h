@@ -182,7 +182,7 @@ bool stop_requested(void);
 
 enum input_result {
     INPUT_RECORD = 1,
-    INPUT_TOO_LONG = 2, /* data holds more than max_record bytes of it; the rest is skipped */
+    INPUT_TOO_LONG = 2, /* data may not hold all of it; the rest is skipped */
     INPUT_MORE = 3,     /* nothing complete in the buffer: input_fill */
     INPUT_END = 4,
     INPUT_CUT = 5, /* the input ended inside a frame */
@@ -197,7 +197,7 @@ struct input {
     size_t begin;   /* what has not been given yet */
     size_t scanned; /* no newline before this */
     size_t end;
-    size_t max_record;
+    size_t longest;      /* bytes that a record may have */
     uint64_t skip_bytes; /* of a frame that is too long */
     bool skip_line;      /* up to the next newline */
 };
@@ -207,13 +207,14 @@ struct input_piece {
     size_t len;
 };
 
-int input_init(struct input *input, int fd, bool binary, size_t max_record);
+/* A record of up to `usual` bytes does not make the buffer grow, one of more than `longest` is too long. */
+int input_init(struct input *input, int fd, bool binary, size_t usual, size_t longest);
 void input_deinit(struct input *input);
 
 /* The next record in the buffer, an enum input_result. Never reads. */
 int input_next(struct input *input, struct input_piece *piece);
 
-/* One read(). 0, or a negative errno (-EINTR: a signal). */
+/* One read(). 0, or a negative errno (-EINTR: a signal; -ENOMEM: for a record as long as this). */
 int input_fill(struct input *input);
 
 /* How many records are in the buffer that input_next has not given, a begun one included. Uses them up. */

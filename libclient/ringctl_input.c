@@ -1,15 +1,15 @@
 /* ringctl_input.c - the input of `write`, cut into records.
  *
  * It is read in blocks as large as the source will give and never copied: a record is a piece of the buffer. The buffer
- * holds a block and the longest record besides, so whatever a block ends in the middle of is moved to the front once
- * and completed by later reads.
+ * holds a block and an ordinary record besides, so whatever a block ends in the middle of is moved to the front once
+ * and completed by later reads. It grows when something longer comes.
  *
  * As lines: a record is what stands before a newline; an empty line is a record of no bytes; a last line without
  * newline is a record; nothing else means anything (CR and NUL are data). As frames: four bytes of length, least
  * significant first, then that many bytes.
  *
- * What is longer than the ring takes is reported once, as soon as more than max_record bytes of it are there, and the
- * rest of it is skipped as it comes, however long it is.
+ * What is longer than the longest message is reported once, a frame by its first four bytes and a line as soon as more
+ * than that is there, and the rest of it is skipped as it comes, however long it is.
  */
 #include "ringctl.h"
 
@@ -22,10 +22,10 @@
 #define BLOCK_BYTES  (1u << 20)
 #define PREFIX_BYTES 4u
 
-int input_init(struct input *input, int fd, bool binary, size_t max_record)
+int input_init(struct input *input, int fd, bool binary, size_t usual, size_t longest)
 {
-    *input = (struct input){.fd = fd, .binary = binary, .max_record = max_record};
-    input->capacity = BLOCK_BYTES + PREFIX_BYTES + max_record + 1;
+    *input = (struct input){.fd = fd, .binary = binary, .longest = longest};
+    input->capacity = BLOCK_BYTES + PREFIX_BYTES + usual + 1;
     input->buffer = malloc(input->capacity);
     return input->buffer != NULL ? 0 : -ENOMEM;
 }
@@ -76,7 +76,7 @@ static int next_line(struct input *input, struct input_piece *piece)
     const unsigned char *newline = unscanned > 0 ? memchr(input->buffer + input->scanned, '\n', unscanned) : NULL;
     size_t len = newline != NULL ? (size_t)(newline - begin) : input->end - input->begin;
 
-    if (len > input->max_record) {
+    if (len > input->longest) {
         *piece = (struct input_piece){.data = begin, .len = len};
         take(input, newline != NULL ? len + 1 : len);
         input->skip_line = newline == NULL;
@@ -107,13 +107,13 @@ static int next_frame(struct input *input, struct input_piece *piece)
         return frame_missing(input);
     const unsigned char *p = input->buffer + input->begin;
     size_t len = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-    size_t wanted = len <= input->max_record ? len : input->max_record + 1;
-    if (have - PREFIX_BYTES < wanted)
+    bool too_long = len > input->longest;
+    if (!too_long && have - PREFIX_BYTES < len)
         return frame_missing(input);
-    *piece = (struct input_piece){.data = p + PREFIX_BYTES, .len = wanted};
-    take(input, PREFIX_BYTES + wanted);
-    input->skip_bytes = len - wanted;
-    return len <= input->max_record ? INPUT_RECORD : INPUT_TOO_LONG;
+    *piece = (struct input_piece){.data = p + PREFIX_BYTES, .len = len};
+    take(input, PREFIX_BYTES + (too_long ? 0 : len));
+    input->skip_bytes = too_long ? len : 0;
+    return too_long ? INPUT_TOO_LONG : INPUT_RECORD;
 }
 
 int input_next(struct input *input, struct input_piece *piece)
@@ -137,10 +137,28 @@ static void move_to_front(struct input *input)
     input->begin = 0;
 }
 
-int input_fill(struct input *input)
+/* Room for a block behind what is there; twice as large each time that it is too small, so that a long record is not
+ * copied again and again. */
+static int make_room(struct input *input)
 {
     if (input->begin == input->end || input->capacity - input->end < BLOCK_BYTES)
         move_to_front(input);
+    if (input->capacity - input->end >= BLOCK_BYTES)
+        return 0;
+    unsigned char *larger = realloc(input->buffer, 2 * input->capacity);
+    if (larger == NULL)
+        return -ENOMEM;
+    input->buffer = larger;
+    input->capacity *= 2;
+    return 0;
+}
+
+int input_fill(struct input *input)
+{
+    int result = make_room(input);
+
+    if (result < 0)
+        return result;
     ssize_t got = read(input->fd, input->buffer + input->end, input->capacity - input->end);
     if (got < 0 && errno == EAGAIN) { /* somebody made it non-blocking */
         struct pollfd wanted = {.fd = input->fd, .events = POLLIN};

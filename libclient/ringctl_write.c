@@ -2,7 +2,7 @@
  *
  * What holds true: every record of the input is counted as exactly one of written, too long, full (no room in time),
  * dropped (by the ring's policy) or, when something ends the command early, not written; and the records that are in
- * the ring stand there in the order of the input.
+ * the ring stand there in the order of the input. What is longer than a record of the ring becomes a message.
  *
  * All system calls are reads of the input and, when the ring is full, sleeping until there is room. Records that came
  * with one read go to the ring in batches where the ring's answer can only be yes, and one by one where it may be no (a
@@ -100,7 +100,7 @@ static int account(struct write_job *job, int result)
 
 static int write_batch(struct write_job *job)
 {
-    return job->batch_count == 1 ? ringd_write(job->writer, job->batch[0].iov_base, job->batch[0].iov_len)
+    return job->batch_count == 1 ? ringd_write_message(job->writer, job->batch[0].iov_base, job->batch[0].iov_len)
                                  : ringd_write_batch(job->writer, job->batch, (int)job->batch_count);
 }
 
@@ -139,14 +139,12 @@ static int refuse_record(struct write_job *job, const struct input_piece *piece)
     job->records++;
     if (result != 0)
         return result;
-    result = ringd_write(job->writer, piece->data, piece->len);
+    result = ringd_write_message(job->writer, piece->data, piece->len);
     if (result != -EMSGSIZE)
-        return result < 0 ? result : -EPROTO; /* the ring and the daemon do not agree on its longest record */
+        return result < 0 ? result : -EPROTO; /* the library takes more than it says */
     if (job->too_long++ == 0) {
-        say(job->options,
-            "record %llu is longer than the %zu bytes that this ring takes and is refused; split it, or make "
-            "the ring with a larger --max-record",
-            (unsigned long long)job->records, job->max_record);
+        say(job->options, "record %llu is longer than the %llu bytes that a message can have and is refused; split it",
+            (unsigned long long)job->records, (unsigned long long)RINGD_MESSAGE_MAX);
     }
     return 0;
 }
@@ -235,7 +233,7 @@ static int say_outcome(const struct write_job *job, int result, uint64_t unwritt
 {
     say_refused(job, job->dropped, "were dropped: the ring was full, and its policy is to drop the newest");
     say_refused(job, job->full, "were refused: no room within the time-out");
-    say_refused(job, job->too_long, "were refused: longer than the ring takes");
+    say_refused(job, job->too_long, "were refused: longer than a message can be");
     if (!job->complete)
         return say_ended(job, result, unwritten);
     if (job->cut) {
@@ -298,7 +296,7 @@ static int job_init(struct write_job *job, const struct options *options)
     bool may_refuse = info.policy == RINGD_DROP || options->timeout_ns != RINGCTL_WAIT_FOREVER;
     job->batch_max = may_refuse ? 1 : BATCH_RECORDS;
     job->max_record = info.max_record;
-    return input_init(&job->input, STDIN_FILENO, options->binary, job->max_record);
+    return input_init(&job->input, STDIN_FILENO, options->binary, job->max_record, RINGD_MESSAGE_MAX);
 }
 
 static void job_deinit(struct write_job *job)

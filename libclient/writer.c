@@ -1,9 +1,12 @@
-/* writer.c - the public calls of a writer: write, reserve and commit, batches.
+/* writer.c - the public calls of a writer: write, reserve and commit, batches, messages.
  *
  * All of them are the same three steps: writer_grant (room for a number of bytes), records put into it with the stamp
  * of the first one last, ring_finish. What a grant has and its records do not use is stamped as padding, so that the
  * stamps alone lead through the ring. A grant is in or out as a whole (R4): readers stop at the first stamp that is not
  * there, and the first is stored last.
+ *
+ * A message that is too long for one record is written as several, in as many grants: the first says so, the last ends
+ * it, and a reader puts it together from the records of this writer, which are one by one in sequence.
  *
  * An ordinary write costs two locked instructions, see the head of ring.h; the slot's counters are plain stores to the
  * writer's own line.
@@ -85,6 +88,12 @@ static void read_counters(const struct ringd_writer *w, struct ringd_writer_coun
     };
 }
 
+/* enum ringd_record_flag, where an origin has them. */
+static inline uint64_t with_flags(uint64_t flags)
+{
+    return flags << RINGD_ORIGIN_FLAGS_SHIFT;
+}
+
 static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
 {
     w->origin &= (UINT64_C(1) << RINGD_ORIGIN_TYPE_SHIFT) - 1;
@@ -95,6 +104,7 @@ static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
 static void enter(struct ringd_writer *w, const struct segment *segment, uint32_t slot)
 {
     ring_writer_init(&w->ring, segment, slot / RINGD_WRITERS_PER_LANE, slot % RINGD_WRITERS_PER_LANE);
+    w->ring.wait = w->wait;
     if (w->watch.slow_after != 0 || segment->geometry.slow_bytes != 0)
         w->ring.watch = writer_watch;
 }
@@ -118,6 +128,7 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
         w->short_end = 1 + (w->max_record < COPY_SHORT_MAX ? w->max_record : COPY_SHORT_MAX);
     w->drops = segment->geometry.policy == RINGD_DROP;
     w->deadline = o->deadline;
+    w->wait = o->wait;
     w->watch.slow_after = segment->geometry.slow_after_ms * INT64_C(1000000);
     enter(w, segment, slot);
     w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
@@ -129,9 +140,12 @@ int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const st
 {
     struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
-    int result = attachment_new(&attachment, ring, &wish);
+    int result;
 
     *writer = NULL;
+    if (options != NULL && options->wait > RINGD_WAIT_SLEEP)
+        return client_fail(-EINVAL, "writer wait %u is none of adaptive, busy, sleep", options->wait);
+    result = attachment_new(&attachment, ring, &wish);
     if (result < 0)
         return result;
     result = writer_new(writer, &attachment->segment, attachment->slot, attachment->incarnation, options);
@@ -156,6 +170,21 @@ int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
         return -ECHILD;
     writer->deadline = deadline_ns;
     return RINGD_OK;
+}
+
+int ringd_writer_fd(struct ringd_writer *writer)
+{
+    if (!writer_alive(writer))
+        return -ECHILD;
+    if (writer->pollable == NULL) {
+        const struct pollable_source source = {.word = &writer->ring.ring.waits->space,
+                                               .second_look_ns = RING_SECOND_LOOK_NS};
+        int result = pollable_new(&writer->pollable, &source);
+
+        if (result < 0)
+            return result;
+    }
+    return pollable_fd(writer->pollable);
 }
 
 int ringd_writer_label(struct ringd_writer *writer, uint16_t type, uint8_t level)
@@ -200,7 +229,7 @@ static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
     w->ring.suspicious = false;
     if (w->attachment != NULL)
         attachment_report_cursor(w->attachment, 0);
-    if (deadline == RINGD_NO_WAIT)
+    if (deadline == RINGD_NO_WAIT || w->wait == RINGD_WAIT_BUSY)
         return RINGD_OK;
     result = wake_sleep(space, wake_announce(space), pause < deadline ? pause : deadline);
     return result == -EINTR ? result : RINGD_OK;
@@ -256,6 +285,8 @@ static int writer_follow(struct ringd_writer *w, struct segment *old)
     w->ring.spins = spins;
     w->ring.stall_watch = attachment_watch(w->attachment);
     carry_counters(w, before, w->ring.slot);
+    if (w->pollable != NULL)
+        pollable_move(w->pollable, &w->ring.ring.waits->space);
     return RINGD_OK;
 }
 
@@ -299,7 +330,6 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 
-    ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, 0);
     if (!w->drops) {
         ring_count(&slot->refused, records);
         STOP_POINT("refuse-counted");
@@ -320,10 +350,55 @@ void ringd_writer_close(struct ringd_writer *writer)
         if (writer->alive == HANDLE_GRANT)
             ringd_abort(writer);
         carry_account(writer);
+        pollable_free(writer->pollable);
         segment_unmap(&writer->left);
         attachment_free(writer->attachment);
     }
     handle_free(writer, sizeof *writer);
+}
+
+/* Room by the deadline; follows the ring when it moves, and asks the daemon about a cursor that makes no sense. */
+static int writer_seek_room(struct ringd_writer *w, uint64_t min, uint64_t want, int64_t deadline,
+                            struct ring_grant *grant, enum ring_shortage *shortage)
+{
+    int result, moves = 0;
+
+    for (;;) {
+        int reported = RINGD_OK;
+
+        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
+        result = ring_reserve_slow(&w->ring, min, want, deadline, grant, shortage);
+        if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
+            *shortage = RING_FULL_WRITER;
+            result = writer_move_on(w);
+            if (result == RINGD_OK)
+                continue;
+            return result;
+        }
+        if (!w->ring.suspicious)
+            return result;
+        reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
+        if (result == RINGD_FULL && reported < 0)
+            result = reported;
+        if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
+            return result;
+    }
+}
+
+/* After a look for room: tells the daemon of those who are in the way for too long. When to look again at the latest,
+ * if it was in vain. */
+static int64_t writer_watch_others(struct ringd_writer *w, int result, enum ring_shortage shortage)
+{
+    int64_t again = INT64_MAX, second;
+
+    if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
+        again = writer_watch(&w->ring);
+    w->ring.far_behind = false;
+    if (result != RINGD_FULL)
+        return again;
+    again = ring_watch_stall(&w->ring.stall_watch, shortage == RING_FULL_WRITER, &w->stall, again);
+    second = w->ring.unsettled ? wake_now() + RING_SECOND_LOOK_NS : INT64_MAX;
+    return second < again ? second : again;
 }
 
 /* When the ring is full, or anything else is out of the ordinary. */
@@ -331,35 +406,16 @@ __attribute__((noinline)) static int writer_grant_slow(struct ringd_writer *w, u
                                                        uint64_t records, struct ring_grant *grant)
 {
     enum ring_shortage shortage = RING_FULL_READER;
-    int64_t deadline = writer_deadline(w);
-    int result, moves = 0;
+    int64_t deadline = writer_deadline(w), again;
+    int result;
 
     if (w->left.data_map != NULL)
         segment_unmap_part(&w->left);
-    for (;;) {
-        int reported = RINGD_OK;
-
-        atomic_store_explicit(&w->ring.slot->need, (uint32_t)min, memory_order_relaxed); /* offered, and not in W yet */
-        result = ring_reserve_slow(&w->ring, min, want, deadline, grant, &shortage);
-        if (result == -ESHUTDOWN && ring_moving(&w->ring.ring) != RINGD_MOVING_NO && moves++ < MOVES_MAX) {
-            shortage = RING_FULL_WRITER;
-            result = writer_move_on(w);
-            if (result == RINGD_OK)
-                continue;
-            break;
-        }
-        if (w->ring.suspicious)
-            reported = writer_report_cursor(w, result == RINGD_FULL ? deadline : RINGD_NO_WAIT);
-        else
-            break;
-        if (result == RINGD_FULL && reported < 0)
-            result = reported;
-        if (result != RINGD_FULL || deadline == RINGD_NO_WAIT || wake_now() >= deadline)
-            break;
-    }
-    if (w->ring.watch != NULL && (w->ring.far_behind || result == RINGD_FULL))
-        writer_watch(&w->ring);
-    w->ring.far_behind = false;
+    do {
+        result = writer_seek_room(w, min, want, deadline, grant, &shortage);
+        again = writer_watch_others(w, result, shortage);
+        deadline = RINGD_NO_WAIT;
+    } while (result == RINGD_FULL && w->pollable != NULL && pollable_arm(w->pollable, again));
     atomic_store_explicit(&w->ring.slot->need, 0, memory_order_relaxed);
     if (result == RINGD_FULL)
         return writer_turn_away(w, records, shortage);
@@ -535,11 +591,11 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
     return __builtin_expect(result == RING_SEALED, 0) ? writer_sealed(w) : result;
 }
 
-/* The grant is as long as the records are. */
+/* The grant is as long as the records are. They stay what they were to each other: their flags come along. */
 static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
 {
     struct ring_writer ring = w->ring;
-    uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0;
+    uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0, flags;
     const struct ringd_record_header *old;
     size_t len;
 
@@ -547,7 +603,8 @@ static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, st
            to - grant.place + ring_record_bytes(len) <= grant.bytes) {
         struct ringd_record_header *h = ring_header(&ring.ring, to);
 
-        fill_header(h, len, w->sequence + records, w->origin, time);
+        flags = atomic_load_explicit(&old->origin, memory_order_relaxed) & with_flags(UINT8_MAX);
+        fill_header(h, len, w->sequence + records, w->origin | flags, time);
         copy_payload(h + 1, old + 1, len);
         if (records++ > 0)
             store_stamp(&ring.ring, h, to, RINGD_STATE_COMMITTED);
@@ -653,6 +710,43 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     return writer_finish(writer, ring, 1, len);
 }
 
+/* One part after the other, until one is not written. A part is an ordinary record but for its flags, and so are its
+ * accounts. (What is appended anew after a move keeps them.) */
+static int write_parts(struct ringd_writer *w, const unsigned char *data, size_t len)
+{
+    uint64_t origin = w->origin, flags = RINGD_FLAG_PART | RINGD_FLAG_FIRST;
+    int result;
+
+    for (;;) {
+        bool last = len <= w->max_record;
+        size_t part = last ? len : w->max_record;
+
+        w->origin = origin | with_flags(last ? flags | RINGD_FLAG_LAST : flags);
+        result = write_any(w, data, part);
+        if (last || result != RINGD_OK)
+            break;
+        STOP_POINT("message-part");
+        flags = RINGD_FLAG_PART;
+        data += part;
+        len -= part;
+    }
+    w->origin = origin;
+    return result;
+}
+
+/* Nothing says how many parts there are going to be, and nothing has to be taken back if one of them finds no room:
+ * readers let go of a message when its writer's next record does not go on with it. */
+int ringd_write_message(struct ringd_writer *writer, const void *data, size_t len)
+{
+    if (len <= writer->max_record)
+        return ringd_write(writer, data, len);
+    if (writer->alive != HANDLE_ALIVE)
+        return writer_unready(writer);
+    if (len > RINGD_MESSAGE_MAX)
+        return writer_refuse(writer, 1);
+    return write_parts(writer, data, len);
+}
+
 /* The length of the record that the pieces make, or something above max_record. */
 static uint64_t sum_pieces(const struct ringd_writer *w, const struct iovec *pieces, int count)
 {
@@ -703,11 +797,13 @@ static uint64_t batch_bytes(const struct ringd_writer *w, const struct iovec *re
     return bytes;
 }
 
-/* Fills the grant with the records, and stamps all but the first; returns their payload bytes. */
+/* Fills the grant with the records, and stamps all but the first; returns their payload bytes. All but the last say
+ * that there is more, so that readers who share records do not part them. */
 static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const struct iovec *records, int count)
 {
     const struct ring ring = w->ring.ring;
     uint64_t time = writer_time(w), sequence = w->sequence, origin = w->origin, payload_bytes = 0;
+    uint64_t more = origin | with_flags(RINGD_FLAG_MORE);
 
     for (int i = 0; i < count; i++) {
         struct ringd_record_header *h = ring_header(&ring, position);
@@ -715,7 +811,7 @@ static uint64_t put_batch(const struct ringd_writer *w, uint64_t position, const
 
         if (len > COPY_SHORT_MAX) /* of a long batch ring_take has asked for the beginning only */
             ring_prefetch(&ring, position + RING_PREFETCH, ring_record_bytes(len));
-        fill_header(h, len, sequence + (uint64_t)i, origin, time);
+        fill_header(h, len, sequence + (uint64_t)i, i < count - 1 ? more : origin, time);
         copy_payload(h + 1, records[i].iov_base, len);
         STOP_POINT("batch-filled");
         if (i > 0)

@@ -3,6 +3,7 @@
 #define LIBCLIENT_WRITER_H
 
 #include "client.h"
+#include "pollable.h"
 #include "ring.h"
 
 /* What a writer knows of the lossless readers that are in its way. Times are nanoseconds of CLOCK_MONOTONIC. */
@@ -19,6 +20,7 @@ struct ringd_writer {
     uint32_t time_source;
     uint32_t max_record;
     uint32_t short_end; /* shorter than this a record needs nothing but room */
+    uint32_t wait;      /* enum ringd_wait */
     bool drops;         /* the ring's policy */
     uint64_t origin;    /* of its records: who, type, level */
     uint64_t sequence;  /* of the next record */
@@ -31,7 +33,8 @@ struct ringd_writer {
     struct writer_watch watch;
     struct ringd_writer_counters base; /* the slot's counters when it was opened */
     struct attachment *attachment;
-    struct segment left; /* the generation before this one, on its way out */
+    struct pollable *pollable; /* NULL: nobody has asked for a descriptor */
+    struct segment left;       /* the generation before this one, on its way out */
 };
 
 /* A writer on a mapping that somebody else owns: slot `slot` of lane 0 (its owner's word is the caller's business).

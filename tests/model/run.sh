@@ -72,6 +72,7 @@ wait, 3 writers, no reader                          | wait | holds | -DREADER=0 
   ticket before the bit                             | wait | turn_is_kept | -DBUG_TICKET_FIRST -DREADER=2
   position before the needs                         | wait | turn_is_kept | -DBUG_LOOK_FIRST -DREADER=2 -DREACH=2
   leaving the queue wakes nobody                    | wait | stuck | -DBUG_LEAVE_QUIETLY -DREADER=2 -DIMPATIENT
+  leaving the queue looks for others before it      | wait | stuck | -DBUG_TICKET_BEFORE_LEAVING -DREADER=2 -DIMPATIENT
   finishing wakes no writer                         | wait | stuck | -DBUG_FINISH_QUIETLY -DREADER=0
   reader sleeps on what it has not given back       | wait | stuck | -DBUG_KEEP_CURSOR -DWRITERS=2 -DRECORDS=2
   no second look after a release on its way         | wait | nobody_sleeps_in_vain | -DBUG_NO_SECOND_LOOK -DPAUSES -DWRITERS=2

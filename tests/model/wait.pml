@@ -26,7 +26,7 @@
  *           -DIMPATIENT: the last writer may reach its deadline. -DHOLDS: writer 0 keeps its first grant until nobody
  *           else can do anything; -DPAUSES: the reader stops reading until then. By then nobody may sleep who could
  *           have room (`nobody_sleeps_in_vain`).
- * Rules left out: -DBUG_ANNOUNCE_LATE, BUG_NEWCOMER, BUG_BEYOND, BUG_LEAVE_QUIETLY, BUG_FINISH_QUIETLY,
+ * Rules left out: -DBUG_ANNOUNCE_LATE, BUG_NEWCOMER, BUG_BEYOND, BUG_LEAVE_QUIETLY, BUG_TICKET_BEFORE_LEAVING, BUG_FINISH_QUIETLY,
  *           BUG_KEEP_CURSOR, BUG_TICKET_FIRST, BUG_LOOK_FIRST, BUG_NO_NAP, BUG_NO_SECOND_LOOK
  */
 #ifndef WRITERS
@@ -224,20 +224,34 @@ inline ring_queue_enter()
     mine = 0
 }
 
-/* With a need gone there may be room enough for those behind. */
+/* With a need gone there may be room enough for those behind, if there are any: T2. */
 inline ring_queue_leave()
 {
+#ifdef BUG_TICKET_BEFORE_LEAVING
+    d_step { mine = ticket[me]; mine = (next_ticket == mine + 1 -> 0 : NO_TICKET) }
+#endif
     d_step {
+#ifndef BUG_TICKET_BEFORE_LEAVING
+        mine = ticket[me];
+#endif
         waiters = waiters & ~BIT(me);
         need[me] = 0;
         ticket[me] = 0;
-        forget_turn();
-#ifndef BUG_LEAVE_QUIETLY
-        space_armed = 0
-#else
-        space_armed = space_armed & ~BIT(me)
-#endif
+        space_armed = space_armed & ~BIT(me);
+        forget_turn()
     }
+#ifndef BUG_LEAVE_QUIETLY
+    d_step {
+#ifdef BUG_TICKET_BEFORE_LEAVING
+        space_armed = (mine == 0 -> space_armed : 0);
+#else
+        space_armed = (next_ticket == mine + 1 -> space_armed : 0);
+#endif
+        mine = 0
+    }
+#else
+    mine = 0
+#endif
 }
 
 /* ---- a writer ---------------------------------------------------------------------------------------------------- */
