@@ -91,11 +91,11 @@ static uint32_t lane_count(const struct place *place)
     return place->segment->geometry.lane_count;
 }
 
-uint64_t groups_cursor(const struct context *context)
+uint64_t groups_cursor(const struct context *context, uint32_t number)
 {
     struct ring lane;
 
-    ring_init(&lane, generation_of(context), 0);
+    ring_init(&lane, generation_of(context), number);
     return ring_group_cursor(&lane, context->group, context->seat);
 }
 
@@ -246,14 +246,18 @@ static int say_begin(const struct context *context, const struct context_wish *w
                        "ring \"%s\" is damaged, somebody scribbles over it; remove it and make it anew", ring->name);
 }
 
+/* A position in an old generation. */
+static bool is_past(const struct shared_ring *ring, const struct context_wish *wish)
+{
+    return wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(&ring->segment, 0)) < 0;
+}
+
 /* What the ring has left behind is the group's too, if it wants it and it is all there. */
-static int begin_older(struct context *context, const struct context_wish *wish, uint64_t cursor)
+static int begin_older(struct context *context, const struct context_wish *wish, uint64_t starts[RINGD_LANES_MAX])
 {
     struct shared_ring *ring = context->ring;
-    uint64_t position = cursor, number = generation_for_reader(ring, wish, cursor, &position);
-    bool past =
-        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
-    uint64_t starts[RINGD_LANES_MAX] = {position};
+    uint64_t number = generation_for_reader(ring, wish, starts);
+    bool past = is_past(ring, wish);
     struct place places[PLACES_MAX];
     uint32_t count;
     int result = 0;
@@ -274,8 +278,7 @@ static int begin(struct context *context, const struct context_wish *wish)
     struct shared_ring *ring = context->ring;
     const struct place present = {&ring->segment, ring->lanes, ring->segment.geometry.generation};
     uint64_t starts[RINGD_LANES_MAX] = {wish->position};
-    bool at = wish->start == RINGD_START_POSITION;
-    bool past = at && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
+    bool at = wish->start == RINGD_START_POSITION, past = is_past(ring, wish);
     int result = at && !past ? ring_check_start(&ring->lanes[0], wish->position) : 0;
 
     if (result == 0)
@@ -283,7 +286,7 @@ static int begin(struct context *context, const struct context_wish *wish)
     if (result == 0 && at && !past && starts[0] != wish->position)
         result = -ERANGE; /* overwritten until the group took hold */
     if (result == 0 && !TAILQ_EMPTY(&ring->older) && (past || wish->start == RINGD_START_OLDEST))
-        result = begin_older(context, wish, starts[0]);
+        result = begin_older(context, wish, starts);
     return result;
 }
 
@@ -339,7 +342,8 @@ static bool is_first(const struct context *context)
     return true;
 }
 
-int groups_join(struct context *context, const struct context_wish *wish, uint64_t *position, struct problem *problem)
+int groups_join(struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
+                struct problem *problem)
 {
     struct shared_ring *ring = context->ring;
     struct place places[PLACES_MAX];
@@ -349,16 +353,17 @@ int groups_join(struct context *context, const struct context_wish *wish, uint64
 
     if (result < 0)
         return say_begin(context, wish, result, problem);
-    slots_take_member(context);
     first = first_generation(ring, context->group);
+    count = list_places(ring, first, places);
+    for (uint32_t i = 0; i < lane_count(&places[0]); i++)
+        cursors[i] = atomic_load_explicit(&places[0].lanes[i].groups[context->group].position, memory_order_acquire);
+    slots_take_member(context, cursors);
     if (first != ring->segment.geometry.generation) {
-        slots_take_older(context, first);
+        slots_take_older(context, first, cursors);
         context_set_generation(context, first);
     }
-    count = list_places(ring, first, places);
     for (uint32_t i = 0; i < count; i++)
         sit_down(context, &places[i]);
-    *position = atomic_load_explicit(&places[0].lanes[0].groups[context->group].position, memory_order_acquire);
     return 0;
 }
 

@@ -51,7 +51,8 @@ void groups_take_seat(struct context *context, const struct context_wish *wish, 
 
 /* The member's slot is filled, and its group there: *position is where the group is in the first lane, in the
  * generation that the context has been given. As slots_take. */
-int groups_join(struct context *context, const struct context_wish *wish, uint64_t *position, struct problem *problem);
+int groups_join(struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
+                struct problem *problem);
 
 /* The seat is free again; after everything else. */
 void groups_leave_seat(struct context *context);
@@ -80,8 +81,8 @@ uint32_t groups_evict_bad(struct shared_ring *ring);
 /* Whoever stands for the group; NULL: nobody that is known. */
 const struct context *groups_first_member(const struct shared_ring *ring, uint32_t group);
 
-/* Where a member is in the first lane of its generation. */
-uint64_t groups_cursor(const struct context *context);
+/* Where a member is in a lane of its generation. */
+uint64_t groups_cursor(const struct context *context, uint32_t lane);
 
 const char *groups_label(const struct shared_ring *ring, uint32_t group);
 

@@ -400,8 +400,8 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
     if (r->mode != RINGD_READ_OBSERVE)
         carry_account(before, l->cursor);
     if (r->member)
-        l->position = segment->geometry.first_position; /* nothing is claimed yet */
-    if (segment->geometry.first_position != l->position)
+        l->position = segment_lane_first(segment, l->number); /* nothing is claimed yet */
+    if (segment_lane_first(segment, l->number) != l->position)
         return -EBADMSG;
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
