@@ -1078,7 +1078,7 @@ START_TEST(who_gets_no_descriptor_is_told)
     ck_assert_uint_ge(count, 100);
     ck_assert_uint_eq(ring_info(RING).writers, count); /* who only asks is answered */
     ck_assert_int_eq(ringd_resize(RING, 8192), 0);     /* and it has some for itself */
-    for (int i = 0; i < 5; i++) /* the generation that was left has some too */
+    for (int i = 0; i < 5; i++)                        /* the generation that was left has some too */
         view_close(&views[--count]);
     wait_for_contexts(RING, count);
     ck_assert_int_eq(view_try(&more, writer_wish(0)), 0);
