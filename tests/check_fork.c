@@ -34,11 +34,14 @@ static void require_no_writer(struct ringd_writer *w)
     struct ringd_writer_counters counters;
     struct iovec piece = {"x", 1};
     size_t granted;
-    void *data;
+    void *data = NULL;
 
     require(ringd_write(w, "x", 1) == -ECHILD, "write");
     require(ringd_writev(w, &piece, 1) == -ECHILD, "writev");
     require(ringd_write_batch(w, &piece, 1) == -ECHILD, "write_batch");
+    require(ringd_write_message(w, "x", 1) == -ECHILD, "write_message");
+    require(ringd_write_message(w, data, 1000000) == -ECHILD, "write_message");
+    require(ringd_writer_fd(w) == -ECHILD, "fd");
     require(ringd_reserve(w, 1, 1, &data, &granted) == -ECHILD, "reserve");
     require(ringd_commit(w, 0) == -ECHILD, "commit");
     require(ringd_abort(w) == -ECHILD, "abort");

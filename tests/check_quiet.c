@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "support_check.h"
+#include "writer.h"
 
 #define RING "quiet"
 
@@ -202,6 +203,27 @@ START_TEST(rule_17_no_system_call_on_the_data_path)
 }
 END_TEST
 
+static void write_messages_quietly(void *unused)
+{
+    struct ringd_writer *w = open_writer(RING);
+    static const char message[5000];
+
+    (void)unused;
+    forbid_system_calls();
+    for (int i = 0; i < 1000; i++)
+        quietly_require(ringd_write_message(w, message, (size_t)i * 5) == RINGD_OK);
+    end_quietly(0);
+}
+
+START_TEST(rule_17_no_system_call_for_the_parts_of_a_message)
+{
+    if (!quiet_possible("rule_17_messages", false))
+        return;
+    make_ring(RING, (struct ringd_ring_options){.size = 65536});
+    ck_quiet(child_start(write_messages_quietly, NULL));
+}
+END_TEST
+
 static void fill_quietly(void *argument)
 {
     struct ringd_writer *w = open_writer(RING);
@@ -225,6 +247,123 @@ START_TEST(rule_17_no_system_call_on_a_full_ring)
     make_ring(RING, (struct ringd_ring_options){.size = 65536, .policy = (uint32_t)_i});
     open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
     ck_quiet(child_start(fill_quietly, &expected));
+}
+END_TEST
+
+struct patient {
+    uint32_t wait; /* enum ringd_wait */
+    _Atomic uint32_t bit;
+    _Atomic uint64_t waited;
+};
+
+static struct ringd_writer *open_patient(struct patient *patient)
+{
+    struct ringd_writer_options options = {.deadline = RINGD_FOREVER, .wait = patient->wait};
+    struct ringd_writer *w;
+    struct ringd *ring;
+
+    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
+    require(ringd_writer_open(&w, ring, &options) == 0, "%s", ringd_error());
+    ringd_close(ring);
+    return w;
+}
+
+/* Until somebody makes room. */
+static void wait_quietly(void *argument)
+{
+    struct patient *patient = argument;
+    struct ringd_writer *w = open_patient(patient);
+
+    atomic_store(&patient->bit, UINT32_C(1) << writer_slot(w));
+    forbid_system_calls();
+    quietly_require(ringd_write(w, "abc", 3) == RINGD_OK);
+    end_quietly(0);
+}
+
+static void wait_and_count(void *argument)
+{
+    struct patient *patient = argument;
+    struct ringd_writer *w = open_patient(patient);
+    struct ringd_writer_counters counters;
+
+    atomic_store(&patient->bit, UINT32_C(1) << writer_slot(w));
+    require(ringd_write(w, "abc", 3) == RINGD_OK, "it was to wait");
+    require(ringd_writer_count(w, &counters) == RINGD_OK, "count");
+    atomic_store(&patient->waited, counters.waited);
+}
+
+/* A full ring, and one in line that waits as this says. */
+static pid_t start_patient(struct patient *patient, struct ringd_reader **reader, void (*run)(void *argument))
+{
+    struct ringd_writer *w;
+    pid_t pid;
+
+    make_ring(RING, (struct ringd_ring_options){.size = 4096, .max_record = 64});
+    w = open_writer(RING);
+    *reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    while (ringd_write(w, "abc", 3) == RINGD_OK)
+        ;
+    pid = child_start(run, patient);
+    while (patient->bit == 0 || !(atomic_load(&w->ring.ring.lane->waiters) & patient->bit))
+        pause_ms(1);
+    return pid;
+}
+
+static void make_room(struct ringd_reader *reader)
+{
+    struct ringd_record record;
+
+    ck_assert_int_eq(ringd_next(reader, &record), RINGD_OK);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+}
+
+/* Not even for waiting, if that is how it waits. */
+START_TEST(who_waits_busy_makes_no_system_call)
+{
+    struct patient *patient = shared_new(sizeof *patient);
+    struct ringd_reader *reader;
+    pid_t pid;
+
+    if (!quiet_possible("who_waits_busy_makes_no_system_call", true))
+        return;
+    patient->wait = RINGD_WAIT_BUSY;
+    pid = start_patient(patient, &reader, wait_quietly);
+    pause_ms(20);
+    make_room(reader);
+    ck_quiet(pid);
+}
+END_TEST
+
+/* One short sleep and then one without end: it looks no more, and is on no processor. */
+START_TEST(who_waits_asleep_does_nothing_else)
+{
+    struct patient *patient = shared_new(sizeof *patient);
+    struct ringd_reader *reader;
+    pid_t pid;
+
+    patient->wait = RINGD_WAIT_SLEEP;
+    pid = start_patient(patient, &reader, wait_and_count);
+    child_wait_still(pid);
+    make_room(reader);
+    child_finish(pid);
+    ck_assert_uint_ge(patient->waited, 1);
+    ck_assert_uint_le(patient->waited, 2);
+}
+END_TEST
+
+/* The usual way looks before it sleeps: naps before it gets in line. */
+START_TEST(who_waits_adaptively_naps_first)
+{
+    struct patient *patient = shared_new(sizeof *patient);
+    struct ringd_reader *reader;
+    pid_t pid;
+
+    patient->wait = RINGD_WAIT_ADAPTIVE;
+    pid = start_patient(patient, &reader, wait_and_count);
+    child_wait_still(pid);
+    make_room(reader);
+    child_finish(pid);
+    ck_assert_uint_gt(patient->waited, 2);
 }
 END_TEST
 
@@ -386,6 +525,10 @@ int main(void)
 
     tcase_add_test(tests, rule_17_the_filter_works);
     tcase_add_loop_test(tests, rule_17_no_system_call_on_the_data_path, RINGD_TIME_NONE, RINGD_TIME_TSC + 1);
+    tcase_add_test(tests, rule_17_no_system_call_for_the_parts_of_a_message);
+    tcase_add_test(tests, who_waits_busy_makes_no_system_call);
+    tcase_add_test(tests, who_waits_asleep_does_nothing_else);
+    tcase_add_test(tests, who_waits_adaptively_naps_first);
     tcase_add_loop_test(tests, rule_17_no_system_call_on_a_full_ring, RINGD_LOSSLESS, RINGD_DROP + 1);
     tcase_add_test(tests, rule_17_no_system_call_between_busy_processes);
     tcase_add_loop_test(tests, rule_17_no_processor_time_while_nothing_happens, 0, 2);

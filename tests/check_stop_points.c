@@ -63,6 +63,17 @@ static void write_pieces(void *unused)
     ringd_writer_close(w);
 }
 
+/* Longer than a record. */
+static void write_long(void *unused)
+{
+    struct ringd_writer *w = open_writer(RING);
+    static char message[3000];
+
+    (void)unused;
+    require(ringd_write_message(w, message, sizeof message) == RINGD_OK, "write");
+    ringd_writer_close(w);
+}
+
 /* Less than was granted, and nothing at all. */
 static void write_less(void *unused)
 {
@@ -263,6 +274,7 @@ static const struct row rows[] = {
     {"commit-finished", write_records, RINGD_LOSSLESS, 0},
     {"batch-filled", write_pieces, RINGD_LOSSLESS, 0},
     {"batch-record", write_pieces, RINGD_LOSSLESS, 0},
+    {"message-part", write_long, RINGD_LOSSLESS, 0},
     {"pad-header", write_less, RINGD_LOSSLESS, 0},
     {"pad-stamped", write_less, RINGD_LOSSLESS, 0},
     {"abort-padded", write_less, RINGD_LOSSLESS, 0},

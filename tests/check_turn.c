@@ -28,13 +28,18 @@ static const struct ringd_ring_options small = {.size = 4096, .max_record = LEN}
 struct waiting {
     _Atomic uint32_t slot; /* plus one */
     _Atomic uint32_t done;
+    uint32_t wait; /* enum ringd_wait */
 };
 
 static void wait_and_write(void *argument)
 {
-    struct ringd_writer *w = open_writer_until(RING, RINGD_FOREVER);
     struct waiting *waiting = argument;
+    struct ringd_writer_options options = {.deadline = RINGD_FOREVER, .wait = waiting->wait};
+    struct ringd_writer *w;
+    struct ringd *ring;
 
+    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
+    require(ringd_writer_open(&w, ring, &options) == 0, "%s", ringd_error());
     atomic_store(&waiting->slot, writer_slot(w) + 1);
     require(write_record(w, LEN) == RINGD_OK, "it was to wait");
     atomic_store(&waiting->done, 1);
@@ -95,6 +100,7 @@ static void open_line(struct line *line)
     fill_up(line->w);
 }
 
+/* However they wait, or each in another way. */
 START_TEST(rule_11_those_who_wait_are_served_in_the_order_they_came)
 {
     struct waiting *waiting = shared_new(8 * sizeof *waiting);
@@ -102,8 +108,10 @@ START_TEST(rule_11_those_who_wait_are_served_in_the_order_they_came)
     pid_t pids[8];
 
     open_line(&line);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
+        waiting[i].wait = _i == RINGD_WAIT_SLEEP + 1 ? (uint32_t)i % 3 : (uint32_t)_i;
         pids[i] = start_waiting(line.w, &waiting[i]);
+    }
     for (int i = 0; i < 8; i++) {
         release_one(line.reader, &line.tracker);
         wait_done(&waiting[i]);
@@ -409,7 +417,7 @@ int main(void)
     Suite *suite = suite_create("turn");
     TCase *tests = add_case(suite, "turn");
 
-    tcase_add_test(tests, rule_11_those_who_wait_are_served_in_the_order_they_came);
+    tcase_add_loop_test(tests, rule_11_those_who_wait_are_served_in_the_order_they_came, 0, RINGD_WAIT_SLEEP + 2);
     tcase_add_test(tests, rule_11_a_newcomer_stands_behind_those_who_wait);
     tcase_add_test(tests, rule_11_a_stopped_waiting_writer_is_passed_over);
     tcase_add_test(tests, rule_11_a_dead_waiting_writer_is_passed_over);

@@ -66,6 +66,42 @@ START_TEST(reader_deadline_before_the_clock_began)
 }
 END_TEST
 
+/* Each way of waiting ends when its time has come, not before; there is no fourth. */
+START_TEST(writer_deadline_is_waited_for_in_each_way)
+{
+    struct ringd_writer_options options = {.wait = (uint32_t)_i};
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+    struct ringd *ring;
+    int result;
+
+    make_ring(RING, tiny(RINGD_LOSSLESS));
+    ck_assert_int_eq(ringd_open(&ring, RING), 0);
+    result = ringd_writer_open(&w, ring, &options);
+    if (_i > RINGD_WAIT_SLEEP) {
+        ck_assert_int_eq(result, -EINVAL);
+        ck_assert_ptr_null(w);
+        ck_assert_ptr_nonnull(strstr(ringd_error(), "wait 3"));
+    } else {
+        ck_assert_int_eq(result, 0);
+        reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+        while ((result = write_record(w, RECORD_MIN)) == RINGD_OK)
+            ;
+        ck_assert_int_eq(result, RINGD_FULL);
+        for (int64_t ms = 1; ms <= 16; ms *= 4) {
+            int64_t deadline = now_ns() + ms * 1000000;
+
+            ringd_writer_deadline(w, deadline);
+            ck_assert_int_eq(write_record(w, RECORD_MIN), RINGD_FULL);
+            ck_assert_int_ge(now_ns(), deadline);
+        }
+        ringd_reader_close(reader);
+    }
+    ringd_writer_close(w);
+    ringd_close(ring);
+}
+END_TEST
+
 /* A deadline does not keep from what is there already. */
 START_TEST(what_is_there_is_given_whatever_the_deadline)
 {
@@ -424,6 +460,7 @@ int main(void)
 
     tcase_add_loop_test(tests, reader_deadline_is_waited_for, 0, all);
     tcase_add_loop_test(tests, reader_deadline_before_the_clock_began, 0, all);
+    tcase_add_loop_test(tests, writer_deadline_is_waited_for_in_each_way, 0, RINGD_WAIT_SLEEP + 2);
     tcase_add_loop_test(tests, what_is_there_is_given_whatever_the_deadline, 0, all);
     tcase_add_loop_test(tests, a_signal_ends_a_readers_wait, 0, all);
     tcase_add_test(tests, a_signal_ends_a_writers_wait);
