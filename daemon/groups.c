@@ -13,6 +13,7 @@
 #include "shared_ring.h"
 #include "slots.h"
 #include "stop_point.h"
+#include "wake.h"
 
 /* ---- where things are ------------------------------------------------------------------------------------------ */
 
@@ -459,6 +460,13 @@ static void say_left(const struct context *context, const struct left *left)
                     context->ring->name, context->slot, context->pid, context->command, label, (uintmax_t)left->lost);
 }
 
+/* It may have finished and not have come to telling those who wait for it. */
+static void wake_sleepers(const struct place *place)
+{
+    wake_all(&place->segment->readers->waits.space);
+    wake_all(&place->segment->readers->waits.data);
+}
+
 void groups_recover(struct context *context)
 {
     struct place places[PLACES_MAX];
@@ -467,6 +475,8 @@ void groups_recover(struct context *context)
 
     for (uint32_t i = 0; i < count && state_of(context->ring, context->group) == RINGD_GROUP_LIVE; i++)
         leave_claims(context, &places[i], &left);
+    for (uint32_t i = 0; i < count; i++)
+        wake_sleepers(&places[i]);
     say_left(context, &left);
 }
 
