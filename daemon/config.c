@@ -18,6 +18,7 @@
 
 #include "quantity.h"
 #include "ring_options.h"
+#include "ringd_segment.h"
 
 #define MAX_CLIENTS_END 1000001u
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
@@ -84,6 +85,16 @@ static int set_size(void *target, const char *value)
     uint64_t *size = &((struct config_ring *)target)->options.size;
 
     return quantity_parse(value, size) < 0 || *size == 0 ? -EINVAL : 0;
+}
+
+static int set_lanes(void *target, const char *value)
+{
+    uint64_t number;
+
+    if (quantity_parse(value, &number) < 0 || number < 1 || number > RINGD_LANES_MAX)
+        return -EINVAL;
+    ((struct config_ring *)target)->options.lanes = (uint32_t)number;
+    return 0;
 }
 
 static int set_max_record(void *target, const char *value)
@@ -189,6 +200,7 @@ static const struct key ringd_keys[] = {
 
 static const struct key ring_keys[] = {
     {"size", set_size, "bytes, a power of two, as in: 65536, 64K, 16M, 1G", false},
+    {"lanes", set_lanes, "a number from 1 to 64", false},
     {"policy", set_policy, "lossless, drop or overwrite", false},
     {"max_record", set_max_record, "bytes, 1 to size/64, as in: 1000, 64K", false},
     {"time", set_time, "none, monotonic or tsc", false},

@@ -2,10 +2,10 @@
  *
  *     [ringd]                              [ring NAME]
  *     create = alice, @staff               size = 16M                     hold = no
- *     max_clients = 4096                   policy = lossless              mode = 0740
+ *     max_clients = 16384                  policy = lossless              mode = 0740
  *                                          max_record = 64K               owner = alice
  *                                          time = none                    group = staff
- *                                          first_position = 0
+ *                                          first_position = 0              lanes = 4
  *                                          stopped = kill:200ms            slow = lossy
  *                                          slow_bytes = 4M                 slow_after = 2s
  *
@@ -25,7 +25,7 @@
 #include "rights.h"
 #include "ringd.h"
 
-#define CONFIG_MAX_CLIENTS_DEFAULT 4096u
+#define CONFIG_MAX_CLIENTS_DEFAULT 16384u /* seven rings with all the writers and readers they may have */
 
 struct config_ring {
     char name[RINGD_NAME_BYTES];

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "generation.h"
 #include "life.h"
 #include "life_wait.h"
@@ -304,21 +305,33 @@ int context_kill(struct context *context)
     return syscall(SYS_pidfd_send_signal, context->process.fd, SIGKILL, NULL, 0) == 0 ? 0 : -errno;
 }
 
-static int find_slot(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot, struct problem *problem)
+static int say_full(const struct shared_ring *ring, const struct context_wish *wish, struct problem *problem)
 {
-    bool writer = kind == RINGD_CONTEXT_WRITER;
-    uint32_t slot_count = writer ? shared_ring_writer_count(ring) : RINGD_READERS_MAX;
-    int result = slots_find(ring, kind, slot);
+    if (wish->kind != RINGD_CONTEXT_WRITER)
+        return problem_say(problem, -EUSERS, "ring \"%s\" has its %u readers and observers already; close one first",
+                           ring->name, RINGD_READERS_MAX);
+    if (wish->lane != 0 && ring->segment.geometry.lane_count > 1)
+        return problem_say(problem, -EUSERS,
+                           "lane %u of ring \"%s\" has its %u writers already; close one first, or take another of the "
+                           "%u lanes (0: the one with the fewest)",
+                           wish->lane, ring->name, RINGD_WRITERS_PER_LANE, ring->segment.geometry.lane_count);
+    return problem_say(problem, -EUSERS, "ring \"%s\" has its %u writers already; close one first%s", ring->name,
+                       shared_ring_writer_count(ring),
+                       ring->segment.geometry.lane_count < RINGD_LANES_MAX
+                           ? ", or make a ring with more lanes, each of which has 31"
+                           : "");
+}
+
+static int find_slot(struct shared_ring *ring, const struct context_wish *wish, uint32_t *slot, struct problem *problem)
+{
+    int result = slots_find(ring, wish, slot);
 
     /* Before somebody is refused: whoever has ended without our noticing is let go now. */
     if (result == -EUSERS) {
         context_look_at_all(ring);
-        result = slots_find(ring, kind, slot);
+        result = slots_find(ring, wish, slot);
     }
-    if (result < 0)
-        return problem_say(problem, result, "ring \"%s\" has its %u %s already; close one first", ring->name,
-                           slot_count, writer ? "writers" : "readers and observers");
-    return 0;
+    return result < 0 ? say_full(ring, wish, problem) : 0;
 }
 
 static struct context *context_alloc(struct shared_ring *ring, enum ringd_context_kind kind, uint32_t slot)
@@ -388,11 +401,11 @@ static int make_life(struct context *context)
 }
 
 /* A reader of what the ring has left behind joins the present generation at its beginning, and begins in an old one. */
-static int start_older(struct context *context, const struct context_wish *wish, struct attached *attached,
+static int start_older(struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
                        struct problem *problem)
 {
     struct shared_ring *ring = context->ring;
-    uint64_t number = generation_for_reader(ring, wish, attached->position, &attached->position);
+    uint64_t number = generation_for_reader(ring, wish, cursors);
     int result = 0;
 
     if (number == 0 && wish->start == RINGD_START_POSITION)
@@ -405,28 +418,28 @@ static int start_older(struct context *context, const struct context_wish *wish,
                            (uintmax_t)wish->position, ring->name);
     }
     if (number != 0) {
-        slots_take_older(context, number);
+        slots_take_older(context, number, cursors);
         context_set_generation(context, number);
     }
     return 0;
 }
 
-static int take_slot(struct context *context, const struct context_wish *wish, struct attached *attached,
+static int take_slot(struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
                      struct problem *problem)
 {
     const struct shared_ring *ring = context->ring;
     struct context_wish present = *wish;
     bool past =
-        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - ring->segment.geometry.first_position) < 0;
+        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(&ring->segment, 0)) < 0;
     int result;
 
     if (past)
         present.start = RINGD_START_OLDEST;
     if (wish->kind == RINGD_CONTEXT_WRITER || TAILQ_EMPTY(&ring->older))
-        return slots_take(context, wish, &attached->position, problem);
-    result = slots_take(context, &present, &attached->position, problem);
+        return slots_take(context, wish, cursors, problem);
+    result = slots_take(context, &present, cursors, problem);
     if (result == 0 && (past || wish->start == RINGD_START_OLDEST))
-        result = start_older(context, wish, attached, problem);
+        result = start_older(context, wish, cursors, problem);
     return result;
 }
 
@@ -434,15 +447,23 @@ static int take_slot(struct context *context, const struct context_wish *wish, s
 static int context_start(struct context *context, const struct context_wish *wish, struct attached *attached,
                          struct problem *problem)
 {
+    uint64_t cursors[RINGD_LANES_MAX];
     int result;
 
     attached->life_fd = make_life(context);
     STOP_POINT("slot-life-made");
+    if (descriptors_short(attached->life_fd)) {
+        close(attached->life_fd);
+        attached->life_fd = -EMFILE;
+    }
+    if (attached->life_fd == -EMFILE)
+        return descriptors_say_short(problem);
     if (attached->life_fd < 0)
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));
     record_kind(context, context->kind);
-    result = take_slot(context, wish, attached, problem);
+    result = take_slot(context, wish, cursors, problem);
+    attached->position = cursors[0];
     if (result < 0)
         close(attached->life_fd);
     return result;
@@ -453,7 +474,7 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
 {
     struct context *context;
     uint32_t slot;
-    int result = find_slot(ring, wish->kind, &slot, problem);
+    int result = find_slot(ring, wish, &slot, problem);
 
     if (result < 0)
         return result;

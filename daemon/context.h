@@ -68,14 +68,15 @@ struct context {
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
 struct context_wish {
     enum ringd_context_kind kind;
-    enum ringd_reader_start start;
+    enum ringd_reader_start start; /* now, oldest, or of a ring of one lane a position */
     uint64_t position;
+    uint32_t lane; /* of a writer, 1 to the ring's lanes; 0: the one with the fewest writers */
 };
 
 /* What it gets. life_fd is the receiver's to close. */
 struct attached {
     struct context *context;
-    uint64_t position; /* of a reader: where a lossless one starts */
+    uint64_t position; /* of a reader: where a lossless one starts in the first lane; its cursors say where in others */
     int life_fd;
 };
 

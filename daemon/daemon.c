@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "descriptors.h"
 #include "fault.h"
 #include "fd_store.h"
 #include "log.h"
@@ -74,25 +74,14 @@ static void watchers_stop(struct daemon *daemon)
 
 /* ---- start and stop -------------------------------------------------------------------------------------------- */
 
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warning("cannot raise the limit of open files to %ju: %s", (uintmax_t)limit.rlim_max, strerror(errno));
-}
-
 /* What the whole process needs, once. */
-static int prepare_process(struct problem *problem)
+static int prepare_process(const struct config *config, struct problem *problem)
 {
     int result = fault_install();
 
     if (result < 0)
         return problem_say(problem, result, "cannot handle SIGBUS: %s", strerror(-result));
-    raise_descriptor_limit();
+    descriptors_raise(config->max_clients);
     umask(0); /* modes are given in full wherever something is made */
     signal(SIGPIPE, SIG_IGN);
     return 0;
@@ -198,7 +187,7 @@ static void daemon_deinit(struct daemon *daemon)
 int daemon_run(const char *directory, const struct config *config, bool keep, struct problem *problem)
 {
     struct daemon daemon = {0};
-    int result = prepare_process(problem);
+    int result = prepare_process(config, problem);
 
     if (result == 0)
         result = daemon_init(&daemon, config, problem);

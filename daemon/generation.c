@@ -92,9 +92,10 @@ static void carry_reader(const struct context *context, const struct ring_end *e
 
 static void carry(const struct shared_ring *ring, const struct ring_end *ends, struct generation *to)
 {
-    segment_begin_at(&to->segment, ends[0].position);
-    for (uint32_t lane = 0; lane < to->segment.geometry.lane_count; lane++)
+    for (uint32_t lane = 0; lane < to->segment.geometry.lane_count; lane++) {
+        segment_begin_at(&to->segment, lane, ends[lane].position);
         ring_carry(&ring->lanes[lane], &ends[lane], &to->lanes[lane]);
+    }
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         if (ring->readers[i].context != NULL)
             carry_reader(ring->readers[i].context, ends, &to->segment);
@@ -172,6 +173,16 @@ static void exchange(struct shared_ring *ring, struct generation *g)
     ring->older_count++;
 }
 
+/* As struct ringd_info has positions: the sum of the lanes'. */
+static uint64_t sum_ends(const struct ring_end *ends, uint32_t lane_count)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < lane_count; i++)
+        sum += ends[i].position;
+    return sum;
+}
+
 static uint32_t count_abandoned(const struct ring_end *ends, uint32_t lane_count)
 {
     uint32_t count = 0;
@@ -218,7 +229,7 @@ static int leave(struct shared_ring *ring, struct generation *next, struct probl
     STOP_POINT("move-woken");
     log_info("ring %s: moved to generation %ju, size %s; it begins at %ju, %u open records were given up", ring->name,
              (uintmax_t)ring->segment.geometry.generation, quantity_text(ring->segment.geometry.data_bytes).text,
-             (uintmax_t)ends[0].position, count_abandoned(ends, lane_count));
+             (uintmax_t)sum_ends(ends, lane_count), count_abandoned(ends, lane_count));
     recover_dead(ring);
     generation_settle(ring);
     return 0;
@@ -398,24 +409,34 @@ int generation_check_start(const struct shared_ring *ring, uint64_t number, uint
 /* Whether everything that was ever written to it is still there. */
 static bool is_whole(const struct segment *segment, const struct ring *lanes)
 {
-    return ring_oldest(&lanes[0]) == segment->geometry.first_position;
+    for (uint32_t i = 0; i < segment->geometry.lane_count; i++) {
+        if (ring_oldest(&lanes[i]) != segment_lane_first(segment, i))
+            return false;
+    }
+    return true;
+}
+
+/* Whether a reader that joined at these cursors has joined at the beginning. */
+static bool is_beginning(const struct segment *segment, const uint64_t *cursors)
+{
+    return memcmp(cursors, segment->firsts, segment->geometry.lane_count * sizeof *cursors) == 0;
 }
 
 /* Of the generations from which one can read up to now without a gap the oldest, or the one with a position. */
-uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wish *wish, uint64_t cursor,
-                               uint64_t *position)
+uint64_t generation_for_reader(const struct shared_ring *ring, const struct context_wish *wish,
+                               uint64_t cursors[RINGD_LANES_MAX])
 {
     const struct segment *newer = &ring->segment;
     const struct ring *newer_lanes = ring->lanes;
     struct generation *g, *found = NULL;
 
     if (wish->start == RINGD_START_NOW ||
-        (wish->kind == RINGD_CONTEXT_LOSSLESS && cursor != ring->segment.geometry.first_position))
+        (wish->kind == RINGD_CONTEXT_LOSSLESS && !is_beginning(&ring->segment, cursors)))
         return 0;
     TAILQ_FOREACH_REVERSE(g, &ring->older, generation_list, link)
     {
         if (g->number + 1 != newer->geometry.generation || !is_whole(newer, newer_lanes) ||
-            (wish->start == RINGD_START_POSITION && (int64_t)(wish->position - newer->geometry.first_position) >= 0))
+            (wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(newer, 0)) >= 0))
             break;
         found = g;
         newer = &g->segment;
@@ -423,7 +444,8 @@ uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wi
     }
     if (found == NULL)
         return 0;
-    *position = wish->start == RINGD_START_OLDEST ? ring_oldest(&found->lanes[0]) : wish->position;
+    for (uint32_t i = 0; i < found->segment.geometry.lane_count; i++)
+        cursors[i] = wish->start == RINGD_START_OLDEST ? ring_oldest(&found->lanes[i]) : wish->position;
     return found->number;
 }
 
@@ -471,15 +493,20 @@ static void remove_oldest(struct shared_ring *ring)
     generation_free(g);
 }
 
-/* Whether less than a ring's size has been written since that generation's end. */
+/* Whether less than a ring's size has been written to each lane since that generation's end. */
 static bool is_recent(const struct shared_ring *ring, const struct generation *g)
 {
     const struct generation *next = TAILQ_NEXT(g, link);
-    uint64_t end = next != NULL ? next->segment.geometry.first_position : ring->segment.geometry.first_position;
-    uint64_t position;
+    const struct segment *after = next != NULL ? &next->segment : &ring->segment;
 
-    return is_whole(&ring->segment, ring->lanes) && ring_position(&ring->lanes[0], &position) == 0 &&
-           position - end < ring->segment.geometry.data_bytes;
+    for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++) {
+        uint64_t position;
+
+        if (ring_position(&ring->lanes[i], &position) < 0 ||
+            position - segment_lane_first(after, i) >= ring->segment.geometry.data_bytes)
+            return false;
+    }
+    return is_whole(&ring->segment, ring->lanes);
 }
 
 /* Whether somebody who comes later is promised what is in it. */

@@ -3,15 +3,15 @@
  * A move is one turn of the event loop. The new segment is made first, with every page of it reserved, while contexts
  * go on in the old one; that is all that can fail. Then, in some microseconds and without waiting for anybody, the old
  * one is closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what goes on
- * (counters, owners, lossless readers' cursors, each at the end of the old one), `moving` is DONE, and all who sleep
- * are woken.
+ * (counters, owners, lossless readers' cursors; each lane begins where it ended in the old one), `moving` is DONE, and
+ * all who sleep are woken.
  *
  * Contexts come by themselves: a writer when it finds the old one closed, a reader when it has read it to its end; they
  * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept
  * (`older` of struct shared_ring); it is freed when nobody is in it or in one before it, and nobody is promised what is
- * in it: a ring that overwrites has to show its past until the present generation has been filled, one that holds its
- * records keeps them for a lossless reader. A lossless reader that is still in an old one holds writers of the new one
- * at its beginning.
+ * in it: a ring that overwrites has to show its past until a lane of the present one has been filled, one that holds
+ * its records keeps them for a lossless reader. A lossless reader that is still in an old one holds writers of the new
+ * one at its beginning.
  *
  * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new
  * generation is complete, and DONE and waking are all that may be missing. Before that the objects of the next
@@ -50,10 +50,10 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
                       const struct segment_objects **objects);
 
 /* Where a new reader begins that wants the oldest record or a position: in an old generation, if it is still there and
- * nothing between it and now has been overwritten. *position: where in it; unchanged, with 0, if it is the present one.
- * A lossless reader has joined the present one before, at `cursor`. */
-uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wish *wish, uint64_t cursor,
-                               uint64_t *position);
+ * nothing between it and now has been overwritten in any lane. cursors[lane]: where in it; unchanged, with 0, if it is
+ * the present one, in which a lossless reader has joined there before. */
+uint64_t generation_for_reader(const struct shared_ring *ring, const struct context_wish *wish,
+                               uint64_t cursors[RINGD_LANES_MAX]);
 
 /* As ring_check_start, in an old generation. */
 int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position);

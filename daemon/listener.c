@@ -14,6 +14,7 @@
 
 #include "answer.h"
 #include "daemon.h"
+#include "descriptors.h"
 #include "log.h"
 
 #define SOCKET_NAME  "ringd.sock"
@@ -48,19 +49,37 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* The answer comes before the question. */
-static void refuse(const struct listener *listener, int fd)
+static void refuse(int fd, int result, const struct problem *problem)
 {
-    struct problem problem;
     struct answer answer;
 
     answer_init(&answer, 0);
-    problem_say(&problem, -EAGAIN,
-                "ringd has %u connections, as many as it may (max_clients in its configuration); "
-                "close some or try again later",
-                listener->peer_count);
-    answer_fail(&answer, -EAGAIN, &problem);
+    answer_fail(&answer, result, problem);
     answer_send(&answer, fd);
     close(fd);
+}
+
+static void refuse_another(const struct listener *listener, int fd)
+{
+    struct problem problem;
+    int result = problem_say(&problem, -EAGAIN,
+                             "ringd has %u connections, as many as it may (max_clients in its configuration); "
+                             "close some or try again later",
+                             listener->peer_count);
+
+    refuse(fd, result, &problem);
+}
+
+/* It is one of the descriptors that ringd keeps for itself. */
+static void refuse_short(struct listener *listener, int fd)
+{
+    struct problem problem;
+    int result = descriptors_say_short(&problem);
+
+    if (!listener->short_told)
+        log_warning("no more connections for now, %u are open: %s", listener->peer_count, problem.text);
+    listener->short_told = true;
+    refuse(fd, result, &problem);
 }
 
 /* Of all that are connected and have not attached, the one that has been here longest: others ask and go. */
@@ -91,9 +110,13 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
             pause_accepting(listener, errno);
         return;
     }
+    if (descriptors_short(fd) && !drop_silent(listener)) {
+        refuse_short(listener, fd);
+        return;
+    }
     listener->short_told = false;
     if (listener->peer_count >= listener->max_clients && !drop_silent(listener)) {
-        refuse(listener, fd);
+        refuse_another(listener, fd);
         return;
     }
     result = peer_new(listener->daemon, fd);

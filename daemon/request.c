@@ -135,15 +135,50 @@ static int handle_open(struct peer *peer, const struct ringd_request *request, s
 
 /* ---- attach ---------------------------------------------------------------------------------------------------- */
 
+static int check_start(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
+{
+    const struct geometry *g = &ring->segment.geometry;
+
+    if (request->start > RINGD_START_TIME)
+        return problem_say(problem, -EINVAL,
+                           "start %u is unknown; a reader starts now (%d), at the oldest record (%d), at a position "
+                           "(%d) or at a time (%d)",
+                           request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION, RINGD_START_TIME);
+    if (request->start == RINGD_START_POSITION && g->lane_count > 1)
+        return problem_say(problem, -EOPNOTSUPP,
+                           "ring \"%s\" has %u lanes, and a position is one in a single lane; start now, at the oldest "
+                           "record or at a time, or go on under the name of a cursor",
+                           ring->name, g->lane_count);
+    if (request->start == RINGD_START_TIME && g->time_source == RINGD_TIME_NONE)
+        return problem_say(problem, -EOPNOTSUPP,
+                           "the records of ring \"%s\" have no time to start at; start now or at the oldest record, or "
+                           "make the ring with a time (ringctl create --time monotonic)",
+                           ring->name);
+    return 0;
+}
+
+static int check_lane(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
+{
+    uint32_t lane_count = ring->segment.geometry.lane_count;
+
+    if (request->lane > lane_count)
+        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; %s", ring->name, request->lane,
+                           lane_count == 1 ? "it has one, lane 1, which 0 means too"
+                                           : "give one from 1 to the number of its lanes, or 0 for the one with the "
+                                             "fewest writers (ringctl status shows how many it has)");
+    return 0;
+}
+
 static int check_wish(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
 {
+    int result;
+
     if (request->kind < RINGD_CONTEXT_WRITER || request->kind > RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "context kind %u is unknown to this ringd", request->kind);
-    if (request->start > RINGD_START_POSITION)
-        return problem_say(problem, -EINVAL,
-                           "start %u is unknown; a reader starts now (%d), at the oldest record (%d) "
-                           "or at a position (%d)",
-                           request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION);
+    result = request->kind == RINGD_CONTEXT_WRITER ? check_lane(ring, request, problem)
+                                                   : check_start(ring, request, problem);
+    if (result < 0)
+        return result;
     if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
         return problem_say(problem, -EOPNOTSUPP,
                            "ring \"%s\" overwrites: it has no lossless readers; read it lossy or as an observer",
@@ -177,10 +212,14 @@ static void add_life(struct answer *answer, int life_fd)
 static int attach(struct peer *peer, struct shared_ring *ring, const struct ringd_request *request,
                   struct answer *answer, struct problem *problem)
 {
-    struct context_wish wish = {.kind = request->kind, .start = request->start, .position = request->position};
+    struct context_wish wish = {
+        .kind = request->kind, .start = request->start, .position = request->position, .lane = request->lane};
     struct attached attached;
-    int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attached, problem);
+    int result;
 
+    if (wish.start == RINGD_START_TIME) /* its library looks for the record */
+        wish.start = RINGD_START_OLDEST;
+    result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attached, problem);
     if (result < 0)
         return result;
     answer->reply.slot = attached.context->slot;

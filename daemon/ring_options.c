@@ -120,9 +120,11 @@ static int check_hold(const struct ringd_ring_options *options, struct problem *
 
 static int check_lanes(struct ringd_ring_options *options, struct problem *problem)
 {
-    if (options->lanes > 1)
-        return problem_say(problem, -EINVAL, "lanes is %u; this version makes rings of one lane", options->lanes);
-    options->lanes = 1;
+    if (options->lanes == 0)
+        options->lanes = 1;
+    if (options->lanes > RINGD_LANES_MAX)
+        return problem_say(problem, -EINVAL, "lanes is %u; a ring has 1 to %u, with %u writers each", options->lanes,
+                           RINGD_LANES_MAX, RINGD_WRITERS_PER_LANE);
     return 0;
 }
 
@@ -138,15 +140,18 @@ static int check_mode(struct ringd_ring_options *options, struct problem *proble
     return 0;
 }
 
+/* Comes after the lanes: what is shown of a ring's positions is their sum. */
 static int check_first_position(const struct ringd_ring_options *options, struct problem *problem)
 {
+    uint64_t end = FIRST_POSITION_END / options->lanes;
+
     if (options->first_position % RINGD_UNIT != 0)
         return problem_say(problem, -EINVAL, "first_position %ju is not a multiple of %u; the next one down is %ju",
                            (uintmax_t)options->first_position, RINGD_UNIT,
                            (uintmax_t)(options->first_position & RINGD_POSITION_MASK));
-    if (options->first_position >= FIRST_POSITION_END)
+    if (options->first_position >= end)
         return problem_say(problem, -EINVAL, "first_position %ju is too large; it is below %ju",
-                           (uintmax_t)options->first_position, (uintmax_t)FIRST_POSITION_END);
+                           (uintmax_t)options->first_position, (uintmax_t)end);
     return 0;
 }
 

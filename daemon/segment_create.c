@@ -319,6 +319,7 @@ static void lane_init(struct ringd_lane *lane, const struct ringd_segment_header
 
     atomic_init(&lane->word, units << RINGD_W_POSITION_SHIFT);
     atomic_init(&lane->limit, header->first_position + header->data_bytes - head_room);
+    atomic_init(&lane->first, header->first_position);
 }
 
 /* A generation has a key of its own; the ring's id stays. */
@@ -434,10 +435,14 @@ int segment_create_next(struct segment_objects *objects, const struct object_nam
     return create(objects, ring, &plan, problem);
 }
 
-void segment_begin_at(struct segment *segment, uint64_t position)
+void segment_begin_at(struct segment *segment, uint32_t lane, uint64_t position)
 {
     struct ringd_segment_header *header = segment->control_map;
 
+    atomic_store_explicit(&segment_lane(segment, lane)->first, position, memory_order_relaxed);
+    segment->firsts[lane] = position;
+    if (lane != 0)
+        return;
     header->first_position = position;
     segment->geometry.first_position = position;
 }

@@ -51,8 +51,9 @@ int segment_create(struct segment_objects *objects, const struct object_name *ri
 int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
                         uint64_t size, struct problem *problem);
 
-/* Where it begins becomes known after it was made and mapped. */
-void segment_begin_at(struct segment *segment, uint64_t position);
+/* Where its lanes begin becomes known after it was made and mapped. */
+void segment_begin_at(struct segment *segment, uint32_t lane, uint64_t position);
+
 /* Opens the objects of these lengths that are there. `objects` is empty after a failure. -ENOENT, -EPERM (not ours),
  * -EBADMSG (shorter). */
 int segment_objects_open(struct segment_objects *objects, const struct object_name *ring, uint64_t segment_bytes,

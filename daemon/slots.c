@@ -48,15 +48,42 @@ static bool is_active(const struct shared_ring *ring, uint32_t writer)
 
 /* ---- finding --------------------------------------------------------------------------------------------------- */
 
-static int find_writer(const struct shared_ring *ring, uint32_t *slot)
+static int find_in_lane(const struct shared_ring *ring, uint32_t lane, uint32_t *slot)
 {
-    for (uint32_t i = 0; i < shared_ring_writer_count(ring); i++) {
+    for (uint32_t i = lane * RINGD_WRITERS_PER_LANE; i < (lane + 1) * RINGD_WRITERS_PER_LANE; i++) {
         if (ring->writers[i].context == NULL && !ring->writers[i].closed && !is_active(ring, i)) {
             *slot = i;
             return 0;
         }
     }
     return -EUSERS;
+}
+
+static uint32_t count_in_lane(const struct shared_ring *ring, uint32_t lane)
+{
+    const struct slot *slots = &ring->writers[lane * RINGD_WRITERS_PER_LANE];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
+        count += slots[i].context != NULL || slots[i].closed;
+    return count;
+}
+
+/* In the lane with the fewest of those that have a slot to give. */
+static int find_anywhere(const struct shared_ring *ring, uint32_t *slot)
+{
+    uint32_t fewest = RINGD_WRITERS_PER_LANE;
+    int result = -EUSERS;
+
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count; lane++) {
+        uint32_t count = count_in_lane(ring, lane);
+
+        if (count >= fewest || find_in_lane(ring, lane, slot) < 0)
+            continue;
+        fewest = count;
+        result = 0;
+    }
+    return result;
 }
 
 static int find_reader(const struct shared_ring *ring, uint32_t *slot)
@@ -70,9 +97,11 @@ static int find_reader(const struct shared_ring *ring, uint32_t *slot)
     return -EUSERS;
 }
 
-int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot)
+int slots_find(const struct shared_ring *ring, const struct context_wish *wish, uint32_t *slot)
 {
-    return kind == RINGD_CONTEXT_WRITER ? find_writer(ring, slot) : find_reader(ring, slot);
+    if (wish->kind != RINGD_CONTEXT_WRITER)
+        return find_reader(ring, slot);
+    return wish->lane != 0 ? find_in_lane(ring, wish->lane - 1, slot) : find_anywhere(ring, slot);
 }
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
@@ -184,7 +213,7 @@ static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
     atomic_store_explicit(&cursor->claim_end, 0, memory_order_relaxed);
 }
 
-static void clear_reader(const struct context *context, const struct segment *segment, uint64_t cursor)
+static void clear_reader(const struct context *context, const struct segment *segment, const uint64_t *cursors)
 {
     struct ringd_reader_slot *slot = &segment->reader_slots[context->slot];
 
@@ -195,7 +224,7 @@ static void clear_reader(const struct context *context, const struct segment *se
     atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->skipped, 0, memory_order_relaxed);
     for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
-        clear_cursor(segment_cursor(segment, lane, context->slot), cursor);
+        clear_cursor(segment_cursor(segment, lane, context->slot), cursors[lane]);
 }
 
 /* Where a lossy reader will look first, as far as the daemon can tell: its cursor is only looked at by people. */
@@ -203,7 +232,7 @@ static uint64_t lossy_start(const struct ring *lane, const struct context_wish *
 {
     uint64_t position;
 
-    if (wish->kind == RINGD_CONTEXT_OBSERVER)
+    if (wish->kind == RINGD_CONTEXT_OBSERVER || wish->kind == RINGD_CONTEXT_WRITER)
         return 0;
     if (wish->start == RINGD_START_POSITION)
         return wish->position;
@@ -228,18 +257,20 @@ static int say_start(const struct shared_ring *ring, int result, uint64_t wanted
                        "ring \"%s\" is damaged, somebody scribbles over it; remove it and make it anew", ring->name);
 }
 
-/* A position that was fine before joining may be overwritten until the join takes hold; then the start is another. */
-static int join(const struct context *context, const struct context_wish *wish, uint64_t *start,
+/* A position that was fine before joining may be overwritten until the join takes hold; then the start is another.
+ * (Only rings of one lane have positions to start at.) */
+static int join(const struct context *context, const struct context_wish *wish, uint64_t *cursors,
                 struct problem *problem)
 {
-    struct ring *lane = &context->ring->lanes[0];
+    struct ring *lanes = context->ring->lanes;
     bool at_position = wish->start == RINGD_START_POSITION;
-    int result = at_position ? ring_check_start(lane, wish->position) : 0;
+    int result = at_position ? ring_check_start(&lanes[0], wish->position) : 0;
 
     if (result == 0)
-        result = ring_join(lane, context->slot, wish->start, wish->position, start);
-    if (result == 0 && at_position && *start != wish->position) {
-        ring_leave(lane, context->slot);
+        result = ring_join(lanes, context->ring->segment.geometry.lane_count, context->slot, wish->start,
+                           wish->position, cursors);
+    if (result == 0 && at_position && cursors[0] != wish->position) {
+        ring_leave(&lanes[0], context->slot);
         result = -ERANGE;
     }
     return result < 0 ? say_start(context->ring, result, wish->position, problem) : 0;
@@ -247,8 +278,7 @@ static int join(const struct context *context, const struct context_wish *wish, 
 
 static void leave(const struct context *context)
 {
-    for (uint32_t lane = 0; lane < context->ring->segment.geometry.lane_count; lane++)
-        ring_leave(&context->ring->lanes[lane], context->slot);
+    ring_leave(&context->ring->lanes[0], context->slot);
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
@@ -274,27 +304,27 @@ static void clear_owner(const struct context *context)
     STOP_POINT("owner-cleared");
 }
 
-int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
+int slots_take(const struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
                struct problem *problem)
 {
+    const struct shared_ring *ring = context->ring;
     int result = 0;
 
-    *position = 0;
-    if (wish->kind == RINGD_CONTEXT_WRITER) {
+    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count; lane++)
+        cursors[lane] = lossy_start(&ring->lanes[lane], wish);
+    if (wish->kind == RINGD_CONTEXT_WRITER)
         take_writer(context);
-    } else {
-        *position = lossy_start(&context->ring->lanes[0], wish);
-        clear_reader(context, &context->ring->segment, *position);
-    }
+    else
+        clear_reader(context, &ring->segment, cursors);
     publish_owner(context);
     if (wish->kind == RINGD_CONTEXT_LOSSLESS)
-        result = join(context, wish, position, problem);
+        result = join(context, wish, cursors, problem);
     if (result < 0)
         clear_owner(context);
     return result;
 }
 
-void slots_take_older(const struct context *context, uint64_t generation)
+void slots_take_older(const struct context *context, uint64_t generation, const uint64_t cursors[RINGD_LANES_MAX])
 {
     struct generation *g;
 
@@ -302,7 +332,7 @@ void slots_take_older(const struct context *context, uint64_t generation)
     {
         if (g->number < generation)
             continue;
-        clear_reader(context, &g->segment, g->segment.geometry.first_position);
+        clear_reader(context, &g->segment, g->number == generation ? cursors : g->segment.firsts);
         fill_owner(context, &g->segment.control->readers[context->slot]);
     }
 }
@@ -377,8 +407,8 @@ static void clear_free_reader(const struct shared_ring *ring, uint32_t reader)
 
     if (ring->readers[reader].context != NULL || ring->readers[reader].closed)
         return;
-    for (uint32_t lane = 0; lane < ring->segment.geometry.lane_count && (bits >> reader % 64 & 1) != 0; lane++)
-        ring_leave(&ring->lanes[lane], reader);
+    if (bits >> reader % 64 & 1)
+        ring_leave(&ring->lanes[0], reader);
     atomic_store_explicit(&control->readers[reader].state, RINGD_OWNER_NONE, memory_order_release);
 }
 

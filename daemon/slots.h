@@ -17,12 +17,12 @@
 
 #include "context.h"
 
-/* A free slot for a context of this kind. 0 or -EUSERS. */
-int slots_find(const struct shared_ring *ring, enum ringd_context_kind kind, uint32_t *slot);
+/* A free slot for a context that wants this: a writer's in its lane, or in the one with the fewest. 0 or -EUSERS. */
+int slots_find(const struct shared_ring *ring, const struct context_wish *wish, uint32_t *slot);
 
-/* Fills the slot for context->slot, incarnation and so on. *position: where a lossless reader starts. -ERANGE, -EINVAL,
- * -EBADMSG: the slot is as free as before. */
-int slots_take(const struct context *context, const struct context_wish *wish, uint64_t *position,
+/* Fills the slot for context->slot, incarnation and so on. cursors[lane]: where a lossless reader starts. -ERANGE,
+ * -EINVAL, -EBADMSG: the slot is as free as before. */
+int slots_take(const struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
                struct problem *problem);
 
 /* After a context's certain end: a writer does not wait for space any more; what it took with it goes into its account
@@ -36,8 +36,8 @@ void slots_leave(const struct context *context);
 void slots_clear_free(const struct shared_ring *ring);
 
 /* A reader that begins in an old generation has its slot there and in those after it, up to the present one, which it
- * has joined. */
-void slots_take_older(const struct context *context, uint64_t generation);
+ * has joined. cursors[lane]: where it begins. */
+void slots_take_older(const struct context *context, uint64_t generation, const uint64_t cursors[RINGD_LANES_MAX]);
 
 /* A lossless reader becomes a lossy one: it is told before writers may pass it. */
 void slots_evict(const struct context *context);

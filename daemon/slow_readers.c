@@ -19,16 +19,21 @@ static const char *outcome(const struct shared_ring *ring)
                                                                   : "goes on as a lossy reader";
 }
 
+static uint64_t lag_in_lane(const struct ring *lane, uint32_t reader)
+{
+    uint64_t position;
+
+    return ring_position(lane, &position) == 0 ? ring_lag(lane, reader, position) : 0;
+}
+
 /* How far behind it is in the lane where it is furthest. */
-static uint64_t reader_lag(const struct shared_ring *ring, uint32_t reader)
+static uint64_t furthest_lag(const struct shared_ring *ring, uint32_t reader)
 {
     uint64_t furthest = 0;
 
     for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++) {
-        uint64_t position, lag = 0;
+        uint64_t lag = lag_in_lane(&ring->lanes[i], reader);
 
-        if (ring_position(&ring->lanes[i], &position) == 0)
-            lag = ring_lag(&ring->lanes[i], reader, position);
         furthest = lag > furthest ? lag : furthest;
     }
     return furthest;
@@ -48,7 +53,7 @@ static uint32_t check_lags(struct shared_ring *ring)
 
     for (uint32_t i = 0; most != 0 && i < RINGD_READERS_MAX; i++) {
         struct context *context = ring->readers[i].context;
-        uint64_t lag = is_lossless(context) ? reader_lag(ring, i) : 0;
+        uint64_t lag = is_lossless(context) ? furthest_lag(ring, i) : 0;
 
         if (lag <= most)
             continue;
@@ -75,15 +80,23 @@ static uint64_t grants_done(const struct context *writer)
            atomic_load_explicit(&slot->aborted, memory_order_relaxed);
 }
 
-/* A bit for each reader because of which there are no `needed` bytes. No more can be needed than there is head room. */
-static void find_obstacles(const struct shared_ring *ring, uint64_t needed, uint64_t readers[RINGD_READERS_MAX / 64])
+static const struct ring *lane_of(const struct context *writer)
 {
+    return &writer->ring->lanes[writer->slot / RINGD_WRITERS_PER_LANE];
+}
+
+/* A bit for each reader because of which there are no `needed` bytes in the writer's lane. No more can be needed than
+ * there is head room. */
+static void find_obstacles(const struct context *writer, uint64_t needed, uint64_t readers[RINGD_READERS_MAX / 64])
+{
+    const struct shared_ring *ring = writer->ring;
+    const struct ring *lane = lane_of(writer);
     uint64_t head_room = ring->segment.geometry.head_room;
 
     memset(readers, 0, RINGD_READERS_MAX / 8);
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         if (is_lossless(ring->readers[i].context) &&
-            reader_lag(ring, i) + (needed < head_room ? needed : head_room) > ring->lanes[0].reach)
+            lag_in_lane(lane, i) + (needed < head_room ? needed : head_room) > lane->reach)
             readers[i / 64] |= UINT64_C(1) << i % 64;
     }
 }
@@ -107,13 +120,14 @@ static bool watch_continue(struct slow_watch *watch, const uint64_t readers[], u
     return false;
 }
 
-static uint32_t evict_obstacles(struct shared_ring *ring, const uint64_t readers[], uint32_t after_ms)
+static uint32_t evict_obstacles(const struct context *writer, const uint64_t readers[], uint32_t after_ms)
 {
+    struct shared_ring *ring = writer->ring;
     uint32_t evicted = 0;
 
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         struct context *context = ring->readers[i].context;
-        uint64_t lag = reader_lag(ring, i);
+        uint64_t lag = lag_in_lane(lane_of(writer), i);
 
         if (!(readers[i / 64] >> i % 64 & 1) || !is_lossless(context))
             continue;
@@ -136,12 +150,12 @@ static uint32_t check_obstacles(struct context *writer, uint64_t needed)
 
     if (after_ms == 0 || needed == 0)
         return 0;
-    find_obstacles(writer->ring, needed, readers);
+    find_obstacles(writer, needed, readers);
     if (!watch_continue(&writer->watch, readers, grants_done(writer), now, slow_after))
         return 0;
     if (now - writer->watch.since < slow_after / 2)
         return 0;
-    return evict_obstacles(writer->ring, writer->watch.readers, after_ms);
+    return evict_obstacles(writer, writer->watch.readers, after_ms);
 }
 
 uint32_t slow_readers_check(struct context *writer, uint64_t needed)

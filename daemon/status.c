@@ -53,15 +53,17 @@ static void add_counters(struct ringd_info *info, const struct segment *segment)
     }
 }
 
-/* Of the first lane; later ones have positions of their own. */
+/* Sums: what they mean to people, how much is there and how far one can go, is one number. */
 static void add_positions(struct ringd_info *info, const struct shared_ring *ring)
 {
-    const struct ring *lane = &ring->lanes[0];
+    for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++) {
+        const struct ring *lane = &ring->lanes[i];
+        uint64_t oldest = ring_oldest(lane), position;
 
-    info->oldest = ring_oldest(lane);
-    if (ring_position(lane, &info->position) < 0)
-        info->position = info->oldest;
-    info->limit = load(&lane->lane->limit) & RINGD_POSITION_MASK;
+        info->oldest += oldest;
+        info->position += ring_position(lane, &position) == 0 ? position : oldest;
+        info->limit += load(&lane->lane->limit) & RINGD_POSITION_MASK;
+    }
 }
 
 static void count_contexts(struct ringd_info *info, const struct shared_ring *ring)
@@ -132,6 +134,7 @@ static void fill_writer(struct ringd_context_info *info, const struct context *c
     uint32_t bit = context->slot % RINGD_WRITERS_PER_LANE;
     const struct ringd_writer_slot *slot = &lane->writers[bit];
 
+    info->lane = context->slot / RINGD_WRITERS_PER_LANE + 1;
     info->state = writer_state(context, lane, bit);
     info->offered = load(&slot->offered);
     info->committed = load(&slot->sequence) - slot->first_sequence;
@@ -143,14 +146,19 @@ static void fill_writer(struct ringd_context_info *info, const struct context *c
     info->waited = load(&slot->waited);
 }
 
-/* A cursor beyond the position (nonsense, or moved on since the position was loaded) lags behind nothing. */
+/* Sums of the lanes'. A cursor beyond the position (nonsense, or moved on since the position was loaded) lags behind
+ * nothing. */
 static void fill_cursor(struct ringd_context_info *info, const struct context *context)
 {
-    uint64_t position;
+    const struct segment *segment = generation_of(context);
 
-    info->cursor = load(&segment_cursor(generation_of(context), 0, context->slot)->position);
-    if (ring_position(&context->ring->lanes[0], &position) == 0 && info->cursor < position)
-        info->lag = position - info->cursor;
+    for (uint32_t i = 0; i < segment->geometry.lane_count; i++) {
+        uint64_t position, cursor = load(&segment_cursor(segment, i, context->slot)->position);
+
+        info->cursor += cursor;
+        if (ring_position(&context->ring->lanes[i], &position) == 0 && cursor < position)
+            info->lag += position - cursor;
+    }
 }
 
 static void fill_reader(struct ringd_context_info *info, const struct context *context)
@@ -163,23 +171,32 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
     info->lost = load(&slot->lost);
     info->gaps = load(&slot->gaps);
     info->slept = load(&slot->slept);
+    info->skipped = load(&slot->skipped);
     if (context->kind != RINGD_CONTEXT_OBSERVER)
         fill_cursor(info, context);
 }
 
-/* A stopped writer in mid-record holds others up where the limit is: it cannot be raised beyond that for long. */
+/* A stopped writer in mid-record holds those of its lane up where the limit is: it cannot be raised beyond that for
+ * long. */
+static uint64_t bytes_ahead(const struct context *writer)
+{
+    const struct ring *lane = &writer->ring->lanes[writer->slot / RINGD_WRITERS_PER_LANE];
+    uint64_t position, ahead = 0;
+
+    if (ring_position(lane, &position) == 0)
+        ahead = (load(&lane->lane->limit) & RINGD_POSITION_MASK) - position;
+    return (int64_t)ahead < 0 ? 0 : ahead;
+}
+
 static void fill_stopped(struct ringd_context_info *info, struct context *context)
 {
-    const struct ring *lane = &context->ring->lanes[0];
-    uint64_t since_ns = stall_since(context), position;
+    uint64_t since_ns = stall_since(context);
 
     if (since_ns == 0)
         return;
     info->since_ns = since_ns;
-    if (info->state == RINGD_CONTEXT_IN_RECORD && ring_position(lane, &position) == 0)
-        info->ahead = (load(&lane->lane->limit) & RINGD_POSITION_MASK) - position;
-    if ((int64_t)info->ahead < 0)
-        info->ahead = 0;
+    if (info->state == RINGD_CONTEXT_IN_RECORD)
+        info->ahead = bytes_ahead(context);
     info->state = RINGD_CONTEXT_STOPPED;
 }
 

@@ -116,7 +116,7 @@ struct ringd_segment_header {
     uint32_t policy;             /*  96  enum ringd_policy */
     uint32_t time_source;        /* 100  enum ringd_time */
     uint64_t stamp_key;          /* 104 */
-    uint64_t first_position;     /* 112  of the first lane; a later generation begins where the one before ended */
+    uint64_t first_position;     /* 112  of the first lane; of generation 1, of all lanes. Later: lane.first */
     uint64_t generation;         /* 120  1 for a ring that was never moved */
     uint64_t created_ns;         /* 128  CLOCK_REALTIME */
     uint64_t ticks_per_second;   /* 136  of the time source; 0 when not known */
@@ -159,8 +159,8 @@ enum ringd_moving {
     RINGD_MOVING_DONE = 2,  /* the lists are closed and the next generation is there: ask the daemon for it */
 };
 
-/* A group of readers, each record of which goes to one of its members. Who has a seat is a reader slot; what the members
- * share of each lane is in struct ringd_group_lane. */
+/* A group of readers, each record of which goes to one of its members. Who has a seat is a reader slot; what the
+ * members share of each lane is in struct ringd_group_lane. */
 enum ringd_group_state {
     RINGD_GROUP_NONE = 0,
     RINGD_GROUP_LIVE = 1,
@@ -168,9 +168,9 @@ enum ringd_group_state {
 };
 
 struct ringd_group {
-    _Atomic uint32_t state;                  /*  0  enum ringd_group_state */
-    _Atomic uint32_t orphans;                /*  4  enum ringd_orphans */
-    _Atomic uint64_t seated;                 /*  8  bit per seat that is taken, also by one who died with a claim */
+    _Atomic uint32_t state;                 /*  0  enum ringd_group_state */
+    _Atomic uint32_t orphans;               /*  4  enum ringd_orphans */
+    _Atomic uint64_t seated;                /*  8  bit per seat that is taken, also by one who died with a claim */
     _Atomic uint8_t seats[RINGD_SEATS_MAX]; /* 16  the reader slot that has it */
     uint8_t reserved[48];
 };
@@ -257,7 +257,8 @@ struct ringd_lane {
     struct ringd_departed departed;      /*  512 */
     struct ringd_move move;              /*  584 */
     struct ringd_closing closing;        /*  856 */
-    uint8_t reserved_3[88];              /*  936 */
+    _Atomic uint64_t first;              /*  936  position where the lane begins in this generation; the daemon */
+    uint8_t reserved_3[80];              /*  944 */
     struct ringd_writer_slot writers[RINGD_WRITERS_PER_LANE]; /* 1024 */
     uint8_t reserved_4[128];
 };
@@ -292,8 +293,8 @@ struct ringd_reader_slot {
 };
 
 /* One line for each reader of each lane: all below it is released. `settled` is how many records of the lane it has
- * been given, has skipped and has lost as of that position; it belongs to it if `settling`, loaded after it, is the same
- * (the reader stores settling, position, settled). */
+ * been given, has skipped and has lost as of that position; it belongs to it if `settling`, loaded after it, is the
+ * same (the reader stores settling, position, settled). */
 struct ringd_cursor {
     _Atomic uint64_t position;  /*  0  of a group's member with a claim: all of the claim below it is released */
     _Atomic uint64_t settling;  /*  8 */
@@ -398,6 +399,7 @@ RINGD_AT(ringd_lane, marks, 384);
 RINGD_AT(ringd_lane, departed, 512);
 RINGD_AT(ringd_lane, move, 584);
 RINGD_AT(ringd_lane, closing, 856);
+RINGD_AT(ringd_lane, first, 936);
 RINGD_AT(ringd_lane, writers, 1024);
 RINGD_SIZE(ringd_readers_header, 4096);
 RINGD_AT(ringd_readers_header, waits, 128);

@@ -614,35 +614,46 @@ static void ring_publish_for(struct ring *ring, uint32_t reader, uint64_t positi
     atomic_store_explicit(&ring->cursors[reader].position, position, memory_order_seq_cst); /* J1 */
 }
 
-int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t position, uint64_t *cursor)
+/* Where the reader starts in a lane, now that all writers see its bit. */
+static int ring_settle_join(struct ring *ring, uint32_t start, uint64_t *cursor)
 {
     uint64_t floor;
-    int result;
 
-    *cursor = start == RINGD_START_POSITION ? position : ring_oldest(ring);
-    ring_publish_for(ring, reader, *cursor);
-    STOP_POINT("join-cursor");
-    atomic_fetch_or_explicit(&ring->control->lossless[reader / 64], UINT64_C(1) << reader % 64,
+    if (start == RINGD_START_NOW)
+        return ring_position(ring, cursor);                                 /* J4 */
+    atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
+    STOP_POINT("join-counted");
+    floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
+    if ((int64_t)(*cursor - floor) < 0)
+        *cursor = floor;
+    return 0;
+}
+
+int ring_join(struct ring *lanes, uint32_t lane_count, uint32_t reader, uint32_t start, uint64_t position,
+              uint64_t *cursors)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < lane_count; i++) {
+        cursors[i] = start == RINGD_START_POSITION ? position : ring_oldest(&lanes[i]);
+        ring_publish_for(&lanes[i], reader, cursors[i]);
+        STOP_POINT("join-cursor");
+    }
+    atomic_fetch_or_explicit(&lanes[0].control->lossless[reader / 64], UINT64_C(1) << reader % 64,
                              memory_order_seq_cst); /* J2 */
     STOP_POINT("join-lossless");
-    if (start == RINGD_START_NOW) {
-        result = ring_position(ring, cursor); /* J4 */
-    } else {
-        atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
-        STOP_POINT("join-counted");
-        floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
-        if ((int64_t)(*cursor - floor) < 0)
-            *cursor = floor;
-        result = 0;
-    }
+    for (uint32_t i = 0; i < lane_count && result == 0; i++)
+        result = ring_settle_join(&lanes[i], start, &cursors[i]);
     if (result < 0) {
-        ring_leave(ring, reader);
+        ring_leave(&lanes[0], reader);
         return result;
     }
     /* A ring that holds runs on with the first reader, and what was published before may have been lower. */
-    ring_publish_for(ring, reader, *cursor);
-    STOP_POINT("join-published");
-    wake_all(&ring->waits->space);
+    for (uint32_t i = 0; i < lane_count; i++) {
+        ring_publish_for(&lanes[i], reader, cursors[i]);
+        STOP_POINT("join-published");
+    }
+    wake_all(&lanes[0].waits->space);
     return 0;
 }
 

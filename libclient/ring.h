@@ -34,8 +34,8 @@
  * there is room for all of them, for one grant of everybody who may be looking at the same moment, and for its own. So
  * a waiting writer that stopped or died costs the others the room it asked for and nothing else.
  *
- * A lossless reader joins by its daemon: cursor published, bit in `lossless` set, `joins` counted up, then M read; it
- * starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
+ * A lossless reader joins by its daemon: cursors published in all lanes, bit in `lossless` set, then in each lane
+ * `joins` counted up and M read; it starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
  * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
  *
  * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind);
@@ -242,9 +242,11 @@ int ring_check_start(const struct ring *ring, uint64_t position);
 bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t position, uint64_t *count);
 
 /* Lossless joins and leaves; called by the daemon for reader slot `reader`, one at a time. ring_join publishes the
- * cursor, sets the bit in `lossless` and returns in *cursor where the reader starts: at `position` or at M, whichever
- * is later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave takes the bit back and wakes writers. */
-int ring_join(struct ring *ring, uint32_t reader, uint32_t start, uint64_t position, uint64_t *cursor);
+ * cursors in all lanes, sets the bit in `lossless`, which is one for all, and then finds in cursors[lane] where the
+ * reader starts: at `position` or at M, whichever is later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave
+ * takes the bit back and wakes writers; any of the lanes will do. */
+int ring_join(struct ring *lanes, uint32_t lane_count, uint32_t reader, uint32_t start, uint64_t position,
+              uint64_t *cursors);
 void ring_leave(struct ring *ring, uint32_t reader);
 
 /* 1: this reader's cursor lies below M or at no record, certainly, and would hold writers up for ever. 0: it is fine.

@@ -2,16 +2,17 @@
  *
  *   writer    offered = committed + aborted + dropped + refused + lost with its death
  *   departed  the same, of all who have left
- *   reader    committed since it joined = delivered + lost in gaps + still unread
+ *   reader    committed since it joined = delivered + skipped + lost in gaps + still unread
  *
  * A writer counts a record as offered before it has it, and as what became of it afterwards. So its sum is short while
  * it writes: what is looked for is a moment between two records, in samples that were the same twice. If there is none,
  * because it waits for room, or is stopped, as much may be pending as it has asked room for.
  *
- * A reader says in its slot which writer slots it knows and how many records they had committed in all when it got to
- * know them (base), and with its cursor what it has had and lost up to there (settled). What these slots had committed
- * below the cursor is told by the sequence number of the first record of each that is found from there on, or by its
- * count if there is none. So: sum of these - base = settled, exactly, whatever goes on.
+ * A reader says beside its cursor in a lane which of its writer slots it knows and how many records they had committed
+ * in all when it got to know them (base), and what it has had, skipped and lost up to there (settled). What these slots
+ * had committed below the cursor is told by the sequence number of the first record of each that is found from there
+ * on, or by its count if there is none. So: sum of these - base = settled, exactly, in each lane, whatever goes on.
+ * What its slot counts is the sum over all lanes, and what is in its hands and not released.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -69,7 +70,7 @@ static void who_text(char text[static 64], const struct ringd_context_info *cont
             *c = '?';
 }
 
-/* ---- a writer --------------------------------------------------------------------------------------------------- */
+/* ---- a writer: by its bit in the lane that is looked at ---------------------------------------------------------- */
 
 struct writer_sample {
     uint64_t begin, offered, committed, aborted, refused, dropped, lost;
@@ -202,6 +203,11 @@ static void look_at_writer(struct patient *patient, uint32_t writer, uint32_t pi
     }
 }
 
+static uint32_t writer_slot(const struct patient *patient, uint32_t writer)
+{
+    return patient->lane * RINGD_WRITERS_PER_LANE + writer;
+}
+
 static void say_writer(struct patient *patient, uint32_t writer, const struct ringd_context_info *context,
                        const struct writer_looks *looks, const char *pending)
 {
@@ -223,14 +229,14 @@ static void say_writer(struct patient *patient, uint32_t writer, const struct ri
                    (unsigned long long)s->refused, (unsigned long long)s->dropped, (unsigned long long)s->lost, rest);
     if (finding == NULL)
         return;
-    finding->slot = writer;
+    finding->slot = writer_slot(patient, writer);
     finding->pid = context != NULL ? context->pid : 0;
     finding->difference = verdict == VERDICT_WRONG ? looks->least : pending != NULL ? sample_pending(s) : 0;
 }
 
 static void examine_writer(struct patient *patient, uint32_t writer)
 {
-    const struct ringd_context_info *context = patient_context(patient, true, writer);
+    const struct ringd_context_info *context = patient_context(patient, true, writer_slot(patient, writer));
     uint32_t pid = context != NULL ? context->pid : 0;
     struct writer_looks looks = {0};
     struct writer_sample first;
@@ -286,41 +292,70 @@ static void examine_departed(struct patient *patient)
         finding->difference = difference;
 }
 
+void examine_writers(struct patient *patient)
+{
+    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
+        examine_writer(patient, i);
+    examine_departed(patient);
+}
+
 /* ---- a reader --------------------------------------------------------------------------------------------------- */
 
-struct reader_sample {
-    uint64_t known, base, unsettled, delivered, lost, cursor, settled;
-    uint32_t incarnation, state;
+/* Its account of a lane. */
+struct account {
+    uint64_t known, base, unsettled, settled, cursor;
 };
 
-/* Delivered and lost come last: they are never behind what is settled. */
-static void load_reader(const struct patient *patient, uint32_t reader, struct reader_sample *s)
-{
-    const struct ringd_reader_slot *slot = &patient->segment.reader_slots[reader];
-    const struct ringd_owner *owner = &patient->ring.control->readers[reader];
+struct reader_sample {
+    uint32_t incarnation;
+    uint64_t delivered, skipped, lost;
+    uint64_t settled; /* in all lanes */
+    struct account lanes[RINGD_LANES_MAX];
+};
 
-    s->incarnation = atomic_load_explicit(&owner->incarnation, memory_order_acquire);
-    s->state = atomic_load_explicit(&owner->state, memory_order_acquire);
-    s->known = load(&patient->ring.cursors[reader].known);
-    s->base = load(&patient->ring.cursors[reader].base);
-    s->unsettled = load(&patient->ring.cursors[reader].unsettled);
-    s->settled = load(&patient->ring.cursors[reader].settled);
-    s->cursor = load(&patient->ring.cursors[reader].position);
-    s->delivered = load(&slot->delivered);
-    s->lost = load(&slot->lost);
+static void load_account(const struct ringd_cursor *cursor, struct account *a)
+{
+    a->known = load(&cursor->known);
+    a->base = load(&cursor->base);
+    a->unsettled = load(&cursor->unsettled);
+    a->settled = load(&cursor->settled);
+    a->cursor = load(&cursor->position);
 }
 
 /* True: known, base and unsettled belong together, and `settled` to the cursor. */
-static bool sample_reader(const struct patient *patient, uint32_t reader, struct reader_sample *s)
+static bool sample_account(const struct ringd_cursor *cursor, struct account *a)
 {
-    struct reader_sample again;
+    struct account again;
     uint64_t settling;
 
-    load_reader(patient, reader, s);
-    settling = load(&patient->ring.cursors[reader].settling);
-    load_reader(patient, reader, &again);
-    return settling == s->settled && !(s->known & RINGD_KNOWN_CHANGING) && s->known == again.known &&
-           s->base == again.base && s->unsettled == again.unsettled && s->incarnation == again.incarnation;
+    load_account(cursor, a);
+    settling = load(&cursor->settling);
+    load_account(cursor, &again);
+    return settling == a->settled && !(a->known & RINGD_KNOWN_CHANGING) && a->known == again.known &&
+           a->base == again.base && a->unsettled == again.unsettled;
+}
+
+static uint32_t load_incarnation(const struct patient *patient, uint32_t reader)
+{
+    return atomic_load_explicit(&patient->segment.control->readers[reader].incarnation, memory_order_acquire);
+}
+
+/* The slot's sums come last: they are never behind what is settled. */
+static bool sample_reader(const struct patient *patient, uint32_t reader, struct reader_sample *s)
+{
+    const struct ringd_reader_slot *slot = &patient->segment.reader_slots[reader];
+
+    s->settled = 0;
+    s->incarnation = load_incarnation(patient, reader);
+    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count; lane++) {
+        if (!sample_account(segment_cursor(&patient->segment, lane, reader), &s->lanes[lane]))
+            return false;
+        s->settled += s->lanes[lane].settled;
+    }
+    s->delivered = load(&slot->delivered);
+    s->skipped = load(&slot->skipped);
+    s->lost = load(&slot->lost);
+    return s->incarnation == load_incarnation(patient, reader);
 }
 
 enum count_result {
@@ -377,6 +412,7 @@ static void count_first_records(const struct patient *patient, struct count *cou
         patient_record(patient, count->position, &record);
         if (record.state == 0 || record.bytes > patient->ring.max_grant)
             return;
+        record.writer -= writer_slot(patient, 0);
         if (record.state == RINGD_STATE_COMMITTED && record.writer < RINGD_WRITERS_PER_LANE &&
             (count->missing >> record.writer & 1))
             count_set(count, record.writer, extend_sequence(patient, &record));
@@ -399,38 +435,53 @@ static enum count_result count_below(const struct patient *patient, uint64_t pos
 /* What was found in a look at a reader. */
 struct reader_look {
     struct reader_sample sample;
-    uint64_t unread;    /* records at or above its cursor, and those that are being written */
-    int64_t difference; /* committed below its cursor by the slots it knows, less what it has had and lost of them */
+    uint64_t unread;    /* records at or above its cursors, and those that are being written */
+    int64_t difference; /* committed below its cursors by the slots it knows, less what it has had and lost of them */
     int64_t held;       /* given out and not released */
+    uint32_t odd_lane;  /* the first that does not add up, or NO_LANE; and by how much */
+    int64_t odd_difference;
+    bool unsettled; /* it was overtaken and has not found out yet what it lost */
     bool adds_up, wrong;
 };
 
-static void add_up(const struct patient *patient, const struct count *count, struct reader_look *look)
+/* One that has not found out yet what it lost cannot have told more than there was. */
+static void judge_lane(const struct patient *patient, const struct account *a, int64_t difference,
+                       struct reader_look *look)
+{
+    look->difference += difference;
+    look->unsettled |= a->unsettled != 0;
+    look->wrong |= difference != 0 && !(a->unsettled && difference > 0);
+    if (difference == 0 || look->odd_lane != NO_LANE)
+        return;
+    look->odd_lane = patient->lane;
+    look->odd_difference = difference;
+}
+
+static void add_up(const struct patient *patient, const struct account *a, const struct count *count,
+                   struct reader_look *look)
 {
     uint64_t word = load(&patient->ring.lane->word), below = 0;
 
-    look->unread = 0;
     for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
         const struct ringd_writer_slot *slot = &patient->ring.lane->writers[i];
         uint64_t committed = load(&slot->sequence);
 
-        below += look->sample.known >> i & 1 ? count->below[i] : 0;
+        below += a->known >> i & 1 ? count->below[i] : 0;
         if (!(count->missing >> i & 1) && committed > count->below[i])
             look->unread += committed - count->below[i];
         if (word >> i & 1) /* stamped already, perhaps, and not counted */
             look->unread += atomic_load_explicit(&slot->length, memory_order_relaxed) / RINGD_UNIT;
     }
-    look->difference = (int64_t)(below - look->sample.base - look->sample.settled);
-    look->held = (int64_t)(look->sample.delivered + look->sample.lost - look->sample.settled);
+    judge_lane(patient, a, (int64_t)(below - a->base - a->settled), look);
 }
 
-/* One that was overtaken and has not found out yet what it lost cannot have told more than there was. */
 static void judge(struct reader_look *look)
 {
     const struct reader_sample *s = &look->sample;
 
-    look->adds_up = look->difference == 0 && look->held >= 0 && (uint64_t)look->held <= look->unread;
-    look->wrong = !look->adds_up && !(s->unsettled && look->difference >= 0);
+    look->held = (int64_t)(s->delivered + s->skipped + s->lost - s->settled);
+    look->adds_up = look->odd_lane == NO_LANE && look->held >= 0 && (uint64_t)look->held <= look->unread;
+    look->wrong |= !look->adds_up && !look->unsettled;
 }
 
 /* All looks. What is to be said is that of the last one that could be counted. */
@@ -439,20 +490,35 @@ struct reader_looks {
     bool any, overtaken, inconsistent;
 };
 
-static void look_at_reader_once(const struct patient *patient, uint32_t reader, struct reader_looks *looks)
+static enum count_result count_lanes(struct patient *patient, struct reader_look *look)
 {
-    struct reader_look look = {0};
+    enum count_result result = COUNTED;
+
+    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count && result == COUNTED; lane++) {
+        const struct account *a = &look->sample.lanes[lane];
+        struct count count;
+
+        patient_enter_lane(patient, lane);
+        result = count_below(patient, a->cursor, a->known, &count);
+        if (result == COUNTED)
+            add_up(patient, a, &count, look);
+    }
+    patient->lane = NO_LANE;
+    return result;
+}
+
+static void look_at_reader_once(struct patient *patient, uint32_t reader, struct reader_looks *looks)
+{
+    struct reader_look look = {.odd_lane = NO_LANE};
     enum count_result result;
-    struct count count;
 
     looks->inconsistent = !sample_reader(patient, reader, &look.sample);
     if (looks->inconsistent)
         return;
-    result = count_below(patient, look.sample.cursor, look.sample.known, &count);
+    result = count_lanes(patient, &look);
     looks->overtaken = result == COUNT_OVERTAKEN;
     if (result != COUNTED)
         return;
-    add_up(patient, &count, &look);
     judge(&look);
     looks->last = look;
     looks->any = true;
@@ -487,12 +553,16 @@ static enum verdict reader_verdict(const struct reader_looks *looks)
     return looks->any && looks->last.wrong ? VERDICT_WRONG : VERDICT_PENDING;
 }
 
-static void explain_difference(const struct reader_look *look, char text[static 128])
+static void explain_difference(const struct patient *patient, const struct reader_look *look, char text[static 128])
 {
-    if (look->difference > 0)
-        snprintf(text, 128, "; %lld are not accounted for", (long long)look->difference);
-    else if (look->difference < 0)
-        snprintf(text, 128, "; %lld too many are accounted for", -(long long)look->difference);
+    char lane[24] = "";
+
+    if (look->odd_lane != NO_LANE && patient->segment.geometry.lane_count > 1)
+        snprintf(lane, sizeof lane, "in lane %u ", look->odd_lane + 1);
+    if (look->odd_difference > 0)
+        snprintf(text, 128, "; %s%lld are not accounted for", lane, (long long)look->odd_difference);
+    else if (look->odd_difference < 0)
+        snprintf(text, 128, "; %s%lld too many are accounted for", lane, -(long long)look->odd_difference);
     else
         snprintf(text, 128, "; it says that %lld more are in its hands, which are not there", (long long)look->held);
 }
@@ -500,27 +570,30 @@ static void explain_difference(const struct reader_look *look, char text[static 
 static void say_reader(struct patient *patient, const struct ringd_context_info *context,
                        const struct reader_looks *looks)
 {
-    const struct reader_sample *s = &looks->last.sample;
+    const struct reader_look *look = &looks->last;
+    const struct reader_sample *s = &look->sample;
     enum verdict verdict = reader_verdict(looks);
-    uint64_t delivered = s->settled - s->lost, sum = s->settled + looks->last.unread;
-    char who[64], rest[128] = "";
+    uint64_t delivered = s->settled - s->lost - s->skipped, sum = s->settled + look->unread;
+    char who[64], skipped[40] = "", rest[128] = "";
     struct finding *finding;
 
     who_text(who, context);
+    if (s->skipped != 0)
+        snprintf(skipped, sizeof skipped, " + %llu skipped", (unsigned long long)s->skipped);
     if (verdict == VERDICT_PENDING)
         snprintf(rest, sizeof rest, "; pending: %s", explain_reader(looks));
     else if (verdict == VERDICT_WRONG)
-        explain_difference(&looks->last, rest);
-    finding =
-        find(patient, verdict, "reader",
-             "(%s, %s) %llu committed since it joined = %llu delivered + %llu lost + %llu unread%s", who,
-             context_kind_word(context->kind), (unsigned long long)(sum + (uint64_t)looks->last.difference),
-             (unsigned long long)delivered, (unsigned long long)s->lost, (unsigned long long)looks->last.unread, rest);
+        explain_difference(patient, look, rest);
+    finding = find(patient, verdict, "reader",
+                   "(%s, %s) %llu committed since it joined = %llu delivered%s + %llu lost + %llu unread%s", who,
+                   context_kind_word(context->kind), (unsigned long long)(sum + (uint64_t)look->difference),
+                   (unsigned long long)delivered, skipped, (unsigned long long)s->lost,
+                   (unsigned long long)look->unread, rest);
     if (finding == NULL)
         return;
     finding->slot = context->slot;
     finding->pid = context->pid;
-    finding->difference = looks->last.difference != 0 ? looks->last.difference : -looks->last.held;
+    finding->difference = look->odd_difference != 0 ? look->odd_difference : -look->held;
     if (verdict == VERDICT_OK)
         finding->difference = 0;
 }
@@ -528,21 +601,19 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
 /* An observer writes nothing down. One that has left meanwhile has nothing to say any more. */
 static void examine_reader(struct patient *patient, const struct ringd_context_info *context)
 {
-    const struct ringd_owner *owner = &patient->ring.control->readers[context->slot];
+    const struct ringd_owner *owner = &patient->segment.control->readers[context->slot];
     struct reader_looks looks = {0};
 
     if (context->kind == RINGD_CONTEXT_OBSERVER || context->slot >= RINGD_READERS_MAX)
         return;
+    looks.last.odd_lane = NO_LANE;
     look_at_reader(patient, context->slot, &looks);
     if (atomic_load(&owner->incarnation) == context->incarnation && atomic_load(&owner->state) != RINGD_OWNER_NONE)
         say_reader(patient, context, &looks);
 }
 
-void examine_accounts(struct patient *patient)
+void examine_readers(struct patient *patient)
 {
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++)
-        examine_writer(patient, i);
-    examine_departed(patient);
     for (size_t i = 0; i < patient->context_count; i++) {
         if (patient->contexts[i].kind != RINGD_CONTEXT_WRITER)
             examine_reader(patient, &patient->contexts[i]);

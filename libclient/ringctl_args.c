@@ -14,6 +14,7 @@
 
 #define DEFAULT_INTERVAL_NS INT64_C(200000000)
 #define FIRST_POSITION_MAX  (UINT64_C(1) << 62)
+#define LANES_MAX           64
 
 static const struct option long_options[] = {
     {"socket", required_argument, NULL, RINGCTL_OPTION_SOCKET},
@@ -26,6 +27,7 @@ static const struct option long_options[] = {
     {"time", required_argument, NULL, RINGCTL_OPTION_TIME},
     {"hold", no_argument, NULL, RINGCTL_OPTION_HOLD},
     {"mode", required_argument, NULL, RINGCTL_OPTION_MODE},
+    {"lanes", required_argument, NULL, RINGCTL_OPTION_LANES},
     {"stopped", required_argument, NULL, RINGCTL_OPTION_STOPPED},
     {"slow", required_argument, NULL, RINGCTL_OPTION_SLOW},
     {"slow-bytes", required_argument, NULL, RINGCTL_OPTION_SLOW_BYTES},
@@ -137,6 +139,10 @@ static int set_ring_option(int id, const char *value, struct ringd_ring_options 
         return result;
     case RINGCTL_OPTION_FIRST_POSITION:
         return set_number(id, value, 0, FIRST_POSITION_MAX, &ring->first_position);
+    case RINGCTL_OPTION_LANES:
+        result = set_number(id, value, 1, LANES_MAX, &number);
+        ring->lanes = (uint32_t)number;
+        return result;
     case RINGCTL_OPTION_POLICY:
         return parse_policy(value, &ring->policy) == 0 ? 0 : bad_value(id, value, "give lossless, drop or overwrite");
     case RINGCTL_OPTION_TIME:

@@ -61,7 +61,9 @@ struct finding *find(struct patient *patient, enum verdict verdict, const char *
 
     if (finding == NULL)
         return NULL;
-    *finding = (struct finding){.verdict = verdict, .check = check, .slot = NO_SLOT};
+    *finding = (struct finding){.verdict = verdict, .check = check, .slot = NO_SLOT, .lane = NO_LANE};
+    if (patient->segment.geometry.lane_count > 1)
+        finding->lane = patient->lane;
     va_start(arguments, format);
     vsnprintf(finding->text, sizeof finding->text, format, arguments);
     va_end(arguments);
@@ -209,20 +211,21 @@ static void detach(struct patient *patient, struct attachment_to_patient *attach
         close(attachment->socket_fd);
 }
 
-static void point_at_lane(struct patient *patient)
+void patient_enter_lane(struct patient *patient, uint32_t lane)
 {
     const struct geometry *g = &patient->segment.geometry;
 
+    patient->lane = lane;
     patient->ring = (struct ring){
-        .lane = segment_lane(&patient->segment, 0),
-        .data = segment_lane_data(&patient->segment, 0),
+        .lane = segment_lane(&patient->segment, lane),
+        .data = segment_lane_data(&patient->segment, lane),
         .mask = g->data_bytes - 1,
         .reach = g->data_bytes - g->head_room,
         .stamp_key = g->stamp_key,
         .max_grant = g->max_grant,
         .size = g->data_bytes,
         .control = patient->segment.control,
-        .cursors = segment_cursor(&patient->segment, 0, 0),
+        .cursors = segment_cursor(&patient->segment, lane, 0),
     };
 }
 
@@ -244,13 +247,15 @@ const char *verdict_key(enum verdict verdict)
 
 static void print_finding(struct page *page, const struct finding *finding)
 {
-    char name[32];
+    char name[32], lane[24] = "";
 
     if (finding->slot == NO_SLOT)
         snprintf(name, sizeof name, "%s", finding->check);
     else
         snprintf(name, sizeof name, "%s %u", finding->check, finding->slot);
-    page_text(page, "%-8s %-11s %s\n", verdict_word(finding->verdict), name, finding->text);
+    if (finding->lane != NO_LANE)
+        snprintf(lane, sizeof lane, "lane %u: ", finding->lane + 1);
+    page_text(page, "%-8s %-11s %s%s\n", verdict_word(finding->verdict), name, lane, finding->text);
 }
 
 static void print_sum(struct page *page, const struct patient *patient)
@@ -274,9 +279,10 @@ static json_t *json_finding(const struct finding *finding)
 {
     json_t *object = json_pack("{s:s, s:s, s:s}", "check", finding->check, "result", verdict_key(finding->verdict),
                                "text", finding->text);
-    bool slot = finding->slot != NO_SLOT;
+    bool slot = finding->slot != NO_SLOT, lane = finding->lane != NO_LANE;
 
     json_object_set_new(object, "slot", slot ? json_unsigned(finding->slot) : json_null());
+    json_object_set_new(object, "lane", lane ? json_unsigned(finding->lane + UINT64_C(1)) : json_null());
     json_object_set_new(object, "pid", finding->pid != 0 ? json_unsigned(finding->pid) : json_null());
     json_object_set_new(object, "position", finding->position != 0 ? json_unsigned(finding->position) : json_null());
     json_object_set_new(object, "difference", json_integer(finding->difference));
@@ -324,9 +330,13 @@ static int examine(struct patient *patient)
     patient->generation = patient->segment.geometry.generation;
     patient->contexts = sample.contexts;
     patient->context_count = sample.count;
-    point_at_lane(patient);
-    examine_memory(patient);
-    examine_accounts(patient);
+    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count; lane++) {
+        patient_enter_lane(patient, lane);
+        examine_memory(patient);
+        examine_writers(patient);
+    }
+    patient->lane = NO_LANE;
+    examine_readers(patient);
     sample_deinit(&sample);
     patient->contexts = NULL;
     patient->context_count = 0;
@@ -343,7 +353,7 @@ static int examine_ring(struct patient *patient, const char *name)
     struct ringd *ring;
     int result = ringd_open(&ring, name); /* has the words when something is not as it should be */
 
-    *patient = (struct patient){.name = name};
+    *patient = (struct patient){.name = name, .lane = NO_LANE};
     if (result != 0)
         return result;
     ringd_close(ring);

@@ -27,11 +27,13 @@ enum verdict {
 
 #define FINDING_TEXT_BYTES 320
 #define NO_SLOT            UINT32_MAX
+#define NO_LANE            UINT32_MAX
 
 struct finding {
     enum verdict verdict;
     const char *check; /* "records", "writer" ...; a constant */
     uint32_t slot;     /* of a writer or reader, or NO_SLOT */
+    uint32_t lane;     /* of several, or NO_LANE */
     uint32_t pid;
     uint64_t position;  /* of damage; 0: none */
     int64_t difference; /* records, of an account that does not add up: counted less accounted for */
@@ -44,7 +46,8 @@ struct patient {
     uint64_t generation;
     bool no_header; /* it could not be mapped: what it begins with is not a ring's */
     struct segment segment;
-    struct ring ring; /* of its lane */
+    struct ring ring; /* of the lane that is looked at */
+    uint32_t lane;    /* its number, from 0; NO_LANE: what is said is of the whole ring */
     struct ringd_info info;
     struct ringd_context_info *contexts;
     size_t context_count;
@@ -62,6 +65,9 @@ const char *verdict_key(enum verdict verdict);
 /* Adds a finding; what is said is for people, one line without a full stop. NULL: no memory, which is remembered. */
 struct finding *find(struct patient *patient, enum verdict verdict, const char *check, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Looks at this lane from now on. */
+void patient_enter_lane(struct patient *patient, uint32_t lane);
 
 /* What the daemon knows of the context in this slot, or NULL. */
 const struct ringd_context_info *patient_context(const struct patient *patient, bool writer, uint32_t slot);
@@ -87,9 +93,10 @@ struct record_seen {
 };
 void patient_record(const struct patient *patient, uint64_t position, struct record_seen *record);
 
-/* The checks. */
+/* The checks: of the lane that is looked at, and then of the whole ring. */
 void examine_memory(struct patient *patient);
-void examine_accounts(struct patient *patient);
+void examine_writers(struct patient *patient);
+void examine_readers(struct patient *patient);
 
 /* A millisecond between two looks at something that others are about to finish. False: there have been enough of them,
  * PAUSES_MAX in all; on a ring that is wrong everywhere an answer is worth more than certainty in each point. */

@@ -134,6 +134,7 @@ json_t *json_writer(const struct ringd_context_info *context)
 {
     json_t *object = json_context(context);
 
+    set(object, "lane", context->lane);
     set(object, "offered", context->offered);
     set(object, "committed", context->committed);
     set(object, "bytes", context->bytes);
@@ -153,6 +154,7 @@ json_t *json_reader(const struct ringd_context_info *context)
     set_if(object, "delivered", tells, context->delivered);
     set_if(object, "bytes", tells, context->delivered_bytes);
     set_if(object, "lost", tells, context->lost);
+    set_if(object, "skipped", tells, context->skipped);
     set_if(object, "gaps", tells, context->gaps);
     set_if(object, "slept", tells, context->slept);
     set_if(object, "cursor", tells, context->cursor);

@@ -41,14 +41,15 @@ static void context_cells(struct table *table, const struct ringd_context_info *
 }
 
 static const struct table_column writer_columns[] = {
-    {"SLOT", true},     {"KIND", false},   {"STATE", false},  {"PID", true},       {"UID", true},
-    {"COMMAND", false}, {"RECORDS", true}, {"BYTES", true},   {"RECORDS/S", true}, {"BYTES/S", true},
-    {"ABORTED", true},  {"REFUSED", true}, {"DROPPED", true}, {"WAITED", true},    {NULL, false},
+    {"SLOT", true},    {"KIND", false},   {"STATE", false}, {"PID", true},       {"UID", true},     {"COMMAND", false},
+    {"LANE", true},    {"RECORDS", true}, {"BYTES", true},  {"RECORDS/S", true}, {"BYTES/S", true}, {"ABORTED", true},
+    {"REFUSED", true}, {"DROPPED", true}, {"WAITED", true}, {NULL, false},
 };
 
 static void writer_line(struct table *table, const struct ringd_context_info *writer, const struct rates *rates)
 {
     context_cells(table, writer);
+    number_cell(table, true, writer->lane);
     number_cell(table, true, writer->committed);
     number_cell(table, true, writer->bytes);
     rate_cells(table, rates);
@@ -152,21 +153,31 @@ static void bounds_text(struct page *page, const struct ringd_info *ring)
     page_text(page, "\n");
 }
 
+/* "1M", "1M in each of 4 lanes". */
+static void size_of_lanes(struct page *page, const struct ringd_info *ring)
+{
+    char text[SIZE_TEXT_BYTES];
+
+    page_text(page, "size      %s", size_text(text, (double)ring->size));
+    if (ring->lanes > 1)
+        page_text(page, " in each of %u lanes", ring->lanes);
+}
+
 static void ring_text(struct page *page, const struct ringd_info *ring, const struct rates *rates)
 {
-    char size[SIZE_TEXT_BYTES], record[SIZE_TEXT_BYTES], used[SIZE_TEXT_BYTES], rate[SIZE_TEXT_BYTES], created[32];
+    char record[SIZE_TEXT_BYTES], used[SIZE_TEXT_BYTES], rate[SIZE_TEXT_BYTES], created[32];
 
     page_text(page, "ring      %.63s, %s, %s%s\n", ring->name, ring_state_word(ring->state), policy_word(ring->policy),
               without_reader(ring));
-    page_text(page, "size      %s, records up to %s, time %s, mode %04o, owner %u:%u\n",
-              size_text(size, (double)ring->size), size_text(record, ring->max_record), time_word(ring->time),
-              ring->mode, ring->owner_uid, ring->owner_gid);
+    size_of_lanes(page, ring);
+    page_text(page, ", records up to %s, time %s, mode %04o, owner %u:%u\n", size_text(record, ring->max_record),
+              time_word(ring->time), ring->mode, ring->owner_uid, ring->owner_gid);
     bounds_text(page, ring);
     page_text(page, "created   %s, generation %llu, daemon %u\n", time_text(created, sizeof created, ring->created_ns),
               (unsigned long long)ring->generation, ring->daemon_pid);
-    page_text(page, "position  %llu, oldest %llu (%s back), limit %llu\n", (unsigned long long)ring->position,
+    page_text(page, "position  %llu, oldest %llu (%s back), limit %llu%s\n", (unsigned long long)ring->position,
               (unsigned long long)ring->oldest, size_text(used, (double)(ring->position - ring->oldest)),
-              (unsigned long long)ring->limit);
+              (unsigned long long)ring->limit, ring->lanes > 1 ? "; the sums of all lanes" : "");
     page_text(page, "records   %llu offered = %llu committed + %llu aborted + %llu refused + %llu dropped",
               (unsigned long long)ring->offered, (unsigned long long)ring->committed, (unsigned long long)ring->aborted,
               (unsigned long long)ring->refused, (unsigned long long)(ring->dropped_full + ring->dropped_stalled));

@@ -17,6 +17,7 @@ struct walk {
     uint64_t from, position;
     uint64_t records, paddings;
     uint64_t overtaken_bytes;
+    uint32_t first_writer; /* the lane's: those below are by its bits */
     bool known[RINGD_WRITERS_PER_LANE];
     uint32_t next[RINGD_WRITERS_PER_LANE]; /* sequence number, as it stands in band */
     uint64_t marks[RINGD_MARKS];
@@ -67,12 +68,14 @@ static const char *find_fault(const struct walk *walk, const struct record_seen 
     if (record->state == RINGD_STATE_PADDING)
         return NULL;
     *found = record->writer;
-    *expected = RINGD_WRITERS_PER_LANE - 1;
-    if (record->writer >= RINGD_WRITERS_PER_LANE)
+    *expected = walk->first_writer + RINGD_WRITERS_PER_LANE - 1;
+    if (record->writer - walk->first_writer >= RINGD_WRITERS_PER_LANE)
         return "it is of no writer that there can be";
     *found = record->sequence;
-    *expected = walk->next[record->writer];
-    return walk->known[record->writer] && *found != *expected ? "it is not the next record of its writer" : NULL;
+    *expected = walk->next[record->writer - walk->first_writer];
+    return walk->known[record->writer - walk->first_writer] && *found != *expected
+               ? "it is not the next record of its writer"
+               : NULL;
 }
 
 static void pass_record(struct walk *walk, const struct record_seen *record)
@@ -80,8 +83,8 @@ static void pass_record(struct walk *walk, const struct record_seen *record)
     for (uint32_t i = 0; i < RINGD_MARKS; i++)
         walk->marks_met |= (uint32_t)(walk->marks[i] == walk->position) << i;
     if (record->state == RINGD_STATE_COMMITTED) {
-        walk->known[record->writer] = true;
-        walk->next[record->writer] = record->sequence + 1;
+        walk->known[record->writer - walk->first_writer] = true;
+        walk->next[record->writer - walk->first_writer] = record->sequence + 1;
         walk->records++;
     } else {
         walk->paddings++;
@@ -267,7 +270,7 @@ static void examine_cursors(struct patient *patient)
 
 void examine_memory(struct patient *patient)
 {
-    struct walk walk = {.patient = patient};
+    struct walk walk = {.patient = patient, .first_writer = patient->lane * RINGD_WRITERS_PER_LANE};
 
     if (!examine_limit(patient, &walk.start))
         return;

@@ -182,7 +182,8 @@ static int map_readers(struct segment *segment, int readers_fd, int protection)
     return segment->readers->ring_id == segment->geometry.ring_id ? 0 : -EBADMSG;
 }
 
-/* Each lane's data twice, back to back, inside one reserved range of addresses. */
+/* Each lane's data twice, back to back, inside one reserved range of addresses: A A B B C C. The second half of a lane
+ * and the first of the next are one piece of the object too, and one mapping: A, AB, BC, C. */
 static int map_data(struct segment *segment, int segment_fd, int protection)
 {
     const struct geometry *g = &segment->geometry;
@@ -193,15 +194,23 @@ static int map_data(struct segment *segment, int segment_fd, int protection)
         return -errno;
     segment->data_map = range;
     segment->data_map_bytes = bytes;
-    for (uint32_t half = 0; half < 2 * g->lane_count; half++) {
+    for (uint32_t piece = 0; piece <= g->lane_count; piece++) {
+        uint64_t begin = piece == 0 ? 0 : piece - 1, end = piece == g->lane_count ? piece : piece + 1;
         void *map = NULL;
-        uint64_t offset = g->data_offset + half / 2 * g->data_bytes;
-        int result = map_bytes(range + half * g->data_bytes, g->data_bytes, protection, segment_fd, offset, &map);
+        int result = map_bytes(range + (begin + piece) * g->data_bytes, (end - begin) * g->data_bytes, protection,
+                               segment_fd, g->data_offset + begin * g->data_bytes, &map);
 
         if (result < 0)
             return result;
     }
     return 0;
+}
+
+static void copy_firsts(struct segment *segment)
+{
+    for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
+        segment->firsts[lane] =
+            atomic_load_explicit(&segment_lane(segment, lane)->first, memory_order_relaxed) & RINGD_POSITION_MASK;
 }
 
 static int map_objects(struct segment *segment, int segment_fd, int readers_fd, enum segment_grade grade)
@@ -239,6 +248,7 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
     segment->groups = (void *)(segment->cursors + (size_t)segment->geometry.lane_count * RINGD_READERS_MAX);
     segment->named = (void *)(segment->groups + (size_t)segment->geometry.lane_count * RINGD_GROUPS_MAX);
     segment->data = segment->data_map;
+    copy_firsts(segment);
     return 0;
 }
 
@@ -278,6 +288,11 @@ bool segment_contains(const struct segment *segment, const void *address)
     return map_contains(segment->control_map, segment->control_map_bytes, address) ||
            map_contains(segment->readers_map, segment->readers_map_bytes, address) ||
            map_contains(segment->data_map, segment->data_map_bytes, address);
+}
+
+uint64_t segment_lane_first(const struct segment *segment, uint32_t lane)
+{
+    return segment->firsts[lane];
 }
 
 struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane)

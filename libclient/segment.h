@@ -60,7 +60,8 @@ struct segment {
     struct ringd_group_lane *groups;        /* [lane][RINGD_GROUPS_MAX] */
     struct ringd_named_lane *named;         /* [lane][RINGD_NAMED_MAX] */
     unsigned char *lanes;
-    unsigned char *data; /* lane 0: data_bytes, twice */
+    unsigned char *data;              /* lane 0: data_bytes, twice */
+    uint64_t firsts[RINGD_LANES_MAX]; /* where the lanes began when this was mapped */
 
     /* what to unmap */
     void *control_map;
@@ -97,6 +98,11 @@ void segment_unmap_part(struct segment *segment);
 
 /* Whether the address lies in one of the mappings. */
 bool segment_contains(const struct segment *segment, const void *address);
+
+/* Where the lane begins in this generation: where it ended in the one before. A copy that was made when the segment was
+ * mapped. It is input all the same, and only sure to be a multiple of a unit: who goes on from an older generation
+ * compares it with the end that he knows. */
+uint64_t segment_lane_first(const struct segment *segment, uint32_t lane);
 
 struct ringd_lane *segment_lane(const struct segment *segment, uint32_t lane);
 unsigned char *segment_lane_data(const struct segment *segment, uint32_t lane);

@@ -65,6 +65,9 @@ const char *ringd_strerror(int result)
         return "the daemon or the ring is of another version than this library";
     case -EMSGSIZE:
         return "longer than the ring's max_record; make the ring with a larger --max-record or split the record";
+    case -EMFILE:
+        return "this process or ringd has no file descriptors left; close some, or raise the limit (ulimit -n, "
+               "LimitNOFILE=)";
     case -EUSERS:
         return "all places for such contexts on this ring are taken";
     case -ESHUTDOWN:
@@ -78,7 +81,8 @@ const char *ringd_strerror(int result)
     case -ERANGE:
         return "this position was overwritten already or is not written yet";
     case -EOPNOTSUPP:
-        return "an overwriting ring has no lossless readers; read it lossily or as an observer";
+        return "this ring is not of that kind: lossless readers need one that does not overwrite, a start at a "
+               "position one with a single lane, a start at a time one with times";
     case -EINTR:
         return "a signal ended the wait";
     case -ENOSPC:

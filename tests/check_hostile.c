@@ -63,7 +63,7 @@ static struct ringd_reader *new_reader(uint32_t slot, uint32_t mode, int64_t dea
 
     ring_init(&ring, &victim.segment, 0);
     if (mode == RINGD_READ_LOSSLESS)
-        result = ring_join(&ring, slot, RINGD_START_OLDEST, 0, &position);
+        result = ring_join(&ring, 1, slot, RINGD_START_OLDEST, 0, &position);
     if (result == 0)
         result = reader_new(&reader, &victim.segment, slot, position, &options);
     require(result == 0, "%d", result);

@@ -52,7 +52,7 @@ static void scene_begin(struct scene *scene, uint32_t policy)
     ring_init(&scene->ring, scene->own.segment, 0);
     require(writer_new(&scene->w, scene->own.segment, OTHER, 1, NULL) == 0, "no writer");
     if (lossless)
-        require(ring_join(&scene->ring, READER, RINGD_START_NOW, 0, &cursor) == 0, "cannot join");
+        require(ring_join(&scene->ring, 1, READER, RINGD_START_NOW, 0, &cursor) == 0, "cannot join");
     require(reader_new(&scene->reader, scene->own.segment, READER, cursor, &options) == 0, "no reader");
     for (int i = 0; i < 31; i++)
         scene->tracker.known[i] = true;

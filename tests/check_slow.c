@@ -496,7 +496,7 @@ static void torn_new(struct torn *torn)
     own_ring_new(&torn->ring, by_lag);
     ck_assert_int_eq(writer_new(&torn->writer, torn->ring.segment, 0, 1, NULL), 0);
     ring_init(&lane, torn->ring.segment, 0);
-    ck_assert_int_eq(ring_join(&lane, 0, RINGD_START_NOW, 0, &start), 0);
+    ck_assert_int_eq(ring_join(&lane, 1, 0, RINGD_START_NOW, 0, &start), 0);
     ck_assert_int_eq(reader_new(&torn->reader, torn->ring.segment, 0, start, &options), 0);
     write_records(torn->writer, 1);
     ck_assert_int_eq(ring_position(&lane, &second), 0);

@@ -701,7 +701,7 @@ static void run_join(struct step_gate *gate, void *argument)
     ring_init(&ring, &segment, 0);
     for (;;) {
         step_enter(gate);
-        step_leave(gate, ring_join(&ring, JOIN_SLOT, stepped->start, 0, &cursor));
+        step_leave(gate, ring_join(&ring, 1, JOIN_SLOT, stepped->start, 0, &cursor));
         atomic_store(&gate->number, cursor);
     }
 }

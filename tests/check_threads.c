@@ -136,7 +136,7 @@ static void join_reader(struct part *part, uint32_t number)
 
     *part = (struct part){.number = number, .many = number % 2 == 1};
     ring_init(&ring, &victim.segment, 0);
-    ck_assert_int_eq(ring_join(&ring, number, RINGD_START_OLDEST, 0, &position), 0);
+    ck_assert_int_eq(ring_join(&ring, 1, number, RINGD_START_OLDEST, 0, &position), 0);
     ck_assert_int_eq(reader_new(&part->reader, &victim.segment, number, position, &options), 0);
 }
 

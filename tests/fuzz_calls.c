@@ -263,7 +263,7 @@ static int join(struct ring *ring, uint32_t slot, const struct ringd_reader_opti
     int result = options->start == RINGD_START_POSITION ? ring_check_start(ring, options->position) : 0;
 
     if (result == 0)
-        result = ring_join(ring, slot, options->start, options->position, position);
+        result = ring_join(ring, 1, slot, options->start, options->position, position);
     if (result == 0 && options->start == RINGD_START_POSITION && ring_check_cursor(ring, slot) != 0)
         result = -EINVAL;
     if (result < 0)
