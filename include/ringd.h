@@ -419,8 +419,9 @@ uint64_t ringd_reader_position(const struct ringd_reader *reader);
 struct ringd_reader_counters {
     uint64_t delivered, bytes, lost, gaps, slept;
     uint64_t skipped; /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */
-    uint64_t unordered; /* merge by time: how often a record's time was ahead of this reader's clock, as of a writer in
-                           another time namespace or virtual machine: the order is not exact there */
+    uint64_t unordered; /* merge by time: records whose time was ahead of this reader's clock or that came after a later
+                           one, as of a writer in another time namespace or virtual machine: the order is not exact
+                           there */
     uint64_t reserved[2];
 };
 int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_counters *counters);

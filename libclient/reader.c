@@ -561,6 +561,16 @@ static inline bool anything_new(struct ringd_reader *r)
     return next_lane(r) != NULL;
 }
 
+/* A lane with a record that has to wait for those of other lanes. */
+static int explain_waiting(const struct reader_lane *l)
+{
+    struct ring_view view;
+
+    if (ring_moving(&l->ring) != RINGD_MOVING_NO)
+        return RINGD_OK;
+    return ring_look(&l->ring, &view) < 0 ? -EBADMSG : RINGD_WOULD_BLOCK;
+}
+
 /* Of all lanes: the first that has something to say, else that there is nothing yet, or the end of all. A merge may
  * wait for one lane while there are records in others. */
 static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
@@ -572,7 +582,7 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
         bool waits = r->merge != NULL && ring_record_at(&l->ring, l->position);
-        int result = waits ? RINGD_WOULD_BLOCK : lane_explain(r, l, record);
+        int result = waits ? explain_waiting(l) : lane_explain(r, l, record);
 
         if (result != RINGD_WOULD_BLOCK && result != RINGD_END)
             return result;
@@ -655,7 +665,8 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
  * W, which writers are busy with, only every so often, to notice a damaged ring. */
 static bool worth_explaining(struct ringd_reader *r)
 {
-    bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r);
+    bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r) ||
+                 ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO;
 
     for (uint32_t i = 0; i < r->lane_count; i++)
         worth |= r->lanes[i].ask_silent || lane_below_floor(r, &r->lanes[i]);
@@ -819,21 +830,31 @@ static bool must_look_again(struct ringd_reader *r)
     return r->pollable != NULL && pollable_arm(r->pollable, watch_writers(r, INT64_MAX));
 }
 
-/* One lane, and no choice of it. */
+/* Of several lanes: whatever is passed over in one, another may be the next. */
+static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record, bool bulk)
+{
+    for (int i = 0; i < READER_PASSES_MAX; i++) {
+        struct reader_lane *next = next_lane(r);
+        enum look look;
+
+        if (next == NULL)
+            break;
+        *l = next;
+        look = lane_look_once(r, next, record, bulk);
+        if (__builtin_expect(look != LOOK_AGAIN, 1))
+            return look;
+    }
+    return LOOK_NOTHING;
+}
+
 static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record)
 {
+    *l = r->lanes;
     if (__builtin_expect(r->group != NULL, 0))
         return group_look(r, l, record);
-    if (__builtin_expect(r->lane_count == 1, 1)) {
-        *l = &r->one_lane;
-    } else {
-        *l = next_lane(r);
-        if (*l == NULL) {
-            *l = &r->lanes[0];
-            return LOOK_NOTHING;
-        }
-    }
-    return lane_look(r, *l, record, false);
+    if (__builtin_expect(r->lane_count == 1, 1))
+        return lane_look(r, *l, record, false);
+    return look_at_lanes(r, l, record, false);
 }
 
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
@@ -874,36 +895,37 @@ static inline void ask_ahead(const struct reader_lane *l, const struct ringd_rec
 }
 
 /* As many as there are in one claim. */
-static enum look fill_from_group(struct ringd_reader *r, struct ringd_record *records, size_t max, size_t *count)
+static enum look fill_from_group(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *records,
+                                 size_t max, size_t *count)
 {
-    struct reader_lane *l;
     enum look look;
 
     group_want(r, max);
     do {
-        look = group_look(r, &l, &records[*count]);
+        look = group_look(r, l, &records[*count]);
         *count += look == LOOK_RECORD;
-    } while (look == LOOK_RECORD && *count < max && group_holds(r, l));
+    } while (look == LOOK_RECORD && *count < max && group_holds(r, *l));
     group_want(r, 0);
     return look;
 }
 
-/* As many as there are in a lane, or, by time, until another lane is next. */
-static enum look fill(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *records, size_t max,
+/* As many as there are. *l: the lane looked at last. */
+static enum look fill(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *records, size_t max,
                       size_t *count)
 {
     enum look look = LOOK_NOTHING;
 
     if (__builtin_expect(r->group != NULL, 0))
-        return fill_from_group(r, records, max, count);
+        return fill_from_group(r, l, records, max, count);
     while (*count < max) {
-        look = lane_look(r, l, &records[*count], true);
+        if (__builtin_expect(r->lane_count == 1, 1))
+            look = lane_look(r, *l, &records[*count], true);
+        else
+            look = look_at_lanes(r, l, &records[*count], true);
         if (look != LOOK_RECORD)
             break;
-        ask_ahead(l, &records[*count]);
+        ask_ahead(*l, &records[*count]);
         ++*count;
-        if (__builtin_expect(r->merge != NULL, 0) && merge_next(r) != l)
-            break;
     }
     return look;
 }
@@ -944,7 +966,7 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
         if (l != NULL && reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
             lane_look_for_opening(l);
         if (l != NULL)
-            look = fill(reader, l, records, max, count);
+            look = fill(reader, &l, records, max, count);
         reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)

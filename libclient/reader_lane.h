@@ -196,13 +196,20 @@ RING_HOT enum look lane_look_at(struct ringd_reader *r, struct reader_lane *l, s
     return LOOK_RECORD;
 }
 
+/* `bulk`: what has been opened below is of use. */
+RING_HOT enum look lane_look_once(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool bulk)
+{
+    bool opened = bulk && (int64_t)(l->opened - l->position) > 0;
+
+    return opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
+}
+
 /* The first look in a row that shows something else than what is passed over, or nothing after much of that: it may be
- * without end. `bulk`: what has been opened below is of use. */
+ * without end. */
 RING_HOT enum look lane_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool bulk)
 {
     for (int i = 0; i < READER_PASSES_MAX; i++) {
-        bool opened = bulk && (int64_t)(l->opened - l->position) > 0;
-        enum look look = opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
+        enum look look = lane_look_once(r, l, record, bulk);
 
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;

@@ -1,10 +1,20 @@
 /* reader_merge.c - see reader_merge.h.
  *
- * Of each lane a window is kept: the headers that follow the reader's position, as far as they have been looked at. The
- * smallest time in it is the key of the lane's first record if nothing behind the window can be earlier. That is so
- *   - if some writer has two records in the window: what was added after the second is later than the first;
- *   - or if the window reaches the position that W had after some time t, and the smallest is not later than t.
- * A window of more records than a lane has writers always has the former.
+ * Of each lane a window is kept: what follows the reader's position, as far as it has been looked at, in runs. A run is
+ * records in a row of one writer with one time, as those of a batch are: it has ONE addition and its time was taken
+ * after that, so it counts as one record. (So may records that have the same time by chance: that costs a look.)
+ *
+ * The smallest time in the window is the key of the lane's first record if nothing behind the window can be earlier. So
+ * it is
+ *   - if some writer has two runs in the window: what was added after the second is later than the first;
+ *   - or if the window has come to where W stood after some time t (`sure`), and the smallest is not later than t;
+ *   - or if nothing comes behind it: the lane has ended there (ring_move.h), or makes no sense there.
+ * A full window always has the first.
+ *
+ * What is known of each lane's next key stands in a heap: the key itself, or a time that it is not earlier than. Keys
+ * grow along a lane, so what was known once stays a lower bound, and only the lane at the top has to be looked at
+ * again: if its key is known then, it is the next. If it is not, the time and all words are loaded anew; if it is not
+ * even then, somebody is between his addition and his stamp, or there is nothing.
  */
 #define _GNU_SOURCE
 #include "reader_merge.h"
@@ -14,11 +24,8 @@
 #include "reader_lane.h"
 #include "record_time.h"
 
-/* More than twice as many as there are writers. */
+/* Runs; a power of two, and more than twice as many as there are writers. */
 #define WINDOW 64u
-
-/* Padding in a row that is passed in one look. */
-#define PADDING_MAX 64
 
 /* Records in a row that a reader takes from one lane, in any order. */
 #define MERGE_RUN 64
@@ -26,27 +33,45 @@
 /* A time later than all. */
 #define NEVER UINT64_MAX
 
+/* How often the clock is asked again when it has not moved on since a record's time. */
+#define CLOCK_TRIES 1000
+
 struct seen {
-    uint64_t position, time;
+    uint64_t position, end;
+    uint64_t time;
     uint64_t key;        /* the smallest time from here to the window's end */
     uint32_t writer;     /* in the lane */
-    bool pair_from_here; /* some writer has two records from here to the window's end */
+    bool pair_from_here; /* some writer has two runs from here to the window's end */
 };
 
 struct window {
     uint64_t end;        /* all below has been looked at */
-    uint64_t bound;      /* what is written here or later */
+    uint64_t sure;       /* what is added at `end` or later has this time or a later one */
+    uint64_t bound;      /* if `asked`: what is added here or later */
     uint64_t bound_time; /* has this time or a later one */
+    uint64_t opened;     /* all below is final, as of the last look at W */
     uint32_t first, count;
+    bool asked;   /* `bound` has not been reached yet */
     bool leaving; /* as the lane was when it was looked at */
-    bool stuck;   /* what stands at its end makes no sense, or has been overwritten: the lane's own look will tell */
+    bool final;   /* nothing behind the end will ever make sense, */
+    bool bad;     /* as there is a stamp with a header that cannot be: the lane's own look will tell */
     struct seen seen[WINDOW];
+};
+
+/* What is known of a lane's next key. */
+struct rival {
+    uint64_t key;
+    uint32_t lane;
 };
 
 struct reader_merge {
     uint32_t time_source;
-    bool foreign;       /* when bounds were taken last, there was a record whose time had not come yet */
-    uint64_t unordered; /* how often that was so */
+    uint32_t lane_count;
+    uint64_t last_key;  /* of what was given out last */
+    uint64_t unordered; /* records that came when something later had been given out, or before their time had come */
+    uint64_t counted_position; /* the last of them */
+    uint32_t counted_lane;
+    struct rival heap[RINGD_LANES_MAX]; /* the smallest first; equal keys: by lane */
     struct window windows[];
 };
 
@@ -59,8 +84,13 @@ struct reader_merge *merge_new(uint32_t lane_count, uint32_t time_source)
 {
     struct reader_merge *merge = handle_new(merge_bytes(lane_count));
 
-    if (merge != NULL)
-        merge->time_source = time_source;
+    if (merge == NULL)
+        return NULL;
+    merge->time_source = time_source;
+    merge->lane_count = lane_count;
+    merge->counted_lane = RINGD_LANES_MAX;
+    for (uint32_t i = 0; i < lane_count; i++)
+        merge->heap[i].lane = i;
     return merge;
 }
 
@@ -70,28 +100,62 @@ void merge_free(struct reader_merge *merge, uint32_t lane_count)
         handle_free(merge, merge_bytes(lane_count));
 }
 
+uint64_t merge_unordered(const struct reader_merge *merge)
+{
+    return merge != NULL ? merge->unordered : 0;
+}
+
 /* ---- a window ---------------------------------------------------------------------------------------------------- */
 
-/* Room at its end, and nothing in it that the reader has passed. */
-static void shift(const struct reader_lane *l, struct window *w)
+static inline struct seen *seen_at(struct window *w, uint32_t i)
 {
-    if ((int64_t)(w->end - l->position) < 0 || w->end - l->position > l->ring.size || w->leaving != l->leaving) {
-        w->end = l->position;
-        w->count = 0;
-    }
+    return &w->seen[(w->first + i) % WINDOW];
+}
+
+/* Nothing is known of what is behind it. */
+static void begin_window(struct window *w, const struct reader_lane *l)
+{
+    w->end = l->position;
+    w->count = 0;
+    w->sure = 0;
+    w->asked = w->final = w->bad = false;
     w->leaving = l->leaving;
-    w->stuck = false;
-    while (w->count > 0 && (int64_t)(w->seen[w->first].position - l->position) < 0) {
-        w->first++;
+}
+
+/* Nothing in it that the reader has passed. */
+static inline void shift(struct window *w, const struct reader_lane *l)
+{
+    if (__builtin_expect(w->end - l->position > l->ring.size || w->leaving != l->leaving, 0))
+        begin_window(w, l);
+    while (w->count > 0 && (int64_t)(seen_at(w, 0)->end - l->position) <= 0) {
+        w->first = (w->first + 1) % WINDOW;
         w->count--;
     }
-    if (w->count == 0)
-        w->first = 0;
 }
 
 static bool is_drained(const struct reader_lane *l, uint64_t position)
 {
     return l->leaving && position == l->tail.end;
+}
+
+/* A record from the window's end on. */
+static void add_record(struct window *w, uint64_t bytes, uint64_t time, uint32_t writer)
+{
+    struct seen *last = seen_at(w, w->count - 1);
+
+    time = time == NEVER ? NEVER - 1 : time;
+    if (w->count > 0 && last->end == w->end && last->writer == writer && last->time == time)
+        last->end += bytes;
+    else
+        *seen_at(w, w->count++) =
+            (struct seen){.position = w->end, .end = w->end + bytes, .time = time, .writer = writer};
+}
+
+/* Nothing is there to be looked at. There should be if it was opened, or if no more is going to be written. */
+static bool look_in_vain(const struct reader_lane *l, struct window *w)
+{
+    w->final = l->leaving || (int64_t)(w->opened - w->end) > 0;
+    return false;
 }
 
 /* Looks at what stands at the window's end. False: nothing that could be looked at. */
@@ -100,33 +164,27 @@ static bool look_further(const struct reader_lane *l, struct window *w)
     const struct ring_range *gone = l->leaving ? ring_gone_at(&l->tail, w->end) : NULL;
     uint64_t state = ring_stamp_state(&l->ring, w->end, memory_order_acquire); /* N1 */
     const struct ringd_record_header *h = ring_header(&l->ring, w->end);
-    uint64_t extent = atomic_load_explicit(&h->extent, memory_order_relaxed), bytes;
-    struct seen *seen = &w->seen[w->first + w->count];
+    uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
+    uint64_t origin = atomic_load_explicit(&h->origin, memory_order_relaxed);
+    uint32_t writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK) - l->number * RINGD_WRITERS_PER_LANE;
 
     if (is_drained(l, w->end))
-        return false;
+        return look_in_vain(l, w);
     if (gone != NULL) {
         w->end = gone->end;
         return true;
     }
     if (!ring_state_valid(state))
+        return look_in_vain(l, w);
+    /* X2: what has a stamp now may be given up. */
+    if (!l->leaving && atomic_load_explicit(&l->ring.control->moving, memory_order_acquire) != 0)
         return false;
-    if (!l->leaving && atomic_load_explicit(&l->ring.control->moving, memory_order_acquire) != 0) { /* X2 */
-        w->stuck = true;
-        return false;
-    }
-    *seen = (struct seen){
-        .position = w->end,
-        .time = atomic_load_explicit(&h->time, memory_order_relaxed),
-        .writer = (uint32_t)(atomic_load_explicit(&h->origin, memory_order_relaxed) & RINGD_ORIGIN_WRITER_MASK) -
-                  l->number * RINGD_WRITERS_PER_LANE,
-    };
-    bytes = ring_record_bytes((uint32_t)extent);
-    if (bytes > l->ring.max_grant || (state == RINGD_STATE_COMMITTED && seen->writer >= RINGD_WRITERS_PER_LANE)) {
-        w->stuck = true;
+    if (bytes > l->ring.max_grant || (state == RINGD_STATE_COMMITTED && writer >= RINGD_WRITERS_PER_LANE)) {
+        w->final = w->bad = true;
         return false;
     }
-    w->count += state == RINGD_STATE_COMMITTED;
+    if (state == RINGD_STATE_COMMITTED)
+        add_record(w, bytes, atomic_load_explicit(&h->time, memory_order_relaxed), writer);
     w->end += bytes;
     return true;
 }
@@ -137,8 +195,8 @@ static void compute_keys(struct window *w)
     uint64_t key = NEVER, writers = 0;
     bool pair = false;
 
-    for (uint32_t i = w->first + w->count; i-- > w->first;) {
-        struct seen *seen = &w->seen[i];
+    for (uint32_t i = w->count; i-- > 0;) {
+        struct seen *seen = seen_at(w, i);
 
         key = seen->time < key ? seen->time : key;
         pair |= writers >> seen->writer & 1;
@@ -148,136 +206,226 @@ static void compute_keys(struct window *w)
     }
 }
 
-static void move_to_front(struct window *w)
-{
-    for (uint32_t i = 0; w->first > 0 && i < w->count; i++)
-        w->seen[i] = w->seen[w->first + i];
-    w->first = 0;
-}
-
 /* As far as there is anything, and as there is room. */
 static void look_ahead(const struct reader_lane *l, struct window *w)
 {
-    move_to_front(w);
-    for (uint32_t padding = 0; w->count < WINDOW && padding < WINDOW + PADDING_MAX; padding++) {
-        if (!look_further(l, w))
-            break;
-    }
+    uint32_t count = w->count;
+
+    w->final = w->bad = false;
+    while (w->count < WINDOW && w->end - l->position < l->ring.size && look_further(l, w))
+        ;
     if (!lane_intact(l, l->position)) {
-        w->end = l->position;
-        w->count = 0;
-        w->stuck = true;
+        begin_window(w, l);
+        return;
     }
-    compute_keys(w);
+    if (w->count != count)
+        compute_keys(w);
+    if (w->asked && (int64_t)(w->end - w->bound) >= 0) {
+        w->sure = w->bound_time;
+        w->asked = false;
+    }
+}
+
+/* ---- a lane's next key --------------------------------------------------------------------------------------------
+ */
+
+static inline bool is_known(struct window *w)
+{
+    const struct seen *head = seen_at(w, 0);
+
+    return w->count > 0 && (head->pair_from_here || head->key <= w->sure || w->final);
+}
+
+/* There is something before the first record: padding, or a header that cannot be. */
+static inline bool is_in_the_way(const struct reader_lane *l, struct window *w)
+{
+    return w->count > 0 ? (int64_t)(seen_at(w, 0)->position - l->position) > 0 : w->end != l->position || w->bad;
+}
+
+/* True: *key is that of the lane's next record, or 0 if something else is to be passed first, which needs no turn.
+ * False: no record with an earlier key will come. */
+static inline bool find_key(const struct reader_lane *l, struct window *w, uint64_t *key)
+{
+    shift(w, l);
+    if (!is_known(w))
+        look_ahead(l, w);
+    if (__builtin_expect(is_in_the_way(l, w), 0)) {
+        *key = 0;
+        return true;
+    }
+    if (is_known(w)) {
+        *key = seen_at(w, 0)->key;
+        return true;
+    }
+    *key = is_drained(l, w->end) ? NEVER : w->sure;
+    return false;
+}
+
+/* ---- the heap -----------------------------------------------------------------------------------------------------
+ */
+
+static inline bool comes_before(struct rival a, struct rival b)
+{
+    return a.key < b.key || (a.key == b.key && a.lane < b.lane);
+}
+
+/* What stands at `i` has become later. */
+static inline void sink(struct reader_merge *m, uint32_t i)
+{
+    struct rival rival = m->heap[i];
+
+    for (uint32_t child; (child = 2 * i + 1) < m->lane_count; i = child) {
+        child += child + 1 < m->lane_count && comes_before(m->heap[child + 1], m->heap[child]);
+        if (!comes_before(m->heap[child], rival))
+            break;
+        m->heap[i] = m->heap[child];
+    }
+    m->heap[i] = rival;
+}
+
+static void look_at_all(struct ringd_reader *r)
+{
+    struct reader_merge *m = r->merge;
+
+    for (uint32_t i = 0; i < m->lane_count; i++) {
+        m->heap[i].lane = i;
+        find_key(&r->lanes[i], &m->windows[i], &m->heap[i].key);
+    }
+    for (uint32_t i = m->lane_count / 2; i-- > 0;)
+        sink(m, i);
 }
 
 /* ---- which lane ---------------------------------------------------------------------------------------------------
  */
 
-/* Whether nothing behind the window is earlier than `key`. */
-static bool is_bounded(const struct reader_merge *m, const struct reader_lane *l, const struct window *w, uint64_t key)
+/* The time first, then the words: S2 if the reader is about to sleep. A bound that has not been reached stays: on a
+ * busy lane a new one would never be. */
+static uint64_t take_bounds(struct ringd_reader *r)
 {
-    if (is_drained(l, w->end))
-        return true;
-    return (int64_t)(w->end - w->bound) >= 0 && (key <= w->bound_time || m->foreign);
+    uint64_t time = record_time_then_load(r->merge->time_source);
+
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        const struct reader_lane *l = &r->lanes[i];
+        struct window *w = &r->merge->windows[i];
+        struct ring_view view;
+
+        if (l->leaving || ring_look(&l->ring, &view) < 0)
+            continue;
+        if (!(view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
+            w->opened = view.position;
+        if (w->asked)
+            continue;
+        w->bound = view.position;
+        w->bound_time = time;
+        w->asked = true;
+    }
+    return time;
 }
 
-static bool is_resolved(const struct reader_merge *m, const struct reader_lane *l, const struct window *w)
+/* All lanes have been looked at as far as W, and there are only records whose time has not come yet. The first of them.
+ */
+static struct reader_lane *from_the_future(struct ringd_reader *r, uint64_t *key)
 {
-    const struct seen *head = &w->seen[w->first];
+    struct reader_lane *chosen = NULL;
 
-    return w->count > 0 && (head->pair_from_here || is_bounded(m, l, w, head->key));
-}
-
-/* Whether a lane without a record cannot get one that comes before `key` of lane `chosen`. Equal keys: by lane. */
-static bool stays_behind(const struct reader_merge *m, const struct reader_lane *l, const struct window *w,
-                         uint64_t key, uint32_t chosen)
-{
-    return is_bounded(m, l, w, l->number < chosen && key != NEVER ? key + 1 : key);
-}
-
-/* The time first, then the words. What has been seen before has an earlier time, or one of another clock. */
-static void take_bounds(struct ringd_reader *r)
-{
-    uint64_t time = record_time_then_load(r->merge->time_source), position;
-
-    r->merge->foreign = false;
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct window *w = &r->merge->windows[i];
 
-        r->merge->foreign |= w->count > 0 && w->seen[w->first].key > time;
-        if (ring_position(&r->lanes[i].ring, &position) < 0)
-            continue;
-        w->bound = position;
-        w->bound_time = time;
-    }
-    r->merge->unordered += r->merge->foreign;
-}
-
-/* The lane with the smallest key among those that have a record; all of them resolved. *settled: that is the answer. */
-static struct reader_lane *smallest(struct ringd_reader *r, bool *settled)
-{
-    struct reader_lane *chosen = NULL;
-    struct reader_merge *m = r->merge;
-    uint64_t key = NEVER;
-
-    *settled = true;
-    for (uint32_t i = 0; i < r->lane_count; i++) {
-        struct reader_lane *l = &r->lanes[i];
-        struct window *w = &m->windows[i];
-
-        shift(l, w);
-        if (!is_resolved(m, l, w))
-            look_ahead(l, w);
-        if (w->stuck && w->count == 0)
-            return l;
-        if (w->count == 0)
-            continue;
-        if (!is_resolved(m, l, w)) {
-            *settled = false;
-        } else if (chosen == NULL || w->seen[w->first].key < key) {
-            chosen = l;
-            key = w->seen[w->first].key;
+        if (w->asked)
+            return NULL;
+        if (w->count > 0 && (chosen == NULL || seen_at(w, 0)->key < *key)) {
+            chosen = &r->lanes[i];
+            *key = seen_at(w, 0)->key;
         }
-    }
-    for (uint32_t i = 0; chosen != NULL && i < r->lane_count; i++) {
-        if (m->windows[i].count == 0)
-            *settled &= stays_behind(m, &r->lanes[i], &m->windows[i], key, chosen->number);
     }
     return chosen;
 }
 
+/* Some clock is not the reader's. Not to be counted again when the same record is looked at again. */
+static void count_unordered(struct reader_merge *m, const struct reader_lane *l)
+{
+    m->unordered += m->counted_lane != l->number || m->counted_position != l->position;
+    m->counted_lane = l->number;
+    m->counted_position = l->position;
+}
+
+static inline struct reader_lane *choose(struct reader_merge *m, struct reader_lane *l, uint64_t key)
+{
+    if (__builtin_expect(key < m->last_key, 0)) {
+        if (is_in_the_way(l, &m->windows[l->number]))
+            return l;
+        count_unordered(m, l);
+    }
+    m->last_key = key;
+    return l;
+}
+
+/* The lane at the top is looked at again until it stays there. True: with its key. */
+static inline bool settle_top(struct ringd_reader *r)
+{
+    struct reader_merge *m = r->merge;
+
+    for (;;) {
+        uint32_t lane = m->heap[0].lane;
+        bool known = find_key(&r->lanes[lane], &m->windows[lane], &m->heap[0].key);
+
+        sink(m, 0);
+        if (m->heap[0].lane == lane)
+            return known;
+    }
+}
+
+/* The same with new bounds: the next record's lane, if it can be said. */
+__attribute__((noinline)) static struct reader_lane *ask_all(struct ringd_reader *r)
+{
+    struct reader_merge *m = r->merge;
+    uint64_t time, key = NEVER;
+    struct reader_lane *l;
+
+    for (int tries = 0;; tries++) {
+        time = take_bounds(r);
+        look_at_all(r);
+        if (settle_top(r))
+            return choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key);
+        l = from_the_future(r, &key);
+        /* Another record may still get the same time, and come first. */
+        if (l == NULL || key != time || tries == CLOCK_TRIES)
+            break;
+    }
+    if (l != NULL)
+        count_unordered(m, l);
+    return l;
+}
+
 struct reader_lane *merge_next(struct ringd_reader *r)
 {
-    bool settled;
-    struct reader_lane *lane = smallest(r, &settled);
+    struct reader_merge *m = r->merge;
 
-    if (settled)
-        return lane;
-    take_bounds(r);
-    lane = smallest(r, &settled);
-    return settled ? lane : NULL;
+    if (__builtin_expect(settle_top(r), 1))
+        return choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key);
+    return r->lanes[m->heap[0].lane].leaving ? NULL : ask_all(r);
 }
 
-uint64_t merge_unordered(const struct reader_merge *merge)
-{
-    return merge != NULL ? merge->unordered : 0;
-}
+/* ---- in any order -------------------------------------------------------------------------------------------------
+ */
 
 struct reader_lane *merge_any(struct ringd_reader *r)
 {
+    uint32_t number = r->turn;
+
     if (++r->run > MERGE_RUN) {
         r->run = 0;
-        r->turn = (r->turn + 1) % r->lane_count;
+        number = number + 1 < r->lane_count ? number + 1 : 0;
     }
     for (uint32_t i = 0; i < r->lane_count; i++) {
-        struct reader_lane *l = &r->lanes[(r->turn + i) % r->lane_count];
+        struct reader_lane *l = &r->lanes[number];
 
         if (!is_drained(l, l->position) && ring_record_at(&l->ring, l->position)) {
-            r->run = r->turn == l->number ? r->run : 0;
-            r->turn = l->number;
+            r->run = r->turn == number ? r->run : 0;
+            r->turn = number;
             return l;
         }
+        number = number + 1 < r->lane_count ? number + 1 : 0;
     }
     return NULL;
 }

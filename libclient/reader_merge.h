@@ -11,12 +11,12 @@
  * for anything to be written on an idle lane; it waits for a writer that is between reserve and commit, as everybody
  * who reads that lane does.
  *
- * The time is that of one clock. Where writers' clocks are not this reader's (virtual machines, time namespaces), times
- * a record can be from the future, and then comes when everything else that is there has been
- * looked at; merge_unordered() tells how often.
+ * The time is that of one clock. Where a writer's clock is not this reader's (virtual machines, time namespaces), a
+ * record may have a time that has not come yet, or one that is past already. The first comes when everything else that
+ * is there has been looked at, the second at once: nothing waits for another clock. merge_unordered() tells how many.
  *
- * Cost for each record: a look at the heads of the lanes, and its own header twice. Words are loaded only when a lane
- * has run empty or a writer's next record is not there yet. Called by reader.c.
+ * Cost for each record: a look at its own header once more, before it is read, and its lane's way in a heap of lanes.
+ * Words are loaded only when a lane has run empty or a writer's next record is not there yet. Called by reader.c.
  */
 #ifndef LIBCLIENT_READER_MERGE_H
 #define LIBCLIENT_READER_MERGE_H
@@ -27,10 +27,11 @@
 struct reader_merge *merge_new(uint32_t lane_count, uint32_t time_source);
 void merge_free(struct reader_merge *merge, uint32_t lane_count);
 
-/* The lane whose record is next; NULL: that cannot be said yet. */
+/* The lane whose record is next, or in which something else is to be passed, and one look at it is due (whatever is
+ * passed over, another lane may be next then). NULL: that cannot be said yet. */
 struct reader_lane *merge_next(struct ringd_reader *r);
 
-/* How often a record was met whose time had not come yet: the order is not exact there. NULL: 0. */
+/* How many records came before their time had come, or after something later: the order is not exact there. NULL: 0. */
 uint64_t merge_unordered(const struct reader_merge *merge);
 
 /* In any order: a lane that has a record, from r->turn on, or NULL. */

@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include "copy.h"
+#include "record_time.h"
 #include "ring_move.h"
 #include "wake.h"
 
@@ -447,28 +448,12 @@ static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uin
 
 /* ---- records in a grant ---------------------------------------------------------------------------------------- */
 
-static inline uint64_t read_ticks(void)
-{
-#if defined(__x86_64__)
-    unsigned int processor;
-
-    return __builtin_ia32_rdtscp(&processor);
-#elif defined(__aarch64__)
-    uint64_t ticks;
-
-    __asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(ticks));
-    return ticks;
-#else
-    return (uint64_t)wake_now();
-#endif
-}
-
 /* Taken after the addition: so a reader that takes the time and then loads W knows what is below it. */
 static inline uint64_t writer_time(const struct ringd_writer *w)
 {
     if (__builtin_expect(w->time_source == RINGD_TIME_NONE, 1))
         return 0;
-    return w->time_source == RINGD_TIME_TSC ? read_ticks() : (uint64_t)wake_now();
+    return record_time(w->time_source);
 }
 
 /* Everything of a header but the stamp. */
