@@ -176,7 +176,9 @@ enum look message_take(struct ringd_reader *r, struct reader_lane *l, struct rin
         message->len += record->len;
         message->parts = parts;
         message->sequence = record->sequence + 1;
-        if (flags & RINGD_FLAG_LAST)
+        if (reader_was_evicted(r)) /* and what was copied may have been overwritten meanwhile */
+            message_end(r, l, record->writer);
+        else if (flags & RINGD_FLAG_LAST)
             return give(r, l, record);
     }
     ring_count(&r->counters->skipped, 1);
