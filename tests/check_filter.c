@@ -282,7 +282,7 @@ static void read_around(void *argument)
         struct ring ring;
 
         ring_init(&ring, own.segment, 0);
-        require(ring_join(&ring, 0, RINGD_START_OLDEST, 0, &cursor) == 0, "join");
+        require(ring_join(&ring, 1, 0, RINGD_START_OLDEST, 0, &cursor) == 0, "join");
     } else {
         cursor = 0;
     }
