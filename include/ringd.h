@@ -306,7 +306,10 @@ enum ringd_reader_start {
     RINGD_START_NOW = 0,      /* what is written from now on */
     RINGD_START_OLDEST = 1,   /* the oldest record that is still there */
     RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position; a ring of one lane */
-    RINGD_START_TIME = 3,     /* the first record that is still there with a time of `time` or later; a ring with time */
+    RINGD_START_TIME = 3,     /* the first record that is still there with a time of `time` or later; now if there is
+                                 none; a ring with time. Nothing that somebody began to write at that time or later is
+                                 left out, nor anything that he had begun, but for one who stood still in the middle of
+                                 it while others filled a sixteenth of the ring */
 };
 
 /* In which order a reader gets the records of different lanes. In each lane it is that of the ring, whichever. */
@@ -322,14 +325,17 @@ enum ringd_orphans {
     RINGD_ORPHANS_LOST = 1,  /* they are lost, and counted */
 };
 
-/* What a reader wants to see; all of it holds. What it does not want counts as skipped, without a look at it. */
+/* What a reader wants to see; all of it holds. What it does not want counts as skipped, without a look at its payload;
+ * so does what is missing of a writer that it does not want, which is no gap then. Of the others nobody knows what was
+ * overwritten: all of it is told as lost. */
 struct ringd_filter {
     const uint16_t *types; /* records of these types; type_count 0: of any */
     size_t type_count;
     const uint32_t *writers; /* of these writers, as in record.writer; writer_count 0: of any */
     size_t writer_count;
-    uint8_t level_min, level_max; /* of these levels; both 0: of any */
-    uint8_t reserved[6];
+    uint8_t level_min, level_max; /* of these levels; both 0: of any, */
+    uint8_t by_level;             /* or with 1: of level 0 */
+    uint8_t reserved[5];
 };
 
 /* Zeroed: lossy, from now, does not wait. */
@@ -380,7 +386,10 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
 /* Releases everything and detaches. NULL is allowed. */
 void ringd_reader_close(struct ringd_reader *reader);
 
-/* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. [signal] */
+/* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. A signal handler may call it
+ * also on the handle that it has interrupted a call of: the call ends by the new deadline, unless it was just about to
+ * sleep. (A signal alone ends a sleep, with -EINTR, but not the looking of RINGD_WAIT_BUSY or of a reader that has more
+ * to pass over than it wants to see.) [signal] */
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 
 /* From now on the reader sees what this says; NULL: all. -EINVAL, -ENOMEM, -ECHILD. Not in a signal handler. */
@@ -391,7 +400,8 @@ int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *
  * errno: -EMFILE, -ENOMEM, -ECHILD. Not in a signal handler. */
 int ringd_reader_fd(struct ringd_reader *reader);
 
-/* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK, RINGD_END, RINGD_GAP
+/* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK (of what was there when the deadline
+ * passed, or when the call began if that is later, there is nothing left that this reader wants), RINGD_END, RINGD_GAP
  * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow);
  * -EINTR, -ECHILD, -EBADMSG (the ring is damaged). [signal] (R8) */
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record);

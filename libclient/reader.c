@@ -129,7 +129,7 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     r->attachment = attachment;
     r->mode = o->group != NULL ? RINGD_READ_LOSSLESS : o->mode;
     r->member = o->group != NULL;
-    r->deadline = o->deadline;
+    atomic_store_explicit(&r->deadline, o->deadline, memory_order_relaxed);
     r->wait = o->wait;
     r->max_record = segment->geometry.max_record;
     r->lane_count = segment->geometry.lane_count;
@@ -193,6 +193,8 @@ static int check_options(const struct ringd_reader_options *o)
     int result = check_choices(o);
 
     if (result == 0)
+        result = filter_check(o->filter);
+    if (result == 0)
         result = check_label("group", o->group);
     if (result == 0)
         result = check_label("cursor", o->cursor);
@@ -220,7 +222,7 @@ static int explain_start(int result, const struct ringd_reader_options *o)
         return client_fail(result, "position %llu was overwritten already or is not written yet; start at the oldest",
                            (unsigned long long)o->position);
     if (result == -EINVAL)
-        return client_fail(result, "no record begins at position %llu, or the filter names a writer that cannot be",
+        return client_fail(result, "no record begins at position %llu; give a record's position or its next",
                            (unsigned long long)o->position);
     return client_fail(result, "%s", ringd_strerror(result));
 }
@@ -310,7 +312,7 @@ int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns)
 {
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
-    reader->deadline = deadline_ns;
+    atomic_store_explicit(&reader->deadline, deadline_ns, memory_order_relaxed);
     return RINGD_OK;
 }
 
@@ -786,6 +788,9 @@ static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ring
     case LOOK_LAPPED:
         lane_resume(l);
         return RINGD_OK;
+    case LOOK_PASSED:
+        publish(r);
+        return RINGD_OK;
     case LOOK_NOTHING:
         return wait_for_data(r, record);
     case LOOK_LEAVING:
@@ -807,10 +812,44 @@ __attribute__((noinline)) static int say_pending(struct ringd_reader *r, struct 
     return RINGD_GAP;
 }
 
-/* A ring whose limit runs away, as only a damaged one does, keeps a reader looking; not beyond its deadline. */
-static bool looked_long_enough(const struct ringd_reader *r, int *rounds)
+/* A call that has reason to look again and again, which can be without end: what it does not want to see may be written
+ * faster than it passes over it, and the limit of a damaged ring runs away. */
+struct search {
+    uint64_t rounds, passes;
+};
+
+/* Of a call that passes over much: whether all that was there when it began to has been passed. */
+static bool passed_all(const struct ringd_reader *r, const struct search *search)
 {
-    return ++*rounds % ROUNDS_MAX == 0 && wake_now() >= r->deadline;
+    /* Whatever the ring says, that is at most a header in each unit. */
+    bool all = true, too_many = search->passes / r->lane_count >
+                                r->lanes[0].ring.size / RINGD_UNIT / READER_PASSES_MAX + ROUNDS_MAX;
+
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        const struct reader_lane *l = &r->lanes[i];
+
+        all &= (int64_t)(l->position - l->wall) >= 0 || !ring_record_at(&l->ring, l->position);
+    }
+    return all || too_many;
+}
+
+static void set_walls(struct ringd_reader *r)
+{
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct reader_lane *l = &r->lanes[i];
+
+        if (ring_position(&l->ring, &l->wall) < 0)
+            l->wall = l->position; /* damaged, which it is told when there is nothing to pass over */
+    }
+}
+
+/* Not beyond the deadline, but nothing that is there by then is left out. */
+static bool looked_long_enough(struct ringd_reader *r, struct search *search, enum look look)
+{
+    if (look == LOOK_PASSED && search->passes++ == 0)
+        set_walls(r);
+    return ++search->rounds % ROUNDS_MAX == 0 && wake_now() >= r->deadline &&
+           (search->passes == 0 || passed_all(r, search));
 }
 
 /* Copies are good until the next call, and so is all that a group's member was given; else what a lossless reader was
@@ -838,13 +877,13 @@ static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, s
         enum look look;
 
         if (next == NULL)
-            break;
+            return LOOK_NOTHING;
         *l = next;
         look = lane_look_once(r, next, record, bulk);
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }
-    return LOOK_NOTHING;
+    return LOOK_PASSED;
 }
 
 static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record)
@@ -859,7 +898,7 @@ static inline enum look look_for_one(struct ringd_reader *r, struct reader_lane 
 
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
 {
-    int rounds = 0;
+    struct search search = {0};
 
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
         return -ECHILD;
@@ -878,7 +917,7 @@ int ringd_next(struct ringd_reader *reader, struct ringd_record *record)
             continue;
         if (result != RINGD_OK)
             return result;
-        if (looked_long_enough(reader, &rounds))
+        if (looked_long_enough(reader, &search, look))
             return RINGD_WOULD_BLOCK;
     }
 }
@@ -946,7 +985,8 @@ static struct reader_lane *lane_to_fill(struct ringd_reader *r)
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
 {
-    int rounds = 0, result;
+    struct search search = {0};
+    int result;
 
     *count = 0;
     if (reader->alive != HANDLE_ALIVE)
@@ -979,7 +1019,7 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
         *count = result == RINGD_GAP;
         if (result != RINGD_OK)
             return result;
-        if (looked_long_enough(reader, &rounds))
+        if (looked_long_enough(reader, &search, look))
             return RINGD_WOULD_BLOCK;
     }
 }

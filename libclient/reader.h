@@ -38,6 +38,7 @@ struct reader_lane {
     uint64_t released;  /* all below has been given back */
     uint64_t published; /* all below has been given back with a locked store */
     uint64_t opened;    /* everything below is final: what the last writer out has opened, as of some look */
+    uint64_t wall;      /* of a call that passes over much: P when it began to */
     uint64_t settled;   /* records of this lane that were delivered, skipped or lost */
     struct ring ring;
     struct reader_writer writers[RINGD_WRITERS_PER_LANE];
@@ -71,7 +72,7 @@ struct ringd_reader {
     unsigned char *copies; /* lossy: records are copied here first */
     size_t copies_bytes;
     size_t copies_used;
-    int64_t deadline;
+    _Atomic int64_t deadline; /* a signal handler may change it */
     uint64_t choosy;        /* READER_CHOOSY: records are to be looked at with reader_filter.h and reader_message.h */
     uint32_t wait;          /* enum ringd_wait */
     uint32_t idle;          /* looks that found nothing */

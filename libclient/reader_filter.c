@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "client.h"
 #include "ringd_segment.h"
 
 #define TYPES   65536u
@@ -24,29 +25,35 @@ static bool is_set(const uint64_t bits[], uint32_t bit)
     return bits[bit / 64] >> bit % 64 & 1;
 }
 
-static int check(const struct ringd_filter *wanted)
+int filter_check(const struct ringd_filter *wanted)
 {
-    if (wanted->level_min > wanted->level_max || (wanted->type_count > 0 && wanted->types == NULL) ||
-        (wanted->writer_count > 0 && wanted->writers == NULL))
-        return -EINVAL;
+    if (wanted == NULL)
+        return 0;
+    if (wanted->level_min > wanted->level_max)
+        return client_fail(-EINVAL, "a filter by level from %u to %u lets nothing pass; levels go up to 255",
+                           wanted->level_min, wanted->level_max);
+    if ((wanted->type_count > 0 && wanted->types == NULL) || (wanted->writer_count > 0 && wanted->writers == NULL))
+        return client_fail(-EINVAL, "a filter has a count of types or writers, and no list of them");
     for (size_t i = 0; i < wanted->writer_count; i++) {
         if (wanted->writers[i] >= WRITERS)
-            return -EINVAL;
+            return client_fail(-EINVAL, "a filter names writer %u; writers are 0 to %u, as record.writer says",
+                               wanted->writers[i], WRITERS - 1);
     }
     return 0;
 }
 
+static bool any_level(const struct ringd_filter *wanted)
+{
+    return wanted->level_min == 0 && wanted->level_max == 0 && wanted->by_level == 0;
+}
+
 int filter_new(struct reader_filter **filter, const struct ringd_filter *wanted)
 {
-    bool any_level = wanted == NULL || (wanted->level_min == 0 && wanted->level_max == 0);
     struct reader_filter *f;
-    int result;
+    int result = filter_check(wanted);
 
     *filter = NULL;
-    if (wanted == NULL)
-        return 0;
-    result = check(wanted);
-    if (result < 0 || (any_level && wanted->type_count == 0 && wanted->writer_count == 0))
+    if (result < 0 || wanted == NULL || (any_level(wanted) && wanted->type_count == 0 && wanted->writer_count == 0))
         return result;
     f = calloc(1, sizeof *f);
     if (f == NULL)
@@ -54,7 +61,7 @@ int filter_new(struct reader_filter **filter, const struct ringd_filter *wanted)
     f->any_type = wanted->type_count == 0;
     f->any_writer = wanted->writer_count == 0;
     f->level_min = wanted->level_min;
-    f->level_max = any_level ? UINT8_MAX : wanted->level_max;
+    f->level_max = any_level(wanted) ? UINT8_MAX : wanted->level_max;
     for (size_t i = 0; i < wanted->type_count; i++)
         f->types[wanted->types[i] / 64] |= UINT64_C(1) << wanted->types[i] % 64;
     for (size_t i = 0; i < wanted->writer_count; i++)
@@ -79,4 +86,9 @@ bool filter_wants(const struct reader_filter *filter, uint64_t origin)
     return level >= filter->level_min && level <= filter->level_max &&
            (filter->any_type || is_set(filter->types, (uint16_t)(origin >> RINGD_ORIGIN_TYPE_SHIFT))) &&
            (filter->any_writer || is_set(filter->writers, writer));
+}
+
+bool filter_wants_writer(const struct reader_filter *filter, uint32_t writer)
+{
+    return filter->any_writer || (writer < WRITERS && is_set(filter->writers, writer));
 }

@@ -13,7 +13,10 @@
 
 struct reader_filter;
 
-/* *filter is NULL for NULL, and for one that wants everything. 0, -ENOMEM, -EINVAL. */
+/* Whether it can be: 0, or -EINVAL with ringd_error() set. NULL can. */
+int filter_check(const struct ringd_filter *wanted);
+
+/* *filter is NULL for NULL, and for one that wants everything. 0, -ENOMEM, or as filter_check. */
 int filter_new(struct reader_filter **filter, const struct ringd_filter *wanted);
 
 /* NULL is allowed. */
@@ -21,5 +24,8 @@ void filter_free(struct reader_filter *filter);
 
 /* Whether a record with this header field is wanted. */
 bool filter_wants(const struct reader_filter *filter, uint64_t origin);
+
+/* Whether any record of this writer may be wanted. */
+bool filter_wants_writer(const struct reader_filter *filter, uint32_t writer);
 
 #endif

@@ -287,7 +287,7 @@ static enum look look_in_lane(struct ringd_reader *r, struct reader_lane *l, str
         if (look != LOOK_AGAIN)
             return look;
     }
-    return LOOK_NOTHING;
+    return LOOK_PASSED;
 }
 
 enum look group_look(struct ringd_reader *r, struct reader_lane **lane, struct ringd_record *record)

@@ -31,6 +31,13 @@ void lane_settle_gap(const struct ringd_reader *r, struct reader_lane *l)
         lane_store_cursor(l, l->position);
 }
 
+/* Writers that sleep for what was just published. */
+static void wake_for_space(const struct ringd_reader *r)
+{
+    if (atomic_load_explicit(&r->waits->space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
+        wake_all(&r->waits->space);
+}
+
 /* From here on the account of this slot is kept: it had committed `start` records before. */
 static void know_writer(struct reader_lane *l, uint32_t writer, uint64_t start)
 {
@@ -62,12 +69,15 @@ void lane_point_at_cursor(struct ringd_reader *r, struct reader_lane *l, const s
     l->cursor = r->mode == RINGD_READ_OBSERVE ? &l->own_cursor : segment_cursor(segment, l->number, r->slot);
 }
 
+/* A lossless one may begin further on than where the daemon has let it join. */
 static void begin(struct ringd_reader *r, struct reader_lane *l)
 {
     l->released = l->published = l->opened = l->position;
     if (r->mode != RINGD_READ_OBSERVE)
-        atomic_store_explicit(&l->cursor->position, l->position, memory_order_seq_cst);
+        atomic_store_explicit(&l->cursor->position, l->position, memory_order_seq_cst); /* P1 */
     STOP_POINT("attach-cursor");
+    if (r->mode == RINGD_READ_LOSSLESS)
+        wake_for_space(r);
 }
 
 void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now)
@@ -94,15 +104,23 @@ void lane_publish(struct ringd_reader *r, struct reader_lane *l)
     }
     atomic_store_explicit(&l->cursor->position, l->released, memory_order_seq_cst); /* P1 */
     STOP_POINT("publish-stored");
-    if (atomic_load_explicit(&r->waits->space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
-        wake_all(&r->waits->space);
+    wake_for_space(r);
 }
 
 /* ---- gaps ------------------------------------------------------------------------------------------------------ */
 
-static void tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
-                     uint64_t lost)
+/* RINGD_GAP, or RINGD_OK if nobody wants to know: records of a writer that the reader does not want are skipped, also
+ * when they are missing. */
+static int tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
+                    uint64_t lost)
 {
+    l->settled += lost;
+    if (r->filter != NULL && !filter_wants_writer(r->filter, l->number * RINGD_WRITERS_PER_LANE + writer)) {
+        ring_count(&r->counters->skipped, lost);
+        STOP_POINT("skip-missing");
+        lane_settle_gap(r, l);
+        return RINGD_OK;
+    }
     *record = (struct ringd_record){
         .position = l->position,
         .next = l->position,
@@ -110,11 +128,11 @@ static void tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd
         .writer = l->number * RINGD_WRITERS_PER_LANE + writer,
         .lost = lost,
     };
-    l->settled += lost;
     ring_count(&r->counters->lost, lost);
     STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
     STOP_POINT("gap-counted");
+    return RINGD_GAP;
 }
 
 /* The 64 bits of a sequence number in band: near the slot's own count, which it has passed by at most a batch. */
@@ -157,10 +175,8 @@ static int silent_writers(struct ringd_reader *r, struct reader_lane *l, struct 
         if (!l->writers[i].known)
             know_writer(l, i, expected);
         l->writers[i].next = committed;
-        if (committed > expected) {
-            tell_gap(r, l, record, i, committed - expected);
+        if (committed > expected && tell_gap(r, l, record, i, committed - expected) == RINGD_GAP)
             return RINGD_GAP;
-        }
     }
     l->ask_silent = !resolved;
     atomic_store_explicit(&l->cursor->unsettled, l->ask_silent, memory_order_relaxed);
@@ -250,10 +266,7 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
         return LOOK_AGAIN;
     }
     lost = missing_before(l, writer, sequence);
-    if (lost == 0)
-        return LOOK_AGAIN;
-    tell_gap(r, l, record, writer, lost);
-    return LOOK_GAP;
+    return lost != 0 && tell_gap(r, l, record, writer, lost) == RINGD_GAP ? LOOK_GAP : LOOK_AGAIN;
 }
 
 /* A stamp was seen at the lane's position, and the ring moves. Once the list is closed it decides; all else is final.
@@ -277,18 +290,32 @@ enum choice reader_choose(const struct ringd_reader *r, uint64_t origin)
     return origin & READER_CHOOSY ? CHOICE_PART : CHOICE_GIVE;
 }
 
+/* What is published with a locked store later is the position alone: the account goes with it. */
+static void settle_skipped(const struct ringd_reader *r, struct reader_lane *l)
+{
+    if (r->mode != RINGD_READ_OBSERVE && l->released == l->position)
+        lane_store_cursor(l, l->released);
+}
+
 /* *record is the record as it is in the ring, and the lane stands behind it. */
 enum look lane_take_choice(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
                            enum choice choice, uint64_t origin)
 {
+    enum look look = LOOK_AGAIN;
+
     /* Nobody is shown it, and nobody can release it. */
     if (l->released == record->position)
         l->released = l->position;
-    if (choice == CHOICE_PART)
-        return message_take(r, l, record, origin);
-    ring_count(&r->counters->skipped, 1);
-    STOP_POINT("skip-counted");
-    return LOOK_AGAIN;
+    if (choice == CHOICE_PART) {
+        look = message_take(r, l, record, origin);
+    } else {
+        ring_count(&r->counters->skipped, 1);
+        STOP_POINT("skip-counted");
+        if (l->messages != NULL)
+            message_end(r, l, record->writer);
+    }
+    settle_skipped(r, l);
+    return look;
 }
 
 void lane_look_for_opening(struct reader_lane *l)

@@ -33,6 +33,7 @@ enum look {
     LOOK_RECORD,  /* a record: *record */
     LOOK_GAP,     /* some are missing before it: *record */
     LOOK_AGAIN,   /* padding, passed over, or what is the expected record on the next look */
+    LOOK_PASSED,  /* READER_PASSES_MAX of these, and there may be more */
     LOOK_NOTHING, /* no stamp */
     LOOK_LAPPED,  /* a lossy reader was overtaken while it looked */
     LOOK_NO_ROOM, /* no room for another copy */
@@ -170,6 +171,8 @@ RING_HOT enum look lane_look_at(struct ringd_reader *r, struct reader_lane *l, s
         STOP_POINT("next-copied");
         if (!lane_intact(l, l->position))
             return LOOK_LAPPED;
+    } else if (choosily && choice != CHOICE_GIVE && reader_was_evicted(r)) {
+        return LOOK_LAPPED; /* the choice was made by what may have been overwritten, and nobody is shown it */
     }
     writer = (uint32_t)(origin & RINGD_ORIGIN_WRITER_MASK);
     in_lane = writer - l->number * RINGD_WRITERS_PER_LANE;
@@ -204,8 +207,7 @@ RING_HOT enum look lane_look_once(struct ringd_reader *r, struct reader_lane *l,
     return opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
 }
 
-/* The first look in a row that shows something else than what is passed over, or nothing after much of that: it may be
- * without end. */
+/* The first look in a row that shows something else than what is passed over, which may be without end. */
 RING_HOT enum look lane_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool bulk)
 {
     for (int i = 0; i < READER_PASSES_MAX; i++) {
@@ -214,7 +216,7 @@ RING_HOT enum look lane_look(struct ringd_reader *r, struct reader_lane *l, stru
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }
-    return LOOK_NOTHING;
+    return LOOK_PASSED;
 }
 
 #endif

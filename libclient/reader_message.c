@@ -179,6 +179,10 @@ static enum look add(struct ringd_reader *r, struct reader_lane *l, struct ringd
     message->len += record->len;
     message->parts = parts;
     message->sequence = record->sequence + 1;
+    if (reader_was_evicted(r)) { /* and what was copied may have been overwritten meanwhile */
+        message_end(r, l, record->writer);
+        return LOOK_AGAIN;
+    }
     return flags & RINGD_FLAG_LAST ? give(r, l, record) : LOOK_AGAIN;
 }
 

@@ -5,6 +5,9 @@
 #include "reader_lane.h"
 #include "reader_named.h"
 
+/* How often a start at a time is tried anew. */
+#define ROUNDS_MAX 16
+
 /* ---- at a time ----------------------------------------------------------------------------------------------------
  *
  * Times are nearly in order: a writer takes its time after its addition, and may be slow. The marks, record boundaries
@@ -41,36 +44,43 @@ static uint64_t mark_before(const struct reader_lane *l, uint64_t from, uint64_t
     return before;
 }
 
-/* The first record at or after `from` of that time or later, or the first place without a record. */
-static uint64_t pass_earlier(const struct reader_lane *l, uint64_t from, uint64_t time)
+/* Goes on from the lane's position to the first record of that time or later, or to the first place without a record.
+ * False: what it looked at was overwritten meanwhile. */
+static bool pass_earlier(struct reader_lane *l, uint64_t time)
 {
-    uint64_t start = from;
+    uint64_t start = l->position;
 
-    while (from - start <= l->ring.size) {
-        uint64_t state = ring_stamp_state(&l->ring, from, memory_order_acquire), extent, found;
-        const struct ringd_record_header *h = ring_header(&l->ring, from);
+    while (l->position - start <= l->ring.size) {
+        uint64_t state = ring_stamp_state(&l->ring, l->position, memory_order_acquire);
+        const struct ringd_record_header *h = ring_header(&l->ring, l->position);
+        uint64_t extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
+        uint64_t found = atomic_load_explicit(&h->time, memory_order_relaxed);
 
-        if (!ring_state_valid(state))
-            break;
-        extent = atomic_load_explicit(&h->extent, memory_order_relaxed);
-        found = atomic_load_explicit(&h->time, memory_order_relaxed);
-        if (!lane_intact(l, from) || ring_record_bytes((uint32_t)extent) > l->ring.max_grant)
-            break;
-        if (state == RINGD_STATE_COMMITTED && found >= time)
-            break;
-        from += ring_record_bytes((uint32_t)extent);
+        if (!lane_intact(l, l->position))
+            return false;
+        if (!ring_state_valid(state) || ring_record_bytes((uint32_t)extent) > l->ring.max_grant ||
+            (state == RINGD_STATE_COMMITTED && found >= time))
+            return true;
+        l->position += ring_record_bytes((uint32_t)extent);
     }
-    return from;
+    return true;
 }
 
+/* Writers may be faster than a lossy reader looks: then at the oldest there is, as one that was overtaken. */
 static int start_at_time(struct reader_lane *l, uint64_t from, uint64_t time)
 {
-    uint64_t end;
-    int result = ring_position(&l->ring, &end);
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        uint64_t end;
+        int result = ring_position(&l->ring, &end);
 
-    if (result < 0)
-        return result;
-    l->position = pass_earlier(l, mark_before(l, from, end, time), time);
+        if (result < 0)
+            return result;
+        l->position = mark_before(l, from, end, time);
+        if (pass_earlier(l, time))
+            return 0;
+        from = ring_oldest(&l->ring);
+    }
+    l->position = from;
     return 0;
 }
 

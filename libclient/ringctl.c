@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BIT(id) (UINT32_C(1) << RINGCTL_OPTION_##id)
+#define BIT(id) (UINT64_C(1) << RINGCTL_OPTION_##id)
 
 static const char help_text[] =
     "Usage: ringctl COMMAND [NAME] [OPTIONS]\n"
@@ -47,10 +47,17 @@ static const char help_text[] =
     "    --type N --level N   label the records (0 to 65535, 0 to 255)\n"
     "    --binary             records are framed: 4 bytes of length, least significant first, then the payload\n"
     "  tail NAME            each record becomes a line of standard output; goes on until it is stopped\n"
-    "    --from WHERE         oldest, now (default) or a position\n"
+    "    --from WHERE         oldest, now (default), a position, or time:TIME as --json shows it\n"
+    "    --since WHEN         how long ago (5s, 10m), or when (14:03, 14:03:07, '2026-11-27 14:03')\n"
+    "    --type N[,N...] --level N[-[N]] --writer N[,N...]\n"
+    "                         only records of these types, of this level or range (3, 3-5, 3-), of these writers\n"
     "    --count N            end after N records\n"
     "    --no-wait            end when nothing more is there\n"
     "    --lossless           writers wait for this reader (default: observe, disturbing nobody)\n"
+    "    --cursor NAME        go on where the last one of this name stopped (lossy, or with --lossless)\n"
+    "    --group NAME         share the records with the others of this group, losslessly: each goes to one of them\n"
+    "    --merge ORDER        of a ring with several lanes: none (default) or time\n"
+    "    --wait HOW           for records: adaptive (default), busy (keeps a processor busy) or sleep\n"
     "    --binary             frame the records as write --binary takes them\n"
     "  help, version\n"
     "\n"
@@ -100,10 +107,12 @@ static const struct command commands[] = {
     {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
     {"doctor", RINGCTL_NAME_OPTIONAL, COMMON, command_doctor},
     {"write", RINGCTL_NAME_NEEDED, COMMON | BIT(TIMEOUT) | BIT(TYPE) | BIT(LEVEL) | BIT(BINARY), command_write},
-    {"tail", RINGCTL_NAME_NEEDED, COMMON | BIT(BINARY) | BIT(FROM) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT),
+    {"tail", RINGCTL_NAME_NEEDED,
+     COMMON | BIT(BINARY) | BIT(FROM) | BIT(SINCE) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT) | BIT(TYPE) |
+         BIT(LEVEL) | BIT(WRITER) | BIT(CURSOR) | BIT(GROUP) | BIT(MERGE) | BIT(WAIT),
      command_tail},
-    {"help", RINGCTL_NAME_OPTIONAL, UINT32_MAX, command_help},
-    {"version", RINGCTL_NAME_NONE, UINT32_MAX, command_version},
+    {"help", RINGCTL_NAME_OPTIONAL, UINT64_MAX, command_help},
+    {"version", RINGCTL_NAME_NONE, UINT64_MAX, command_version},
 };
 
 const struct command *command_find(const char *word)

@@ -33,6 +33,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "ringd.h"
 
@@ -51,6 +52,7 @@ enum ringctl_exit {
 
 #define RINGCTL_WAIT_FOREVER INT64_C(-1)
 #define RINGCTL_NO_COUNT     UINT64_MAX
+#define RINGCTL_LIST_MAX     128
 
 /* The command line, understood. */
 struct options {
@@ -58,16 +60,24 @@ struct options {
     const char *name; /* of the ring; NULL where none was given */
     bool json;
     bool binary;
-    struct ringd_ring_options ring; /* create; resize: the size */
-    int64_t interval_ns;            /* status: between two samples; 0: one sample, no rates */
-    int64_t timeout_ns;             /* write: RINGCTL_WAIT_FOREVER, or how long a record waits for room */
-    uint16_t type;
-    uint8_t level;
-    bool lossless; /* tail */
+    struct ringd_ring_options ring;   /* create; resize: the size */
+    int64_t interval_ns;              /* status: between two samples; 0: one sample, no rates */
+    int64_t timeout_ns;               /* write: RINGCTL_WAIT_FOREVER, or how long a record waits for room */
+    uint16_t types[RINGCTL_LIST_MAX]; /* write: at most one; tail: these; none: any */
+    size_t type_count;
+    uint32_t writers[RINGCTL_LIST_MAX]; /* tail: as types */
+    size_t writer_count;
+    bool by_level;
+    uint8_t level_min, level_max; /* write: the same */
+    bool lossless;                /* tail */
     bool no_wait;
-    uint32_t start; /* enum ringd_reader_start */
+    const char *cursor, *group;
+    uint32_t merge, wait; /* enum ringd_merge, enum ringd_wait */
+    uint32_t start;       /* enum ringd_reader_start */
     uint64_t position;
-    uint64_t count; /* RINGCTL_NO_COUNT: no end */
+    uint64_t time;          /* with RINGD_START_TIME, unless ... */
+    struct timespec moment; /* ... this is not zero: CLOCK_REALTIME */
+    uint64_t count;         /* RINGCTL_NO_COUNT: no end */
 };
 
 /* ---- ringctl.c --------------------------------------------------------------------------------------------------- */
@@ -82,7 +92,7 @@ enum ringctl_name {
 struct command {
     const char *word;
     enum ringctl_name name;
-    uint32_t options; /* a bit (1 << enum ringctl_option) for each option it has */
+    uint64_t options; /* a bit (1 << enum ringctl_option) for each option it has */
     int (*run)(const struct options *options);
 };
 
@@ -113,10 +123,16 @@ enum ringctl_option {
     RINGCTL_OPTION_TYPE,
     RINGCTL_OPTION_LEVEL,
     RINGCTL_OPTION_BINARY,
+    RINGCTL_OPTION_WRITER,
     RINGCTL_OPTION_FROM,
+    RINGCTL_OPTION_SINCE,
     RINGCTL_OPTION_COUNT,
     RINGCTL_OPTION_LOSSLESS,
     RINGCTL_OPTION_NO_WAIT,
+    RINGCTL_OPTION_CURSOR,
+    RINGCTL_OPTION_GROUP,
+    RINGCTL_OPTION_MERGE,
+    RINGCTL_OPTION_WAIT,
 };
 
 /* Fills *options and *command. 0, or RINGCTL_USAGE after saying what is wrong. */
@@ -134,7 +150,14 @@ int parse_policy(const char *text, uint32_t *policy);
 int parse_time(const char *text, uint32_t *source);
 int parse_stopped(const char *text, uint32_t *policy, uint32_t *after_ms); /* kill:200ms; *after_ms 0: not given */
 int parse_slow(const char *text, uint32_t *policy);
-int parse_from(const char *text, uint32_t *start, uint64_t *position);
+int parse_from(const char *text, struct options *options);      /* oldest, now, 4096, time:123 */
+int parse_since(const char *text, struct timespec *moment);     /* 5m (ago), 14:03[:07[.5]], 2026-11-27 14:03 */
+int parse_levels(const char *text, uint8_t *min, uint8_t *max); /* 3, 3-5, 3- */
+int parse_merge(const char *text, uint32_t *merge);
+int parse_wait(const char *text, uint32_t *wait);
+
+/* 3 or 1,2,7: at most RINGCTL_LIST_MAX numbers up to `max`. */
+int parse_list(const char *text, uint64_t max, uint64_t numbers[static RINGCTL_LIST_MAX], size_t *count);
 
 /* The other way round. A word that lives for ever. */
 const char *policy_word(uint32_t policy);
@@ -172,6 +195,9 @@ void stop_install(void);
 
 /* The signal that asked to stop, or 0. */
 int stop_signal(void);
+
+/* From now on a reason to stop also ends a call on this reader that does not sleep but goes on looking. */
+void stop_reader(struct ringd_reader *reader);
 
 /* From now on a pipe on standard output that has lost its reader is a reason to stop, too. After stop_install. */
 void stop_watch_output(void);

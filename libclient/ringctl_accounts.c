@@ -573,13 +573,15 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
     const struct reader_look *look = &looks->last;
     const struct reader_sample *s = &look->sample;
     enum verdict verdict = reader_verdict(looks);
-    uint64_t delivered = s->settled - s->lost - s->skipped, sum = s->settled + look->unread;
-    char who[64], skipped[40] = "", rest[128] = "";
+    /* What it has in its hands, skipped ones among them, is not settled. */
+    uint64_t settled = s->settled - s->lost, skipped = s->skipped < settled ? s->skipped : settled;
+    uint64_t sum = s->settled + look->unread;
+    char who[64], skipped_text[40] = "", rest[128] = "";
     struct finding *finding;
 
     who_text(who, context);
     if (s->skipped != 0)
-        snprintf(skipped, sizeof skipped, " + %llu skipped", (unsigned long long)s->skipped);
+        snprintf(skipped_text, sizeof skipped_text, " + %llu skipped", (unsigned long long)skipped);
     if (verdict == VERDICT_PENDING)
         snprintf(rest, sizeof rest, "; pending: %s", explain_reader(looks));
     else if (verdict == VERDICT_WRONG)
@@ -587,7 +589,7 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
     finding = find(patient, verdict, "reader",
                    "(%s, %s) %llu committed since it joined = %llu delivered%s + %llu lost + %llu unread%s", who,
                    context_kind_word(context->kind), (unsigned long long)(sum + (uint64_t)look->difference),
-                   (unsigned long long)delivered, skipped, (unsigned long long)s->lost,
+                   (unsigned long long)(settled - skipped), skipped_text, (unsigned long long)s->lost,
                    (unsigned long long)look->unread, rest);
     if (finding == NULL)
         return;

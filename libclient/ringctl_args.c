@@ -15,6 +15,8 @@
 #define DEFAULT_INTERVAL_NS INT64_C(200000000)
 #define FIRST_POSITION_MAX  (UINT64_C(1) << 62)
 #define LANES_MAX           64
+#define WRITER_MAX          1983 /* of 64 lanes */
+#define LABEL_MAX           47
 
 static const struct option long_options[] = {
     {"socket", required_argument, NULL, RINGCTL_OPTION_SOCKET},
@@ -38,10 +40,16 @@ static const struct option long_options[] = {
     {"type", required_argument, NULL, RINGCTL_OPTION_TYPE},
     {"level", required_argument, NULL, RINGCTL_OPTION_LEVEL},
     {"binary", no_argument, NULL, RINGCTL_OPTION_BINARY},
+    {"writer", required_argument, NULL, RINGCTL_OPTION_WRITER},
     {"from", required_argument, NULL, RINGCTL_OPTION_FROM},
+    {"since", required_argument, NULL, RINGCTL_OPTION_SINCE},
     {"count", required_argument, NULL, RINGCTL_OPTION_COUNT},
     {"lossless", no_argument, NULL, RINGCTL_OPTION_LOSSLESS},
     {"no-wait", no_argument, NULL, RINGCTL_OPTION_NO_WAIT},
+    {"cursor", required_argument, NULL, RINGCTL_OPTION_CURSOR},
+    {"group", required_argument, NULL, RINGCTL_OPTION_GROUP},
+    {"merge", required_argument, NULL, RINGCTL_OPTION_MERGE},
+    {"wait", required_argument, NULL, RINGCTL_OPTION_WAIT},
     {NULL, 0, NULL, 0},
 };
 
@@ -158,38 +166,96 @@ static int set_ring_option(int id, const char *value, struct ringd_ring_options 
     }
 }
 
-/* Options of write and tail. */
-static int set_stream_option(int id, const char *value, struct options *options)
+/* What tail is to see, and the label of what is written. */
+static int set_label(int id, const char *value, struct options *options)
 {
-    uint64_t number = 0;
-    int result = 0;
+    uint64_t numbers[RINGCTL_LIST_MAX];
+    size_t count = 0;
 
     switch (id) {
-    case RINGCTL_OPTION_TIMEOUT:
-        return set_duration(id, value, &options->timeout_ns);
     case RINGCTL_OPTION_TYPE:
-        result = set_number(id, value, 0, UINT16_MAX, &number);
-        options->type = (uint16_t)number;
-        return result;
-    case RINGCTL_OPTION_LEVEL:
-        result = set_number(id, value, 0, UINT8_MAX, &number);
-        options->level = (uint8_t)number;
-        return result;
-    case RINGCTL_OPTION_FROM:
-        return parse_from(value, &options->start, &options->position) == 0
-                   ? 0
-                   : bad_value(id, value, "give oldest, now or a position as 'ringctl tail --json' shows it");
-    case RINGCTL_OPTION_COUNT:
-        return set_number(id, value, 0, RINGCTL_NO_COUNT - 1, &options->count);
-    case RINGCTL_OPTION_BINARY:
-        options->binary = true;
+        if (parse_list(value, UINT16_MAX, numbers, &count) != 0)
+            return bad_value(id, value, "give a type from 0 to 65535; tail also takes up to 128, as in 1,2,7");
+        for (size_t i = 0; i < count; i++)
+            options->types[i] = (uint16_t)numbers[i];
+        options->type_count = count;
         return 0;
+    case RINGCTL_OPTION_WRITER:
+        if (parse_list(value, WRITER_MAX, numbers, &count) != 0)
+            return bad_value(id, value,
+                             "give the slot of a writer as 'ringctl status NAME' shows it, 0 to 1983, or up to 128 of "
+                             "them, as in 0,3");
+        for (size_t i = 0; i < count; i++)
+            options->writers[i] = (uint32_t)numbers[i];
+        options->writer_count = count;
+        return 0;
+    default: /* RINGCTL_OPTION_LEVEL */
+        options->by_level = true;
+        return parse_levels(value, &options->level_min, &options->level_max) == 0
+                   ? 0
+                   : bad_value(id, value, "give a level from 0 to 255; tail also takes a range, as in 3-5, or 3-");
+    }
+}
+
+static int set_start(int id, const char *value, struct options *options)
+{
+    if (id == RINGCTL_OPTION_FROM)
+        return parse_from(value, options) == 0
+                   ? 0
+                   : bad_value(id, value,
+                               "give oldest, now, a position or time:TIME, the latter two as 'ringctl tail --json' "
+                               "shows them; see also --since");
+    options->start = RINGD_START_TIME;
+    return parse_since(value, &options->moment) == 0
+               ? 0
+               : bad_value(id, value,
+                           "give how long ago, as in 5s or 10m, or when, as in 14:03, 14:03:07.5 or "
+                           "'2026-11-27 14:03:07'");
+}
+
+/* How tail reads. */
+static int set_reader(int id, const char *value, struct options *options)
+{
+    switch (id) {
+    case RINGCTL_OPTION_CURSOR:
+    case RINGCTL_OPTION_GROUP:
+        if (value[0] == '\0' || strlen(value) > LABEL_MAX)
+            return bad_value(id, value, "give a name of 1 to 47 characters");
+        *(id == RINGCTL_OPTION_CURSOR ? &options->cursor : &options->group) = value;
+        return 0;
+    case RINGCTL_OPTION_MERGE:
+        return parse_merge(value, &options->merge) == 0 ? 0 : bad_value(id, value, "give none or time");
+    case RINGCTL_OPTION_WAIT:
+        return parse_wait(value, &options->wait) == 0 ? 0 : bad_value(id, value, "give adaptive, busy or sleep");
     case RINGCTL_OPTION_LOSSLESS:
         options->lossless = true;
         return 0;
     default: /* RINGCTL_OPTION_NO_WAIT */
         options->no_wait = true;
         return 0;
+    }
+}
+
+/* Options of write and tail. */
+static int set_stream_option(int id, const char *value, struct options *options)
+{
+    switch (id) {
+    case RINGCTL_OPTION_TIMEOUT:
+        return set_duration(id, value, &options->timeout_ns);
+    case RINGCTL_OPTION_TYPE:
+    case RINGCTL_OPTION_LEVEL:
+    case RINGCTL_OPTION_WRITER:
+        return set_label(id, value, options);
+    case RINGCTL_OPTION_FROM:
+    case RINGCTL_OPTION_SINCE:
+        return set_start(id, value, options);
+    case RINGCTL_OPTION_COUNT:
+        return set_number(id, value, 0, RINGCTL_NO_COUNT - 1, &options->count);
+    case RINGCTL_OPTION_BINARY:
+        options->binary = true;
+        return 0;
+    default:
+        return set_reader(id, value, options);
     }
 }
 
@@ -218,7 +284,7 @@ static int set_option(int id, const char *value, struct options *options)
 }
 
 /* Every option on the line; *used gets a bit for each. */
-static int parse_options(int argc, char **argv, struct options *options, uint32_t *used)
+static int parse_options(int argc, char **argv, struct options *options, uint64_t *used)
 {
     int id;
 
@@ -232,16 +298,16 @@ static int parse_options(int argc, char **argv, struct options *options, uint32_
         int result = set_option(id, optarg, options);
         if (result != 0)
             return result;
-        *used |= UINT32_C(1) << id;
+        *used |= UINT64_C(1) << id;
     }
     return 0;
 }
 
-static int find_command(const char *word, uint32_t used, const struct command **command)
+static int find_command(const char *word, uint64_t used, const struct command **command)
 {
-    if ((used & (UINT32_C(1) << RINGCTL_OPTION_HELP)) != 0)
+    if ((used & (UINT64_C(1) << RINGCTL_OPTION_HELP)) != 0)
         word = "help";
-    else if ((used & (UINT32_C(1) << RINGCTL_OPTION_VERSION)) != 0)
+    else if ((used & (UINT64_C(1) << RINGCTL_OPTION_VERSION)) != 0)
         word = "version";
     if (word == NULL) {
         say_line("no command was given; see 'ringctl help'");
@@ -251,10 +317,10 @@ static int find_command(const char *word, uint32_t used, const struct command **
     return *command != NULL ? 0 : usage("command", word, "there is no such command");
 }
 
-static int check_options(const struct command *command, uint32_t used)
+static int check_options(const struct command *command, uint64_t used)
 {
     for (int id = 0; long_options[id].name != NULL; id++) {
-        if ((used & ~command->options & (UINT32_C(1) << id)) != 0) {
+        if ((used & ~command->options & (UINT64_C(1) << id)) != 0) {
             say_line("%s has no option --%s; see 'ringctl help'", command->word, long_options[id].name);
             return RINGCTL_USAGE;
         }
@@ -262,13 +328,35 @@ static int check_options(const struct command *command, uint32_t used)
     return 0;
 }
 
-static int check_combination(const struct options *options)
+/* What cannot be together, or NULL. */
+static const char *find_contradiction(const struct options *options, uint64_t used)
 {
-    if (options->json && options->binary && strcmp(options->command, "tail") == 0) {
-        say_line("tail: --json and --binary are two forms of output; give one of them");
-        return RINGCTL_USAGE;
+    const uint64_t both = UINT64_C(1) << RINGCTL_OPTION_FROM | UINT64_C(1) << RINGCTL_OPTION_SINCE;
+
+    if (strcmp(options->command, "write") == 0) {
+        if (options->type_count > 1)
+            return "--type: a record has one type; give one";
+        return options->level_min != options->level_max ? "--level: a record has one level; give one" : NULL;
     }
-    return 0;
+    if (strcmp(options->command, "tail") != 0)
+        return NULL;
+    if (options->json && options->binary)
+        return "--json and --binary are two forms of output; give one of them";
+    if ((used & both) == both)
+        return "--from and --since both say where to start; give one of them";
+    if (options->cursor != NULL && options->group != NULL)
+        return "--cursor and --group: a group remembers where it is by itself; give one of them";
+    return NULL;
+}
+
+static int check_combination(const struct options *options, uint64_t used)
+{
+    const char *contradiction = find_contradiction(options, used);
+
+    if (contradiction == NULL)
+        return 0;
+    say_line("%s: %s", options->command, contradiction);
+    return RINGCTL_USAGE;
 }
 
 static int check_name(const struct command *command, int count, char **words, struct options *options)
@@ -295,17 +383,17 @@ int args_parse(int argc, char **argv, struct options *options, const struct comm
 {
     *options = (struct options){
         .interval_ns = DEFAULT_INTERVAL_NS, .timeout_ns = RINGCTL_WAIT_FOREVER, .count = RINGCTL_NO_COUNT};
-    uint32_t used = 0;
+    uint64_t used = 0;
     int result = parse_options(argc, argv, options, &used);
     if (result == 0)
         result = find_command(argv[optind], used, command);
     if (result != 0)
         return result;
     options->command = (*command)->word;
-    if ((*command)->options == UINT32_MAX) /* help and version take what else is on the line */
+    if ((*command)->options == UINT64_MAX) /* help and version take what else is on the line */
         return 0;
     result = check_options(*command, used);
     if (result == 0)
         result = check_name(*command, argc - optind - 1, argv + optind + 1, options);
-    return result == 0 ? check_combination(options) : result;
+    return result == 0 ? check_combination(options, used) : result;
 }

@@ -5,6 +5,7 @@
  *
  * The words for policies and time sources stand here once, for reading and for printing.
  */
+#define _GNU_SOURCE
 #include "ringctl.h"
 
 #include <ctype.h>
@@ -15,6 +16,7 @@
 
 #define DURATION_MAX_S 1e9
 #define NS_PER_MS      INT64_C(1000000)
+#define NS_PER_S       1000000000L
 #define AFTER_MAX_MS   INT64_C(3600000)
 
 struct word {
@@ -47,6 +49,25 @@ static const struct word slow_words[] = {
     {"wait", RINGD_SLOW_WAIT},
     {"lossy", RINGD_SLOW_LOSSY},
     {"evict", RINGD_SLOW_EVICT},
+    {NULL, 0},
+};
+
+static const struct word start_words[] = {
+    {"oldest", RINGD_START_OLDEST},
+    {"now", RINGD_START_NOW},
+    {NULL, 0},
+};
+
+static const struct word merge_words[] = {
+    {"none", RINGD_MERGE_NONE},
+    {"time", RINGD_MERGE_TIME},
+    {NULL, 0},
+};
+
+static const struct word wait_words[] = {
+    {"adaptive", RINGD_WAIT_ADAPTIVE},
+    {"busy", RINGD_WAIT_BUSY},
+    {"sleep", RINGD_WAIT_SLEEP},
     {NULL, 0},
 };
 
@@ -225,19 +246,153 @@ int parse_mode(const char *text, uint32_t *mode)
     return 0;
 }
 
-int parse_from(const char *text, uint32_t *start, uint64_t *position)
+int parse_merge(const char *text, uint32_t *merge)
 {
-    if (strcmp(text, "oldest") == 0) {
-        *start = RINGD_START_OLDEST;
-        return 0;
+    return word_value(merge_words, text, merge);
+}
+
+int parse_wait(const char *text, uint32_t *wait)
+{
+    return word_value(wait_words, text, wait);
+}
+
+int parse_list(const char *text, uint64_t max, uint64_t numbers[static RINGCTL_LIST_MAX], size_t *count)
+{
+    size_t found = 0;
+    const char *rest = text;
+
+    do {
+        uint64_t number;
+
+        if (found == RINGCTL_LIST_MAX || parse_digits(rest, 10, &number, &rest) != 0 || number > max)
+            return -EINVAL;
+        numbers[found++] = number;
+    } while (*rest++ == ',');
+    if (rest[-1] != '\0')
+        return -EINVAL;
+    *count = found;
+    return 0;
+}
+
+int parse_levels(const char *text, uint8_t *min, uint8_t *max)
+{
+    uint64_t low, high;
+    const char *rest;
+
+    if (parse_digits(text, 10, &low, &rest) != 0 || low > UINT8_MAX)
+        return -EINVAL;
+    high = low;
+    if (*rest == '-') {
+        high = UINT8_MAX;
+        if (rest[1] != '\0' && parse_number(rest + 1, UINT8_MAX, &high) != 0)
+            return -EINVAL;
+    } else if (*rest != '\0') {
+        return -EINVAL;
     }
-    if (strcmp(text, "now") == 0) {
-        *start = RINGD_START_NOW;
+    if (low > high)
+        return -EINVAL;
+    *min = (uint8_t)low;
+    *max = (uint8_t)high;
+    return 0;
+}
+
+int parse_from(const char *text, struct options *options)
+{
+    static const char time_prefix[] = "time:";
+    int result;
+
+    if (word_value(start_words, text, &options->start) == 0)
         return 0;
+    if (strncmp(text, time_prefix, strlen(time_prefix)) == 0) {
+        result = parse_number(text + strlen(time_prefix), UINT64_MAX, &options->time);
+        options->start = result == 0 ? RINGD_START_TIME : options->start;
+        return result;
     }
-    int result = parse_number(text, UINT64_MAX, position);
+    result = parse_number(text, UINT64_MAX, &options->position);
+    options->start = result == 0 ? RINGD_START_POSITION : options->start;
+    return result;
+}
+
+/* ---- moments ----------------------------------------------------------------------------------------------------- */
+
+static struct timespec moment_before(int64_t ns)
+{
+    struct timespec moment;
+
+    clock_gettime(CLOCK_REALTIME, &moment);
+    moment.tv_sec -= ns / NS_PER_S;
+    moment.tv_nsec -= ns % NS_PER_S;
+    if (moment.tv_nsec < 0) {
+        moment.tv_sec--;
+        moment.tv_nsec += NS_PER_S;
+    }
+    return moment;
+}
+
+/* Nothing, or the decimals of a second. */
+static int parse_fraction(const char *text, long *ns)
+{
+    long digit_ns = NS_PER_S / 10;
+
+    *ns = 0;
+    if (*text == '\0')
+        return 0;
+    if (*text++ != '.' || *text == '\0')
+        return -EINVAL;
+    for (; isdigit((unsigned char)*text); text++, digit_ns /= 10)
+        *ns += (*text - '0') * digit_ns;
+    return *text == '\0' ? 0 : -EINVAL;
+}
+
+/* As strptime, but whole fields: it would take blanks and signs as well. *rest is what follows. */
+static bool matches(const char *text, const char *format, struct tm *tm, const char **rest)
+{
+    *rest = isdigit((unsigned char)text[0]) ? strptime(text, format, tm) : NULL;
+    return *rest != NULL;
+}
+
+/* A time of day is the last one there was; with a date before it, that of this day. Local time. */
+static int parse_clock(const char *text, struct timespec *moment)
+{
+    struct tm tm = {0}, now;
+    const char *rest;
+    time_t seconds = time(NULL);
+    bool dated = matches(text, "%Y-%m-%d", &tm, &rest);
+
+    if (localtime_r(&seconds, &now) == NULL)
+        return -EINVAL;
+    if (dated) {
+        text = *rest == ' ' || *rest == 'T' ? rest + 1 : rest;
+    } else {
+        tm = now;
+    }
+    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+    tm.tm_isdst = -1;
+    if ((!dated || *text != '\0') && !matches(text, "%H:%M:%S", &tm, &rest) && !matches(text, "%H:%M", &tm, &rest))
+        return -EINVAL;
+    if (parse_fraction(rest, &moment->tv_nsec) != 0)
+        return -EINVAL;
+    moment->tv_sec = mktime(&tm);
+    if (!dated && moment->tv_sec > seconds) {
+        tm.tm_mday--;
+        tm.tm_isdst = -1;
+        moment->tv_sec = mktime(&tm);
+    }
+    return moment->tv_sec > 0 ? 0 : -EINVAL;
+}
+
+int parse_since(const char *text, struct timespec *moment)
+{
+    struct timespec found;
+    int64_t ago;
+    int result = 0;
+
+    if (parse_duration(text, &ago) == 0)
+        found = moment_before(ago);
+    else
+        result = parse_clock(text, &found);
     if (result == 0)
-        *start = RINGD_START_POSITION;
+        *moment = found;
     return result;
 }
 

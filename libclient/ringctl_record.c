@@ -76,6 +76,8 @@ static json_t *record_json(const struct ringd_record *record)
     json_object_set_new(object, "time", json_unsigned(record->time));
     json_object_set_new(object, "type", json_unsigned(record->type));
     json_object_set_new(object, "level", json_unsigned(record->level));
+    if (record->flags & RINGD_PERHAPS_SEEN)
+        json_object_set_new(object, "perhaps_seen", json_true());
     set_payload(object, record);
     return object;
 }

@@ -7,6 +7,9 @@
  * The handlers of the stopping signals are used up by the first one. A second one has the signal's own effect, for
  * somebody who cannot wait until a stuck pipe has taken the rest.
  *
+ * A reader that looks busily, or has much to pass over that is not wanted, does not sleep: its deadline is what ends
+ * it.
+ *
  * A pipe that has lost its reader shows with the next write, but `tail` may be waiting for a record that never comes,
  * and a lossless one holds writers up meanwhile. It cannot wait for the ring and the pipe at once; so a thread waits
  * for the pipe, and interrupts in the same way.
@@ -24,17 +27,23 @@
 static volatile sig_atomic_t stopped_by;
 static atomic_bool output_closed;
 static pthread_t main_thread;
+static struct ringd_reader *_Atomic looking;
 
+/* Also when it comes in between: the next one is on its way. */
 static void on_alarm(int signal_number)
 {
+    struct ringd_reader *reader = looking;
+
     (void)signal_number;
+    if (reader != NULL)
+        ringd_reader_deadline(reader, RINGD_NO_WAIT);
     alarm(REPEAT_S);
 }
 
 static void on_stop(int signal_number)
 {
     stopped_by = signal_number;
-    alarm(REPEAT_S);
+    on_alarm(signal_number);
 }
 
 /* No SA_RESTART: blocking calls end with EINTR. */
@@ -54,6 +63,11 @@ void stop_install(void)
     struct sigaction before;
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
         handle(SIGHUP, on_stop, (int)SA_RESETHAND);
+}
+
+void stop_reader(struct ringd_reader *reader)
+{
+    looking = reader;
 }
 
 int stop_signal(void)

@@ -5,12 +5,17 @@
  * code. Everything that was read has been written out before tail waits, and before it ends in whatever way; a lossless
  * tail gives records back to the ring only when it has a copy of them.
  *
- * Unless --lossless is given tail is an observer: it can change nothing, and nobody waits for it.
+ * Unless --lossless, --cursor or --group is given tail is an observer: it can change nothing, and nobody waits for it.
+ * One that shall be gone on from (--cursor, --group) has written its records out before it gives them back: whoever
+ * goes on after it was killed may see some of them again, and misses none.
  */
+#define _GNU_SOURCE
 #include "ringctl.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+#include "record_time.h"
 
 #define BATCH_RECORDS 256
 #define OUTPUT_BYTES  (1u << 18)
@@ -78,6 +83,8 @@ static void deliver(struct tail_job *job, size_t count)
     }
     if (job->remaining != RINGCTL_NO_COUNT)
         job->remaining -= count;
+    if ((job->options->cursor != NULL || job->options->group != NULL) && output_flush(&job->output) != 0)
+        return;
     if (ringd_release(job->reader) == RINGD_EVICTED)
         tell_eviction(job);
 }
@@ -136,12 +143,67 @@ static int report(struct tail_job *job, int result)
     return result < 0 ? say_failure(job->options, result) : code;
 }
 
-static int open_reader(const struct options *options, struct ringd_reader **reader)
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static double seconds_until_now(const struct timespec *moment)
 {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)(now.tv_sec - moment->tv_sec) + (double)(now.tv_nsec - moment->tv_nsec) / 1e9;
+}
+
+/* What the ring's clock said then. Before it began to count is at 0. 0, or an exit code. */
+static int find_time(const struct options *options, uint64_t *time)
+{
+    struct ringd_info info;
+    int result = ring_fetch(options->name, &info);
+
+    if (result < 0)
+        return say_call_failure(options, result);
+    if (info.time == RINGD_TIME_NONE)
+        return 0; /* which the library explains */
+    double rate = info.time == RINGD_TIME_MONOTONIC ? 1e9 : (double)info.ticks_per_second;
+    if (rate == 0) {
+        say(options, "how fast the clock of its records goes is not known; give --from time:TIME, with a time as "
+                     "'ringctl tail --json' shows it");
+        return RINGCTL_USAGE;
+    }
+    double now = (double)record_time(info.time), then = now - seconds_until_now(&options->moment) * rate;
+    *time = then > 0 ? (uint64_t)then : 0;
+    return 0;
+}
+
+static uint32_t mode_of(const struct options *options)
+{
+    if (options->lossless)
+        return RINGD_READ_LOSSLESS;
+    return options->cursor != NULL ? RINGD_READ_LOSSY : RINGD_READ_OBSERVE;
+}
+
+static int open_at(const struct options *options, uint64_t time, struct ringd_reader **reader)
+{
+    const struct ringd_filter filter = {
+        .types = options->types,
+        .type_count = options->type_count,
+        .writers = options->writers,
+        .writer_count = options->writer_count,
+        .level_min = options->level_min,
+        .level_max = options->level_max,
+        .by_level = options->by_level,
+    };
+    const struct ringd_reader_options wanted = {
+        .mode = mode_of(options),
+        .start = options->start,
+        .position = options->position,
+        .time = time,
+        .filter = &filter,
+        .cursor = options->cursor,
+        .group = options->group,
+        .merge = options->merge,
+        .wait = options->wait,
+    };
     struct ringd *ring;
-    struct ringd_reader_options wanted = {.mode = options->lossless ? RINGD_READ_LOSSLESS : RINGD_READ_OBSERVE,
-                                          .start = options->start,
-                                          .position = options->position};
     int result = ringd_open(&ring, options->name);
 
     if (result == 0) {
@@ -151,21 +213,31 @@ static int open_reader(const struct options *options, struct ringd_reader **read
     return result;
 }
 
+/* 0, or an exit code. */
+static int open_reader(const struct options *options, struct ringd_reader **reader)
+{
+    uint64_t time = options->time;
+    int code = options->moment.tv_sec != 0 ? find_time(options, &time) : 0;
+
+    if (code != 0)
+        return code;
+    int result = open_at(options, time, reader);
+    return result < 0 ? say_call_failure(options, result) : 0;
+}
+
 int command_tail(const struct options *options)
 {
     struct tail_job job = {.options = options, .remaining = options->count};
     int result = output_init(&job.output, STDOUT_FILENO, OUTPUT_BYTES);
+    int code = result == 0 ? open_reader(options, &job.reader) : say_failure(options, result);
 
-    if (result == 0)
-        result = open_reader(options, &job.reader);
-    int code;
-    if (result == 0) {
+    if (code == 0) {
         stop_install();
+        stop_reader(job.reader);
         stop_watch_output();
         result = read_ring(&job);
         code = report(&job, result);
-    } else {
-        code = say_call_failure(options, result);
+        stop_reader(NULL);
     }
     ringd_reader_close(job.reader);
     output_deinit(&job.output);

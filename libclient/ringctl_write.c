@@ -273,7 +273,7 @@ static int report(struct write_job *job, int result)
 static int open_writer(const struct options *options, struct ringd_writer **writer)
 {
     struct ringd *ring;
-    struct ringd_writer_options wanted = {.type = options->type, .level = options->level};
+    struct ringd_writer_options wanted = {.type = options->types[0], .level = options->level_min};
     int result = ringd_open(&ring, options->name);
 
     if (result == 0) {

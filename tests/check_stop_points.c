@@ -202,6 +202,20 @@ static void read_gap(void *unused)
     ringd_reader_close(r);
 }
 
+/* What it does not want, and before that what is missing of it. */
+static void read_nothing(void *unused)
+{
+    static const uint32_t other = 30;
+    const struct ringd_filter filter = {.writers = &other, .writer_count = 1};
+    struct ringd_reader *r = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
+    struct ringd_record record;
+
+    require(ringd_reader_filter(r, &filter) == RINGD_OK, "filter");
+    write_laps(unused);
+    require(ringd_next(r, &record) == RINGD_WOULD_BLOCK, "a record");
+    ringd_reader_close(r);
+}
+
 /* ---- what a daemon goes through; it may be gone at any call ------------------------------------------------------ */
 
 static bool come_and_write(void)
@@ -306,6 +320,8 @@ static const struct row rows[] = {
     {"publish-stored", read_lossless, RINGD_LOSSLESS, 0},
     {"gap-lost", read_gap, RINGD_OVERWRITE, 0},
     {"gap-counted", read_gap, RINGD_OVERWRITE, 0},
+    {"skip-counted", read_nothing, RINGD_LOSSLESS, 0},
+    {"skip-missing", read_nothing, RINGD_OVERWRITE, 0},
     {"attach-asked", write_records, RINGD_LOSSLESS, 0},
     {"attach-received", write_records, RINGD_LOSSLESS, 0},
     {"attach-life-mapped", read_lossless, RINGD_LOSSLESS, 0},
