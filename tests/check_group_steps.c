@@ -369,7 +369,7 @@ START_TEST(r9_groups_and_readers_hold_each_by_itself)
     member_init(&other, scene.own.segment, OTHER, 0, READER + 10, tally);
     atomic_store(&scene.own.segment->control->group[OTHER].seats[0], READER + 10);
     ck_assert_int_eq(ring_group_begin(&scene.ring, 1, OTHER, RINGD_START_OLDEST, NULL), 0);
-    ck_assert_int_eq(ring_join(&scene.ring, 7, RINGD_START_NOW, 0, &cursor), 0);
+    ck_assert_int_eq(ring_join(&scene.ring, 1, 7, RINGD_START_NOW, 0, &cursor), 0);
     fill_up(&scene);
     drain(&scene, 0);
     ck_assert_uint_eq(fill_up(&scene), 0);
