@@ -60,7 +60,7 @@ seq 20000 >"$work/lines"
 "$build/ringctl" create laps --size 4K || exit 1
 "$build/ringctl" tail laps --lossless --count 20000 >"$work/laps.out" 2>"$work/laps.err" &
 reader=$!
-until "$build/ringctl" status laps --json | grep -q '"lossless_readers": 1'; do sleep 0.05; done
+until "$build/ringctl" status laps --json | grep -q '"lossless_reader_count": 1'; do sleep 0.05; done
 if "${CC:-cc}" -Wall -Wextra -Werror -I"$top/include" "$top/tests/example_libev.c" -o "$work/example_libev" -L"$build" \
     -lringd -lev -Wl,-rpath,"$build" && timeout 120 "$work/example_libev" laps <"$work/lines" && wait "$reader" &&
     grep . "$work/laps.out" | cmp -s - "$work/lines"; then
