@@ -267,8 +267,10 @@ int ringd_write_message(struct ringd_writer *writer, const void *data, size_t le
 #define RINGD_MESSAGE_MAX (UINT64_C(1) << 30)
 
 /* A descriptor for poll, epoll or an event loop, the same at each call: readable when there may be room for a writer
- * that was told RINGD_FULL last, until it has tried again. Closed with the writer. Negative errno: -EMFILE, -ENOMEM,
- * -ECHILD. Not in a signal handler. */
+ * that was told RINGD_FULL or RINGD_DROPPED last, until it is told so again. The program does not read, write or close
+ * it; it is closed with the writer. Who waits in a call comes first: one that polls does not stand in line. Negative
+ * errno: -EMFILE, -ENOMEM, -EAGAIN (no thread to be had for it), -ENOSYS (Linux before 5.16), -ECHILD. Not in a signal
+ * handler. */
 int ringd_writer_fd(struct ringd_writer *writer);
 
 /* Asks for room for a record of `want` bytes, content with `min` (R3). *data: where to write it, aligned to 32 bytes,
