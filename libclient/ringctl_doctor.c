@@ -223,6 +223,7 @@ static void point_at_lane(struct patient *patient)
         .size = g->data_bytes,
         .control = patient->segment.control,
         .cursors = segment_cursor(&patient->segment, 0, 0),
+        .groups = segment_group(&patient->segment, 0, 0),
     };
 }
 

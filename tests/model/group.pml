@@ -26,7 +26,7 @@
 #define MEMBERS 2
 #endif
 #ifndef RECORDS
-#define RECORDS 5
+#define RECORDS 3
 #endif
 #ifndef SIZE
 #define SIZE 2
@@ -152,7 +152,7 @@ proctype Writer()
 inline may_die()
 {
     if
-    :: kills -> atomic { kills--; deaths++; goto over }
+    :: atomic { kills > 0 -> kills--; deaths++; goto over }
     :: true
     fi
 }
@@ -356,7 +356,7 @@ left:
 inline may_restart()
 {
     if
-    :: restarts -> atomic { restarts--; goto begin }
+    :: atomic { restarts > 0 -> restarts--; goto begin }
     :: true
     fi
 }
