@@ -378,28 +378,32 @@ static inline bool settle_top(struct ringd_reader *r)
     }
 }
 
-/* The same with new bounds: the next record's lane, if it can be said. A lane at the top whose bound was one of before,
- * and has just been reached, gets another; and so do all while the clock has not moved on since a record's time, as
- * another one may still get the same and come first. */
+/* The same with new bounds: the next record's lane, if it can be said. They are taken once more if a lane's bound was
+ * one of before and has just been reached, if a record was added after they were taken, and while the clock has not moved
+ * on since a record's time, as another one may still get the same and come first. Only a record that is ahead of a time
+ * that was taken after it was seen has another clock. */
 __attribute__((noinline)) static struct reader_lane *ask_all(struct ringd_reader *r)
 {
     struct reader_merge *m = r->merge;
-    struct reader_lane *l = NULL;
+    struct reader_lane *l = NULL, *seen;
+    uint64_t key = NEVER;
 
     for (int tries = 0; tries < ASK_TRIES; tries++) {
-        uint64_t time = take_bounds(r), key = NEVER;
+        uint64_t time = take_bounds(r), seen_key = key;
         const struct window *top;
 
+        seen = l;
         look_at_all(r);
         if (settle_top(r))
             return choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key);
         top = &m->windows[m->heap[0].lane];
         if (top->leaving || top->asked || top->lapped)
             return NULL;
+        l = NULL;
         if (top->sure < time)
             continue;
         l = from_the_future(r, &key);
-        if (l == NULL || key != time)
+        if (l == NULL || (l == seen && key == seen_key && key > time))
             break;
     }
     if (l != NULL)
