@@ -2,7 +2,7 @@
  *
  *     [ringd]                              [ring NAME]
  *     create = alice, @staff               size = 16M                     hold = no
- *     max_clients = 16384                  policy = lossless              mode = 0740
+ *     max_clients = 8192                   policy = lossless              mode = 0740
  *                                          max_record = 64K               owner = alice
  *                                          time = none                    group = staff
  *                                          first_position = 0              lanes = 4
@@ -25,7 +25,7 @@
 #include "rights.h"
 #include "ringd.h"
 
-#define CONFIG_MAX_CLIENTS_DEFAULT 16384u /* seven rings with all the writers and readers they may have */
+#define CONFIG_MAX_CLIENTS_DEFAULT 8192u /* three rings with all the writers and readers they may have */
 
 struct config_ring {
     char name[RINGD_NAME_BYTES];

@@ -9,7 +9,7 @@
 #include "log.h"
 
 #define PER_CONTEXT 2u
-#define FOR_RINGS   4096u /* rings, their generations, and whatever else */
+#define FOR_RINGS   2048u /* rings, their generations, and whatever else */
 
 static rlim_t limit_now;
 

@@ -35,8 +35,9 @@
  * a waiting writer that stopped or died costs the others the room it asked for and nothing else.
  *
  * A lossless reader joins by its daemon: cursors published in all lanes, bit in `lossless` set, then in each lane
- * `joins` counted up and M read; it starts no earlier than that M. A raise whose scan did not see the cursor read `joins` before and fails. (Beginning at
- * "now" needs no count: a raise that has not seen the cursor stays below a position loaded after it was published.)
+ * `joins` counted up and M read; it starts no earlier than that M. A raise whose scan did not see the cursor read
+ * `joins` before and fails. (Beginning at "now" needs no count: a raise that has not seen the cursor stays below a
+ * position loaded after it was published.)
  *
  * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind);
  * one that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges,

@@ -181,7 +181,7 @@ START_TEST(packets_that_are_no_requests)
 {
     struct ringd_request request = good_request(RINGD_REQUEST_STATUS);
     static const uint32_t magics[] = {0, UINT32_MAX, RINGD_PROTO_MAGIC + 1, 0x52676e72};
-    static const uint16_t versions[] = {0, 2, 255, UINT16_MAX};
+    static const uint16_t versions[] = {0, RINGD_PROTO_VERSION - 1, RINGD_PROTO_VERSION + 1, UINT16_MAX};
 
     for (size_t i = 0; i < 4; i++) {
         int fd = raw_connect();
@@ -325,8 +325,10 @@ START_TEST(attaching_as_what_there_is_not)
         require_refused(fd, &request, -EINVAL);
     }
     request.kind = RINGD_CONTEXT_LOSSLESS;
-    request.start = RINGD_START_POSITION + 1;
+    request.start = RINGD_START_TIME + 1;
     require_refused(fd, &request, -EINVAL);
+    request.start = RINGD_START_TIME;
+    require_refused(fd, &request, -EOPNOTSUPP); /* there are no times */
     request.start = RINGD_START_POSITION;
     for (size_t i = 0; i < 4; i++) {
         static const uint64_t positions[] = {0, 1, UINT64_MAX, UINT64_MAX - 31};
@@ -337,6 +339,14 @@ START_TEST(attaching_as_what_there_is_not)
     proto_request_init(&request, RINGD_REQUEST_ATTACH, "nothing");
     request.kind = RINGD_CONTEXT_WRITER;
     require_refused(fd, &request, -ENOENT);
+    request = good_request(RINGD_REQUEST_ATTACH);
+    request.kind = RINGD_CONTEXT_WRITER;
+    for (size_t i = 0; i < 4; i++) {
+        static const uint32_t lanes[] = {2, 64, 65, UINT32_MAX};
+
+        request.lane = lanes[i];
+        require_refused(fd, &request, -EINVAL);
+    }
     close(fd);
 }
 END_TEST

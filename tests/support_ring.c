@@ -204,7 +204,7 @@ void record_verify(const struct ringd_record *record)
 
 uint32_t writer_slot(const struct ringd_writer *writer)
 {
-    return (uint32_t)__builtin_ctzll(writer->ring.bit);
+    return (uint32_t)(writer->origin & RINGD_ORIGIN_WRITER_MASK);
 }
 
 uint64_t writer_sequence(const struct ringd_writer *writer)
