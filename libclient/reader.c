@@ -564,12 +564,16 @@ static inline bool anything_new(struct ringd_reader *r)
 }
 
 /* A lane with a record that has to wait for those of other lanes. */
-static int explain_waiting(const struct reader_lane *l)
+static int explain_waiting(const struct ringd_reader *r, struct reader_lane *l)
 {
     struct ring_view view;
 
     if (ring_moving(&l->ring) != RINGD_MOVING_NO)
         return RINGD_OK;
+    if (lane_below_floor(r, l)) {
+        lane_resume(l);
+        return RINGD_OK;
+    }
     return ring_look(&l->ring, &view) < 0 ? -EBADMSG : RINGD_WOULD_BLOCK;
 }
 
@@ -584,7 +588,7 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
         bool waits = r->merge != NULL && ring_record_at(&l->ring, l->position);
-        int result = waits ? explain_waiting(l) : lane_explain(r, l, record);
+        int result = waits ? explain_waiting(r, l) : lane_explain(r, l, record);
 
         if (result != RINGD_WOULD_BLOCK && result != RINGD_END)
             return result;
