@@ -1171,6 +1171,8 @@ check_binary
 check_from
 check_from_now
 check_from_wrapped
+check_filters
+check_since
 check_written_before_waiting
 check_gap overwrite
 check_gap lossless
