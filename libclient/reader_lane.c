@@ -394,7 +394,7 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
     lane_point_at_cursor(r, l, segment);
     if (r->mode != RINGD_READ_OBSERVE)
         carry_account(before, l->cursor);
-    if (segment->geometry.first_position != l->position)
+    if (atomic_load_explicit(&l->ring.lane->first, memory_order_relaxed) != l->position)
         return -EBADMSG;
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
