@@ -492,6 +492,8 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
     if (r->pollable != NULL)
         pollable_move(r->pollable, &r->waits->data);
     keep_or_unmap(r, held, old);
+    if (r->merge != NULL)
+        merge_begin_generation(r->merge);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
     return result;
@@ -873,6 +875,14 @@ static bool must_look_again(struct ringd_reader *r)
     return r->pollable != NULL && pollable_arm(r->pollable, watch_writers(r, INT64_MAX));
 }
 
+/* A merge has seen a record there, and now it is not. */
+static enum look explain_gone(const struct ringd_reader *r, const struct reader_lane *l)
+{
+    if (ring_moving(&l->ring) != RINGD_MOVING_NO)
+        return LOOK_LEAVING;
+    return lane_below_floor(r, l) ? LOOK_LAPPED : LOOK_DAMAGED; /* evicted: after_look() */
+}
+
 /* Of several lanes: whatever is passed over in one, another may be the next. */
 static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record, bool bulk)
 {
@@ -884,6 +894,8 @@ static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, s
             return LOOK_NOTHING;
         *l = next;
         look = lane_look_once(r, next, record, bulk);
+        if (__builtin_expect(look == LOOK_NOTHING && r->merge != NULL, 0))
+            return explain_gone(r, next);
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }

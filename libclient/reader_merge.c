@@ -90,9 +90,15 @@ struct reader_merge *merge_new(uint32_t lane_count, uint32_t time_source)
     merge->time_source = time_source;
     merge->lane_count = lane_count;
     merge->counted_lane = RINGD_LANES_MAX;
-    for (uint32_t i = 0; i < lane_count; i++)
-        merge->heap[i].lane = i;
+    merge_begin_generation(merge);
     return merge;
+}
+
+/* Where lanes had ended, nothing was to come. */
+void merge_begin_generation(struct reader_merge *merge)
+{
+    for (uint32_t i = 0; i < merge->lane_count; i++)
+        merge->heap[i] = (struct rival){.lane = i};
 }
 
 void merge_free(struct reader_merge *merge, uint32_t lane_count)
@@ -379,9 +385,9 @@ static inline bool settle_top(struct ringd_reader *r)
 }
 
 /* The same with new bounds: the next record's lane, if it can be said. They are taken once more if a lane's bound was
- * one of before and has just been reached, if a record was added after they were taken, and while the clock has not moved
- * on since a record's time, as another one may still get the same and come first. Only a record that is ahead of a time
- * that was taken after it was seen has another clock. */
+ * one of before and has just been reached, if a record was added after they were taken, and while the clock has not
+ * moved on since a record's time, as another one may still get the same and come first. Only a record that is ahead of
+ * a time that was taken after it was seen has another clock. */
 __attribute__((noinline)) static struct reader_lane *ask_all(struct ringd_reader *r)
 {
     struct reader_merge *m = r->merge;

@@ -755,7 +755,6 @@ START_TEST(a_reader_that_is_lapped_keeps_its_accounts)
             ck_assert_int_eq(ringd_write(w[(i + round) % 3 % 2], "0123456789abcdef", 16), RINGD_OK);
         for (uint32_t i = 0; round == 49 || i < 70; i++) {
             result = ringd_next(reader, &record);
-            if (getenv("DBG")) printf("DBG %u %d %lu\n", round, result, result == RINGD_GAP ? record.lost : record.position);
             if (result == RINGD_WOULD_BLOCK)
                 break;
             ck_assert(result == RINGD_OK || result == RINGD_GAP);
