@@ -465,7 +465,7 @@ START_TEST(unknown_options_are_refused)
     ck_assert_int_eq(ringd_open(&ring, RING), 0);
     ck_assert_int_eq(ringd_reader_open(&reader, ring, &options), -EINVAL);
     ck_assert_ptr_null(reader);
-    options = (struct ringd_reader_options){.start = 3};
+    options = (struct ringd_reader_options){.start = RINGD_START_TIME + 1};
     ck_assert_int_eq(ringd_reader_open(&reader, ring, &options), -EINVAL);
     ringd_close(ring);
 }
