@@ -350,7 +350,7 @@ check_from() {
     expect 'tail --from a place without a record' 2 'osition' "$ringctl" tail from --from "$((position + 1))" --count 1
     expect 'tail --from a position not yet written' 1 'osition' \
         "$ringctl" tail from --from $((position + 65536)) --count 1
-    expect 'tail --from nonsense' 2 'oldest, now or a position' "$ringctl" tail from --from yesterday
+    expect 'tail --from nonsense' 2 'oldest, now, a position' "$ringctl" tail from --from yesterday
     expect 'tail --lossless' 0 '' "$ringctl" tail from --from oldest --lossless --count 10
     same 'tail --lossless reads all' "$(cat "$work/out")" "$(seq -f 'line %g' 10)"
     expect 'tail --lossless of an overwriting ring' 1 'overwrit.*observer' "$ringctl" tail forms-over --lossless
