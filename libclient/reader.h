@@ -27,6 +27,7 @@ struct reader_message;
 struct reader_writer {
     uint64_t next;
     bool known;
+    bool resumed; /* not seen yet; all before `next` was released under this reader's name before it came */
 };
 
 /* A reader's part of one lane. */

@@ -78,10 +78,6 @@ void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now)
 
 void lane_begin_again(struct ringd_reader *r, struct reader_lane *l)
 {
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
-        if (l->writers[i].known)
-            know_writer(l, i, l->writers[i].next);
-    }
     begin(r, l);
 }
 
@@ -126,6 +122,18 @@ static uint64_t extend_sequence(const struct reader_lane *l, uint32_t writer, ui
     return count - (uint32_t)((uint32_t)count - sequence);
 }
 
+/* It was released before, under this reader's name. What is remembered is input: nothing that its writer has not
+ * written yet can have been released. */
+static bool was_released(struct reader_lane *l, uint32_t writer, uint32_t sequence)
+{
+    struct reader_writer *w = &l->writers[writer];
+    uint64_t count = atomic_load_explicit(&l->ring.lane->writers[writer].sequence, memory_order_acquire); /* N4 */
+    uint64_t open = l->ring.max_grant / RINGD_UNIT;
+
+    w->resumed = w->resumed && w->next <= count + open && extend_sequence(l, writer, sequence) < w->next;
+    return w->resumed;
+}
+
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
  * where the reader joined, unless it has been lapped since. */
 static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t sequence)
@@ -135,9 +143,7 @@ static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t 
     bool counts = w->known || l->lapped;
 
     if (!w->known)
-        know_writer(l, writer, counts ? expected : found);
-    else if (found < expected) /* a named cursor remembered more than was released: it comes again */
-        ring_count(&l->cursor->base, found - expected);
+        know_writer(l, writer, counts && expected < found ? expected : found);
     w->next = found;
     return counts && found > expected ? found - expected : 0;
 }
@@ -222,6 +228,14 @@ int reader_turn_lossy(struct ringd_reader *r)
 
 /* ---- the next record ------------------------------------------------------------------------------------------- */
 
+/* Nobody is shown it, and nobody can release it. */
+static void pass(struct reader_lane *l, uint64_t bytes)
+{
+    if (l->released == l->position)
+        l->released += bytes;
+    l->position += bytes;
+}
+
 enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record_header *h)
 {
     uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
@@ -230,21 +244,24 @@ enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const
         return LOOK_LAPPED;
     if (bytes > l->ring.max_grant)
         return LOOK_DAMAGED;
-    if (l->released == l->position)
-        l->released += bytes; /* nobody is shown it, and nobody can release it */
-    l->position += bytes;
+    pass(l, bytes);
     return LOOK_AGAIN;
 }
 
 /* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
  * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
 __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l,
-                                                  struct ringd_record *record, uint32_t writer, uint32_t sequence)
+                                                  struct ringd_record *record, uint32_t writer, uint32_t sequence,
+                                                  uint32_t len)
 {
     uint64_t lost;
 
     if (reader_was_evicted(r))
         return LOOK_LAPPED;
+    if (l->writers[writer].resumed && was_released(l, writer, sequence)) {
+        pass(l, ring_record_bytes(len));
+        return LOOK_AGAIN;
+    }
     lost = missing_before(l, writer, sequence);
     if (lost == 0)
         return LOOK_AGAIN;
