@@ -58,6 +58,9 @@ uint64_t generation_for_reader(struct shared_ring *ring, const struct context_wi
 /* As ring_check_start, in an old generation. */
 int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position);
 
+/* Where a generation that is there begins, as far as it has not been overwritten. */
+uint64_t generation_oldest(const struct shared_ring *ring, uint64_t number);
+
 /* The objects of a generation that is there. */
 const struct segment_objects *generation_objects(const struct shared_ring *ring, uint64_t number);
 

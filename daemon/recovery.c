@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "log.h"
+#include "named.h"
 #include "registry.h"
 #include "ring_repair.h"
 #include "slots.h"
@@ -98,6 +99,7 @@ static int recover_writer(struct context *context)
 
 static void recover_reader(struct context *context)
 {
+    named_come_along(context);
     slots_leave(context);
     context_say_left(context);
     context_free(context);

@@ -135,20 +135,37 @@ static int handle_open(struct peer *peer, const struct ringd_request *request, s
 
 /* ---- attach ---------------------------------------------------------------------------------------------------- */
 
+static bool has_cursor(const struct ringd_request *request)
+{
+    return request->label[0] != '\0' && request->group == 0;
+}
+
+static int check_cursor(const struct ringd_request *request, struct problem *problem)
+{
+    if (!has_cursor(request))
+        return 0;
+    if (request->kind != RINGD_CONTEXT_LOSSLESS && request->kind != RINGD_CONTEXT_LOSSY)
+        return problem_say(problem, -EINVAL, "only a lossless or lossy reader can have a named cursor");
+    if (memchr(request->label, '\0', sizeof request->label) == NULL)
+        return problem_say(problem, -EINVAL, "the named cursor's name has no end; it may have 1 to %zu characters",
+                           sizeof request->label - 1);
+    return label_check("named cursor", request->label, problem);
+}
+
 static int check_wish(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
 {
     if (request->kind < RINGD_CONTEXT_WRITER || request->kind > RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "context kind %u is unknown to this ringd", request->kind);
-    if (request->start > RINGD_START_POSITION)
+    if (request->start > RINGD_START_TIME)
         return problem_say(problem, -EINVAL,
-                           "start %u is unknown; a reader starts now (%d), at the oldest record (%d) "
-                           "or at a position (%d)",
-                           request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION);
+                           "start %u is unknown; a reader starts now (%d), at the oldest record (%d), "
+                           "at a position (%d) or at a time (%d)",
+                           request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION, RINGD_START_TIME);
     if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
         return problem_say(problem, -EOPNOTSUPP,
                            "ring \"%s\" overwrites: it has no lossless readers; read it lossy or as an observer",
                            ring->name);
-    return 0;
+    return check_cursor(request, problem);
 }
 
 static int permit_wish(const struct peer *peer, const struct shared_ring *ring, uint32_t kind, struct problem *problem)
@@ -177,7 +194,13 @@ static void add_life(struct answer *answer, int life_fd)
 static int attach(struct peer *peer, struct shared_ring *ring, const struct ringd_request *request,
                   struct answer *answer, struct problem *problem)
 {
-    struct context_wish wish = {.kind = request->kind, .start = request->start, .position = request->position};
+    struct context_wish wish = {
+        .kind = request->kind,
+        /* The library looks for a time itself. */
+        .start = request->start == RINGD_START_TIME ? RINGD_START_OLDEST : request->start,
+        .position = request->position,
+        .cursor = has_cursor(request) ? request->label : NULL,
+    };
     struct attached attached;
     int result = context_attach(ring, &wish, &peer->credentials, &peer->context, &attached, problem);
 
@@ -186,6 +209,7 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.slot = attached.context->slot;
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
+    answer->reply.label_plus = attached.named_plus;
     add_objects(answer, generation_objects(ring, attached.context->generation), request->kind);
     add_life(answer, attached.life_fd);
     return 0;

@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "generation.h"
+#include "named.h"
 #include "stall.h"
 #include "wake.h"
 
@@ -165,6 +166,7 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
     info->slept = load(&slot->slept);
     if (context->kind != RINGD_CONTEXT_OBSERVER)
         fill_cursor(info, context);
+    strlcpy(info->label, named_label(context), sizeof info->label);
 }
 
 /* A stopped writer in mid-record holds others up where the limit is: it cannot be raised beyond that for long. */

@@ -16,7 +16,7 @@
 #include "ringd_segment.h"
 
 #define RECORD_MAGIC   UINT64_C(0x3164726f63657272) /* "rrecord1", little endian */
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 
 enum record_state {
     RECORD_MAKING = 1,
@@ -28,6 +28,13 @@ struct record_slot {
     _Atomic uint32_t incarnation; /* of the last context that had it */
     _Atomic uint32_t kind;        /* enum ringd_context_kind of who has it now; 0: nobody */
     _Atomic uint64_t generation;  /* that it was given last */
+};
+
+/* A named cursor. */
+struct record_named {
+    _Atomic uint64_t used;  /* 0: no name */
+    _Atomic uint64_t owner; /* the reader that had it last: incarnation << 32 | slot */
+    char name[RINGD_LABEL_BYTES];
 };
 
 /* The old ones that may be kept, the present and the next one. */
@@ -51,6 +58,7 @@ struct record_page {
     char name[RINGD_NAME_BYTES];
     struct record_generation generations[RECORD_GENERATIONS]; /* of a LIVE ring; at number % RECORD_GENERATIONS */
     _Alignas(1024) struct record_slot readers[RINGD_READERS_MAX];
+    struct record_named named[RINGD_NAMED_MAX];
     struct record_slot writers[]; /* [lane_count * RINGD_WRITERS_PER_LANE] */
 };
 
