@@ -102,7 +102,7 @@ static void carry(const struct segment *from, const struct segment *to, uint32_t
             atomic_store_explicit(&present->next[i], atomic_load_explicit(&old->next[i], memory_order_relaxed),
                                   memory_order_relaxed);
         atomic_store_explicit(&present->position, position, memory_order_release);
-        STOP_POINT("carry-named");
+        STOP_POINT("move-named");
     }
 }
 

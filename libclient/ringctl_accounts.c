@@ -289,7 +289,7 @@ static void examine_departed(struct patient *patient)
 /* ---- a reader --------------------------------------------------------------------------------------------------- */
 
 struct reader_sample {
-    uint64_t known, base, unsettled, delivered, lost, cursor, settled;
+    uint64_t known, base, unsettled, delivered, skipped, lost, cursor, settled;
     uint32_t incarnation, state;
 };
 
@@ -307,6 +307,7 @@ static void load_reader(const struct patient *patient, uint32_t reader, struct r
     s->settled = load(&patient->ring.cursors[reader].settled);
     s->cursor = load(&patient->ring.cursors[reader].position);
     s->delivered = load(&slot->delivered);
+    s->skipped = load(&slot->skipped);
     s->lost = load(&slot->lost);
 }
 
@@ -421,7 +422,7 @@ static void add_up(const struct patient *patient, const struct count *count, str
             look->unread += atomic_load_explicit(&slot->length, memory_order_relaxed) / RINGD_UNIT;
     }
     look->difference = (int64_t)(below - look->sample.base - look->sample.settled);
-    look->held = (int64_t)(look->sample.delivered + look->sample.lost - look->sample.settled);
+    look->held = (int64_t)(look->sample.delivered + look->sample.skipped + look->sample.lost - look->sample.settled);
 }
 
 /* One that was overtaken and has not found out yet what it lost cannot have told more than there was. */
