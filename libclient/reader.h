@@ -32,11 +32,12 @@ struct reader_writer {
 
 /* A reader's part of one lane. */
 struct reader_lane {
-    uint64_t position;  /* of the next record: all below has been given out */
-    uint64_t released;  /* all below has been given back */
-    uint64_t published; /* all below has been given back with a locked store */
-    uint64_t opened;    /* everything below is final: what the last writer out has opened, as of some look */
-    uint64_t settled;   /* records of this lane that were delivered, skipped or lost */
+    uint64_t position;      /* of the next record: all below has been given out */
+    uint64_t released;      /* all below has been given back */
+    uint64_t published;     /* all below has been given back with a locked store */
+    uint64_t opened;        /* everything below is final: what the last writer out has opened, as of some look */
+    uint64_t settled;       /* records of this lane that were delivered, skipped or lost */
+    uint64_t settled_below; /* of these what belongs to `released` */
     struct ring ring;
     struct reader_writer writers[RINGD_WRITERS_PER_LANE];
     struct ringd_cursor *cursor; /* the shared one, or `own_cursor` where that cannot be written */

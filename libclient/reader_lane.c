@@ -14,14 +14,20 @@
  * skipped and lost of the slots it knows is what they have committed below there, less what they had when it got to
  * know them. */
 
-void lane_store_cursor(struct reader_lane *l, uint64_t position)
+static void store_cursor(struct reader_lane *l, uint64_t position)
 {
-    atomic_store_explicit(&l->cursor->settling, l->settled, memory_order_relaxed);
+    atomic_store_explicit(&l->cursor->settling, l->settled_below, memory_order_relaxed);
     STOP_POINT("release-settling");
     atomic_store_explicit(&l->cursor->position, position, memory_order_release); /* P1 */
     STOP_POINT("release-stored");
-    atomic_store_explicit(&l->cursor->settled, l->settled, memory_order_release); /* P3 */
+    atomic_store_explicit(&l->cursor->settled, l->settled_below, memory_order_release); /* P3 */
     STOP_POINT("release-settled");
+}
+
+void lane_store_cursor(struct reader_lane *l, uint64_t position)
+{
+    l->settled_below = l->settled;
+    store_cursor(l, position);
 }
 
 /* Nobody waits for the cursor of a lossy reader. */
@@ -88,6 +94,8 @@ void lane_publish(struct ringd_reader *r, struct reader_lane *l)
         lane_store_cursor(l, l->released);
         return;
     }
+    if (atomic_load_explicit(&l->cursor->settled, memory_order_relaxed) != l->settled_below)
+        store_cursor(l, l->released); /* of what was skipped nobody else tells */
     atomic_store_explicit(&l->cursor->position, l->released, memory_order_seq_cst); /* P1 */
     STOP_POINT("publish-stored");
     if (atomic_load_explicit(&r->waits->space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
@@ -107,10 +115,14 @@ static void tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd
         .lost = lost,
     };
     l->settled += lost;
+    l->settled_below += lost;
     ring_count(&r->counters->lost, lost);
     STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
     STOP_POINT("gap-counted");
+    /* A lossless reader with a name: lost before it came, and so below all that it has been given. */
+    if (r->mode == RINGD_READ_LOSSLESS)
+        store_cursor(l, l->released);
 }
 
 /* The 64 bits of a sequence number in band: near the slot's own count, which it has passed by at most a batch. */
@@ -295,8 +307,10 @@ enum look lane_take_choice(struct ringd_reader *r, struct reader_lane *l, struct
                            enum choice choice, uint64_t origin)
 {
     /* Nobody is shown it, and nobody can release it. */
-    if (l->released == record->position)
+    if (l->released == record->position) {
         l->released = l->position;
+        l->settled_below = l->settled;
+    }
     if (choice == CHOICE_PART)
         return message_take(r, l, record, origin);
     ring_count(&r->counters->skipped, 1);
