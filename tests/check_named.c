@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "reader.h"
@@ -48,7 +49,7 @@ static int try_named(struct ringd_reader **reader, uint32_t mode, uint32_t start
     return result;
 }
 
-/* Who had the name may have ended just now, and the kernel be still at it. */
+/* Who had the name may have ended just now, and the kernel be still at it; or the daemon is being started again. */
 static struct ringd_reader *open_named(uint32_t mode, uint32_t start)
 {
     struct ringd_reader *reader;
@@ -56,7 +57,7 @@ static struct ringd_reader *open_named(uint32_t mode, uint32_t start)
 
     do
         result = try_named(&reader, mode, start, CURSOR);
-    while (result == -EBUSY);
+    while (result == -EBUSY || result == -ECONNREFUSED || result == -ECONNRESET || result == -EPIPE);
     require(result == 0, "%d: %s", result, ringd_error());
     return reader;
 }
@@ -532,6 +533,7 @@ START_TEST(nonsense_is_remembered)
         atomic_store(&lane->position, units ? position & RINGD_POSITION_MASK : position);
         reader = open_named(modes[_i], RINGD_START_OLDEST);
         read_all(reader);
+        ck_assert_int_eq(ringd_release(reader), RINGD_OK);
         put(w, 70);
         read_all(reader);
         ck_assert_int_eq(ringd_release(reader), RINGD_OK);
@@ -648,10 +650,23 @@ static const struct chase {
 #define CHASES (int)(sizeof chases / sizeof *chases)
 #define KILLS  40
 
+/* It has not found anything wrong before. */
+static void kill_reader(pid_t pid)
+{
+    int status;
+
+    kill(pid, SIGKILL);
+    status = child_wait(pid);
+    require(WIFSIGNALED(status), "the reader has failed: status 0x%x", (unsigned)status);
+}
+
 static void disturb(const struct chase *chase, struct random_source *random)
 {
-    if (chase->moves && random_below(random, 3) == 0)
-        resize(random_below(random, 2) == 0 ? SIZE : 2 * SIZE);
+    if (chase->moves && random_below(random, 3) == 0) {
+        int result = ringd_resize(RING, random_below(random, 2) == 0 ? SIZE : 2 * SIZE);
+
+        require(result == 0 || result == -EBUSY, "%d: %s", result, ringd_error()); /* too many are kept for it */
+    }
     if (chase->restarts && random_below(random, 4) == 0) {
         daemon_kill(&server);
         daemon_restart(&server, NULL);
@@ -677,13 +692,14 @@ START_TEST(it_is_killed_anywhere)
     ringd_reader_close(open_named(chase->mode, RINGD_START_OLDEST));
     for (int i = 0; i < WRITERS; i++)
         writers[i] = child_start(write_on, party);
+    wait_for_contexts(RING, WRITERS);
     for (int i = 0; i < KILLS; i++) {
         pid_t reader = child_start(read_on, party);
 
         pause_ms((unsigned)random_below(&random, 12));
         disturb(chase, &random);
         pause_ms((unsigned)random_below(&random, 6));
-        child_kill(reader);
+        kill_reader(reader);
         disturb(chase, &random);
     }
     atomic_store(&party->over, 1);
