@@ -164,9 +164,11 @@ static int take_new(struct shared_ring *ring, const char *name, uint32_t number,
     struct record_named *entry;
 
     if (number == RINGD_NAMED_MAX)
-        return problem_say(problem, -EUSERS,
-                           "ring \"%s\" has its %u named cursors already; `ringctl forget %s NAME` takes one away",
-                           ring->name, RINGD_NAMED_MAX, ring->name);
+        return problem_say(
+            problem, -EUSERS,
+            "ring \"%s\" has its %u named cursors already, and keeps them as long as it lives; use one of "
+            "their names again, or remove the ring and make it anew",
+            ring->name, RINGD_NAMED_MAX);
     entry = entry_of(ring, number);
     clear_lanes(&ring->segment, number);
     atomic_store_explicit(&entry->owner, 0, memory_order_relaxed);
@@ -218,17 +220,4 @@ void named_follow(const struct context *context, const struct segment *to)
 void named_come_along(const struct context *context)
 {
     named_follow(context, &context->ring->segment);
-}
-
-int named_forget(struct shared_ring *ring, const char *name, struct problem *problem)
-{
-    uint32_t number = find_name(ring, name);
-    int result;
-
-    if (number == RINGD_NAMED_MAX)
-        return problem_say(problem, -ENOENT, "ring \"%s\" has no named cursor \"%s\"", ring->name, name);
-    result = take_known(ring, number, problem);
-    if (result == 0)
-        atomic_store_explicit(&entry_of(ring, number)->used, 0, memory_order_release);
-    return result;
 }

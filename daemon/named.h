@@ -48,7 +48,4 @@ void named_follow(const struct context *context, const struct segment *to);
 /* It has died: what it remembers is in the present generation. */
 void named_come_along(const struct context *context);
 
-/* Takes a name away; a reader that asks for it begins anew. -ENOENT, -EBUSY. */
-int named_forget(struct shared_ring *ring, const char *name, struct problem *problem);
-
 #endif
