@@ -161,6 +161,10 @@ json_t *json_reader(const struct ringd_context_info *context)
     set_if(object, "lag", tells, context->lag);
     json_object_set_new(object, "group",
                         context->member != 0 ? json_text(context->label, sizeof context->label) : json_null());
+    json_object_set_new(object, "named_cursor",
+                        context->member == 0 && context->label[0] != '\0'
+                            ? json_text(context->label, sizeof context->label)
+                            : json_null());
     return object;
 }
 
