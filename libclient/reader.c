@@ -394,15 +394,24 @@ int ringd_reader_valid(const struct ringd_reader *reader)
     return RINGD_OK;
 }
 
+/* What the cursor would say is what it says: most lanes of many. */
+static inline bool is_released(const struct reader_lane *l)
+{
+    return atomic_load_explicit(&l->cursor->position, memory_order_relaxed) == l->position &&
+           atomic_load_explicit(&l->cursor->settled, memory_order_relaxed) == l->settled && l->named == NULL;
+}
+
 /* Everything that was given back is so for writers as well: the plain store, and whoever waits for it. */
 static void release_lanes(struct ringd_reader *r)
 {
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
 
+        if (r->lane_count > 1 && l->released == l->position && is_released(l))
+            continue;
         l->released = l->position;
         if (r->mode != RINGD_READ_OBSERVE)
-            lane_store_cursor(l, l->released);
+            lane_store_cursor(r, l, l->released);
         if (__builtin_expect(l->named != NULL, 0))
             named_store(l);
     }

@@ -24,8 +24,15 @@ static void store_cursor(struct reader_lane *l, uint64_t position)
     STOP_POINT("release-settled");
 }
 
-void lane_store_cursor(struct reader_lane *l, uint64_t position)
+/* With one lane that is what the counters say, so that an error in these shows in the account. */
+void lane_store_cursor(const struct ringd_reader *r, struct reader_lane *l, uint64_t position)
 {
+    const struct ringd_reader_slot *counters = r->counters;
+
+    if (r->lane_count == 1)
+        l->settled = atomic_load_explicit(&counters->delivered, memory_order_relaxed) +
+                     atomic_load_explicit(&counters->skipped, memory_order_relaxed) +
+                     atomic_load_explicit(&counters->lost, memory_order_relaxed);
     l->settled_below = l->settled;
     store_cursor(l, position);
 }
@@ -34,7 +41,7 @@ void lane_store_cursor(struct reader_lane *l, uint64_t position)
 void lane_settle_gap(const struct ringd_reader *r, struct reader_lane *l)
 {
     if (r->mode != RINGD_READ_LOSSLESS)
-        lane_store_cursor(l, l->position);
+        lane_store_cursor(r, l, l->position);
 }
 
 /* Writers that sleep for what was just published. */
@@ -101,7 +108,7 @@ void lane_publish(struct ringd_reader *r, struct reader_lane *l)
 {
     l->published = l->released;
     if (r->mode != RINGD_READ_LOSSLESS) {
-        lane_store_cursor(l, l->released);
+        lane_store_cursor(r, l, l->released);
         return;
     }
     if (atomic_load_explicit(&l->cursor->settled, memory_order_relaxed) != l->settled_below)
@@ -462,6 +469,6 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
     if (!r->member)
-        lane_store_cursor(l, l->position);
+        lane_store_cursor(r, l, l->position);
     return RINGD_OK;
 }

@@ -50,7 +50,7 @@ void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now);
 void lane_begin_again(struct ringd_reader *r, struct reader_lane *l);
 
 /* All given out, or lost, belongs to this position. */
-void lane_store_cursor(struct reader_lane *l, uint64_t position);
+void lane_store_cursor(const struct ringd_reader *r, struct reader_lane *l, uint64_t position);
 
 /* A gap is in the accounts at once: there may be no release after it. */
 void lane_settle_gap(const struct ringd_reader *r, struct reader_lane *l);
