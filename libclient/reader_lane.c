@@ -182,12 +182,13 @@ static bool was_released(struct reader_lane *l, uint32_t writer, uint32_t sequen
 }
 
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
- * where the reader joined, unless it has been lapped since. */
-static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t sequence)
+ * where the reader joined, unless it has been lapped since, or is remembered under its name (`resumed`): who had the
+ * name before may have been lapped, and not have met this writer again. */
+static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t sequence, bool resumed)
 {
     struct reader_writer *w = &l->writers[writer];
     uint64_t found = extend_sequence(l, writer, sequence), expected = w->next;
-    bool counts = w->known || l->lapped;
+    bool counts = w->known || l->lapped || resumed;
 
     if (!w->known)
         know_writer(l, writer, counts && expected < found ? expected : found);
@@ -207,6 +208,8 @@ static int silent_writers(struct ringd_reader *r, struct reader_lane *l, struct 
             resolved = false;
             continue;
         }
+        if (l->writers[i].resumed && committed <= expected)
+            continue;
         if (!l->writers[i].known)
             know_writer(l, i, expected);
         l->writers[i].next = committed;
@@ -299,6 +302,7 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
                                                   struct ringd_record *record, uint32_t writer, uint32_t sequence,
                                                   uint32_t len)
 {
+    bool resumed = l->writers[writer].resumed;
     uint64_t lost;
 
     if (reader_was_evicted(r))
@@ -307,11 +311,11 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
         l->writers[writer] = (struct reader_writer){.next = extend_sequence(l, writer, sequence), .known = true};
         return LOOK_AGAIN;
     }
-    if (l->writers[writer].resumed && was_released(l, writer, sequence)) {
+    if (resumed && was_released(l, writer, sequence)) {
         pass(l, ring_record_bytes(len));
         return LOOK_AGAIN;
     }
-    lost = missing_before(l, writer, sequence);
+    lost = missing_before(l, writer, sequence, resumed);
     return lost != 0 && tell_gap(r, l, record, writer, lost) == RINGD_GAP ? LOOK_GAP : LOOK_AGAIN;
 }
 

@@ -107,6 +107,7 @@ static bool start_where_named(struct ringd_reader *r, struct reader_lane *l, uin
         return false;
     if (ring_check_start(&l->ring, position) == 0 && (int64_t)(position - from) >= 0) {
         l->position = position;
+        l->ask_silent = true; /* what who had the name before had lost, and not found out */
     } else if (!is_in_next(l, position)) {
         lane_resume(l);
         if (r->mode == RINGD_READ_LOSSLESS)
