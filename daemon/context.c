@@ -18,6 +18,7 @@
 #include "life.h"
 #include "life_wait.h"
 #include "log.h"
+#include "named.h"
 #include "process.h"
 #include "recovery.h"
 #include "registry.h"
@@ -427,6 +428,30 @@ static int start_older(struct context *context, const struct context_wish *wish,
     return 0;
 }
 
+/* Somebody has been there under this name: where he stopped, or as near as the ring goes back. The library finds the
+ * very place. */
+static int take_slot_again(struct context *context, const struct context_wish *wish, uint64_t stopped_at,
+                           uint64_t cursors[RINGD_LANES_MAX], struct problem *problem)
+{
+    struct shared_ring *ring = context->ring;
+    struct context_wish oldest = *wish, there = *wish;
+    uint64_t number;
+    int result;
+
+    oldest.start = RINGD_START_OLDEST;
+    /* A position is one in a single lane: of several, from as far back as there is anything. */
+    there.start = ring->segment.geometry.lane_count == 1 ? RINGD_START_POSITION : RINGD_START_OLDEST;
+    there.position = stopped_at;
+    result = slots_take(context, &oldest, cursors, problem);
+    number = result < 0 ? 0 : generation_for_reader(ring, &there, cursors);
+    if (number != 0) {
+        generation_oldest(ring, number, cursors);
+        slots_take_older(context, number, cursors);
+        context_set_generation(context, number);
+    }
+    return result;
+}
+
 static int take_slot(struct context *context, const struct context_wish *wish, uint64_t cursors[RINGD_LANES_MAX],
                      struct problem *problem)
 {
@@ -452,7 +477,7 @@ static int take_slot(struct context *context, const struct context_wish *wish, u
 static int context_start(struct context *context, const struct context_wish *wish, struct attached *attached,
                          struct problem *problem)
 {
-    uint64_t cursors[RINGD_LANES_MAX];
+    uint64_t cursors[RINGD_LANES_MAX], stopped_at;
     int result;
 
     attached->life_fd = make_life(context);
@@ -467,9 +492,16 @@ static int context_start(struct context *context, const struct context_wish *wis
         return problem_say(problem, attached->life_fd, "cannot make a life page for a new context of ring \"%s\": %s",
                            context->ring->name, strerror(-attached->life_fd));
     record_kind(context, context->kind);
-    result = take_slot(context, wish, cursors, problem);
+    if (wish->cursor != NULL)
+        named_give(context, attached->named_plus - 1);
+    if (wish->cursor != NULL && named_stopped_at(&context->ring->segment, attached->named_plus - 1, &stopped_at))
+        result = take_slot_again(context, wish, stopped_at, cursors, problem);
+    else
+        result = take_slot(context, wish, cursors, problem);
     attached->position = cursors[0];
-    if (result < 0)
+    if (result == 0)
+        named_begin(context);
+    else
         close(attached->life_fd);
     return result;
 }
@@ -482,8 +514,11 @@ int context_attach(struct shared_ring *ring, const struct context_wish *wish, co
     uint32_t slot;
     int result = find_slot(ring, wish, &slot, problem);
 
+    attached->named_plus = 0;
     if (result == 0 && wish->group != NULL)
         result = groups_find_seat(ring, wish, &seat, problem);
+    if (result == 0 && wish->cursor != NULL)
+        result = named_take(ring, wish->cursor, &attached->named_plus, problem);
     if (result < 0)
         return result;
     context = context_new(ring, wish, slot, credentials);

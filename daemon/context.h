@@ -72,20 +72,23 @@ struct context_wish {
     enum ringd_context_kind kind;
     enum ringd_reader_start start; /* now, oldest, or of a ring of one lane a position */
     uint64_t position;
-    const char *group; /* a lossless reader: the name of its group; NULL: none */
-    uint32_t orphans;  /* enum ringd_orphans, if it is the first of it */
-    uint32_t lane;     /* of a writer, 1 to the ring's lanes; 0: the one with the fewest writers */
+    const char *group;  /* a lossless reader: the name of its group; NULL: none */
+    uint32_t orphans;   /* enum ringd_orphans, if it is the first of it */
+    uint32_t lane;      /* of a writer, 1 to the ring's lanes; 0: the one with the fewest writers */
+    const char *cursor; /* the name of a reader's named cursor; NULL: none */
 };
 
 /* What it gets. life_fd is the receiver's to close. */
 struct attached {
     struct context *context;
     uint64_t position; /* of a reader: where a lossless one starts in the first lane; its cursors say where in others */
+    uint32_t named_plus; /* the number of its named cursor, and one; 0: none */
     int life_fd;
 };
 
 /* Gives the wish a slot, a life page and, if it is lossless, its place before all writers. `holder` is set. -EUSERS,
- * -ERANGE, -EINVAL (position), -EBADMSG (the ring is damaged), -ENOSPC and others of shm_open. */
+ * -EBUSY (the name is in use), -ERANGE, -EINVAL (position), -EBADMSG (the ring is damaged), -ENOSPC and others of
+ * shm_open. */
 int context_attach(struct shared_ring *ring, const struct context_wish *wish, const struct credentials *credentials,
                    struct context **holder, struct attached *attached, struct problem *problem);
 

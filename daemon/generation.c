@@ -11,6 +11,7 @@
 #include "fd_store.h"
 #include "groups.h"
 #include "log.h"
+#include "named.h"
 #include "quantity.h"
 #include "recovery.h"
 #include "registry.h"
@@ -102,6 +103,7 @@ static void carry(const struct shared_ring *ring, const struct ring_end *ends, s
             carry_reader(ring->readers[i].context, ends, &to->segment);
     }
     groups_carry(ring, ends, &to->segment);
+    named_carry_all(&ring->segment, &to->segment);
 }
 
 /* ---- the move -------------------------------------------------------------------------------------------------- */
@@ -387,11 +389,16 @@ static void note_drained(const struct context *context, uint64_t number)
         g->drained = true;
 }
 
+static const struct segment *segment_of(const struct shared_ring *ring, uint64_t number)
+{
+    const struct generation *g = find_older(ring, number);
+
+    return g != NULL ? &g->segment : &ring->segment;
+}
+
 const struct segment *generation_of(const struct context *context)
 {
-    const struct generation *g = find_older(context->ring, context->generation);
-
-    return g != NULL ? &g->segment : &context->ring->segment;
+    return segment_of(context->ring, context->generation);
 }
 
 const struct segment_objects *generation_objects(const struct shared_ring *ring, uint64_t number)
@@ -399,6 +406,14 @@ const struct segment_objects *generation_objects(const struct shared_ring *ring,
     const struct generation *g = find_older(ring, number);
 
     return g != NULL ? &g->objects : &ring->objects;
+}
+
+void generation_oldest(const struct shared_ring *ring, uint64_t number, uint64_t cursors[RINGD_LANES_MAX])
+{
+    const struct generation *g = find_older(ring, number);
+
+    for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++)
+        cursors[i] = ring_oldest(g != NULL ? &g->lanes[i] : &ring->lanes[i]);
 }
 
 int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position)
@@ -466,6 +481,7 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
         return problem_say(problem, -EALREADY, "ring \"%s\" is in generation %ju, and the context knows it", ring->name,
                            (uintmax_t)present);
     *objects = generation_objects(ring, next);
+    named_follow(context, segment_of(ring, next));
     context_set_generation(context, next);
     note_drained(context, next - 1);
     generation_settle(ring);

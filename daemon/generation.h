@@ -58,6 +58,9 @@ uint64_t generation_for_reader(const struct shared_ring *ring, const struct cont
 /* As ring_check_start, in an old generation. */
 int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position);
 
+/* Where the lanes of a generation that is there begin, as far as it has not been overwritten. */
+void generation_oldest(const struct shared_ring *ring, uint64_t number, uint64_t cursors[RINGD_LANES_MAX]);
+
 /* The objects of a generation that is there. */
 const struct segment_objects *generation_objects(const struct shared_ring *ring, uint64_t number);
 

@@ -116,7 +116,7 @@ int groups_check(const struct shared_ring *ring, const struct ringd_request *req
     if (memchr(request->label, '\0', sizeof request->label) == NULL)
         return problem_say(problem, -EINVAL, "the group's name has no end; it may have 1 to %u characters",
                            RINGD_LABEL_BYTES - 1);
-    return label_check(request->label, "group", problem);
+    return label_check("group", request->label, problem);
 }
 
 /* RINGD_GROUPS_MAX: there is none of that name. One that was evicted has its name no more. */

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "groups.h"
 #include "log.h"
+#include "named.h"
 #include "registry.h"
 #include "ring_repair.h"
 #include "slots.h"
@@ -103,6 +104,7 @@ static void recover_reader(struct context *context)
         groups_recover(context);
         return;
     }
+    named_come_along(context);
     slots_leave(context);
     context_say_left(context);
     context_free(context);

@@ -136,6 +136,23 @@ static int handle_open(struct peer *peer, const struct ringd_request *request, s
 
 /* ---- attach ---------------------------------------------------------------------------------------------------- */
 
+static bool has_cursor(const struct ringd_request *request)
+{
+    return request->label[0] != '\0' && request->group == 0;
+}
+
+static int check_cursor(const struct ringd_request *request, struct problem *problem)
+{
+    if (!has_cursor(request))
+        return 0;
+    if (request->kind != RINGD_CONTEXT_LOSSLESS && request->kind != RINGD_CONTEXT_LOSSY)
+        return problem_say(problem, -EINVAL, "only a lossless or lossy reader can have a named cursor");
+    if (memchr(request->label, '\0', sizeof request->label) == NULL)
+        return problem_say(problem, -EINVAL, "the named cursor's name has no end; it may have 1 to %zu characters",
+                           sizeof request->label - 1);
+    return label_check("named cursor", request->label, problem);
+}
+
 static int check_start(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
 {
     const struct geometry *g = &ring->segment.geometry;
@@ -155,7 +172,7 @@ static int check_start(const struct shared_ring *ring, const struct ringd_reques
                            "the records of ring \"%s\" have no time to start at; start now or at the oldest record, or "
                            "make the ring with a time (ringctl create --time monotonic)",
                            ring->name);
-    return 0;
+    return check_cursor(request, problem);
 }
 
 static int check_lane(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
@@ -220,6 +237,7 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
         .lane = request->lane,
         .group = request->group != 0 ? request->label : NULL,
         .orphans = request->orphans,
+        .cursor = has_cursor(request) ? request->label : NULL,
     };
     struct attached attached;
     int result;
@@ -232,6 +250,7 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.slot = attached.context->slot;
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
+    answer->reply.label_plus = attached.named_plus;
     if (attached.context->member) {
         answer->reply.label_plus = attached.context->group + 1;
         answer->reply.seat = attached.context->seat;

@@ -21,7 +21,7 @@
 static const char name_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
 /* What is no name may be anything, and is quoted in an answer and a log. */
-static int say_bad_name(const char *name, const char *of, struct problem *problem)
+static int say_bad_name(const char *owner, const char *name, struct problem *problem)
 {
     char shown[RINGD_NAME_BYTES];
 
@@ -31,31 +31,31 @@ static int say_bad_name(const char *name, const char *of, struct problem *proble
             *c = '?';
     }
     return problem_say(problem, -EINVAL,
-                       "\"%s\" cannot be a %s's name; use A-Z a-z 0-9 . _ - and no dot at the beginning", shown, of);
+                       "\"%s\" cannot be a %s's name; use A-Z a-z 0-9 . _ - and no dot at the beginning", shown, owner);
 }
 
-static int check_name(const char *name, const char *of, unsigned bytes, struct problem *problem)
+static int check_name(const char *owner, size_t bytes, const char *name, struct problem *problem)
 {
     size_t len = strlen(name);
 
     if (len == 0)
-        return problem_say(problem, -EINVAL, "the %s's name is empty; it has 1 to %u characters", of, bytes - 1);
+        return problem_say(problem, -EINVAL, "the %s's name is empty; it has 1 to %zu characters", owner, bytes - 1);
     if (len >= bytes)
-        return problem_say(problem, -EINVAL, "the %s's name has %zu characters; it may have 1 to %u", of, len,
+        return problem_say(problem, -EINVAL, "the %s's name has %zu characters; it may have 1 to %zu", owner, len,
                            bytes - 1);
     if (name[0] == '.' || strspn(name, name_alphabet) != len)
-        return say_bad_name(name, of, problem);
+        return say_bad_name(owner, name, problem);
     return 0;
 }
 
 int ring_name_check(const char *name, struct problem *problem)
 {
-    return check_name(name, "ring", RINGD_NAME_BYTES, problem);
+    return check_name("ring", RINGD_NAME_BYTES, name, problem);
 }
 
-int label_check(const char *label, const char *of, struct problem *problem)
+int label_check(const char *owner, const char *name, struct problem *problem)
 {
-    return check_name(label, of, RINGD_LABEL_BYTES, problem);
+    return check_name(owner, RINGD_LABEL_BYTES, name, problem);
 }
 
 static uint64_t next_power_of_two(uint64_t value)

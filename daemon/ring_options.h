@@ -22,8 +22,8 @@
 /* 1 to 63 of A-Z a-z 0-9 . _ -, not beginning with a dot: fit for a file name and for a log line. -EINVAL. */
 int ring_name_check(const char *name, struct problem *problem);
 
-/* The same with up to 47 characters; `of`: what it is the name of, "group". */
-int label_check(const char *label, const char *of, struct problem *problem);
+/* The same of up to 47 characters, for a named cursor or a group: `owner` says which. */
+int label_check(const char *owner, const char *name, struct problem *problem);
 
 /* Checks, and replaces zeroes by what they stand for. -EINVAL. */
 int ring_options_check(struct ringd_ring_options *options, struct problem *problem);

@@ -8,6 +8,7 @@
 #include "context.h"
 #include "generation.h"
 #include "groups.h"
+#include "named.h"
 #include "stall.h"
 #include "wake.h"
 
@@ -182,6 +183,8 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
     info->skipped = load(&slot->skipped);
     if (context->kind != RINGD_CONTEXT_OBSERVER)
         fill_cursor(info, context);
+    if (!context->member)
+        strlcpy(info->label, named_label(context), sizeof info->label);
 }
 
 /* A stopped writer in mid-record holds those of its lane up where the limit is: it cannot be raised beyond that for

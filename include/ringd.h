@@ -350,9 +350,11 @@ struct ringd_reader_options {
     uint32_t merge;   /* enum ringd_merge */
     uint64_t time;    /* with RINGD_START_TIME, as in record.time */
     const struct ringd_filter *filter; /* copied; NULL: all */
-    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released is kept
-                           under it while the ring lives, and who comes back under it goes on there, whatever `start`
-                           says; NULL: none. Not for observers */
+    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released
+                           (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
+                           and who comes back under it goes on there, whatever `start` says. What was overwritten
+                           meanwhile is told as RINGD_GAP: nobody waits for a reader that is not attached. NULL: none.
+                           Not for observers */
     const char *group;  /* a name as that of a cursor: each record goes to one of the readers of this group. They are
                            lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
     uint32_t orphans;   /* enum ringd_orphans */
@@ -380,7 +382,8 @@ struct ringd_record {
 };
 #define RINGD_PERHAPS_SEEN 1u
 
-/* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached), -EACCES, -EOPNOTSUPP (lossless on an
+/* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached; 32 named cursors are there already),
+ * -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP (lossless on an
  * overwriting ring), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
  * there; an option is unknown), and as ringd_writer_open. (R9, R12) */
 int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options);

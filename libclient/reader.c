@@ -398,15 +398,24 @@ int ringd_reader_valid(const struct ringd_reader *reader)
     return RINGD_OK;
 }
 
+/* What the cursor would say is what it says: most lanes of many. */
+static inline bool is_released(const struct reader_lane *l)
+{
+    return atomic_load_explicit(&l->cursor->position, memory_order_relaxed) == l->position &&
+           atomic_load_explicit(&l->cursor->settled, memory_order_relaxed) == l->settled && l->named == NULL;
+}
+
 /* Everything that was given back is so for writers as well: the plain store, and whoever waits for it. */
 static void release_lanes(struct ringd_reader *r)
 {
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
 
+        if (r->lane_count > 1 && l->released == l->position && is_released(l))
+            continue;
         l->released = l->position;
         if (r->mode != RINGD_READ_OBSERVE)
-            lane_store_cursor(l, l->released);
+            lane_store_cursor(r, l, l->released);
         if (__builtin_expect(l->named != NULL, 0))
             named_store(l);
     }
@@ -498,6 +507,8 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
     if (r->pollable != NULL)
         pollable_move(r->pollable, &r->waits->data);
     keep_or_unmap(r, held, old);
+    if (r->merge != NULL)
+        merge_begin_generation(r->merge);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
     return result;
@@ -570,12 +581,16 @@ static inline bool anything_new(struct ringd_reader *r)
 }
 
 /* A lane with a record that has to wait for those of other lanes. */
-static int explain_waiting(const struct reader_lane *l)
+static int explain_waiting(const struct ringd_reader *r, struct reader_lane *l)
 {
     struct ring_view view;
 
     if (ring_moving(&l->ring) != RINGD_MOVING_NO)
         return RINGD_OK;
+    if (lane_below_floor(r, l)) {
+        lane_resume(l);
+        return RINGD_OK;
+    }
     return ring_look(&l->ring, &view) < 0 ? -EBADMSG : RINGD_WOULD_BLOCK;
 }
 
@@ -590,7 +605,7 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
         bool waits = r->merge != NULL && ring_record_at(&l->ring, l->position);
-        int result = waits ? explain_waiting(l) : lane_explain(r, l, record);
+        int result = waits ? explain_waiting(r, l) : lane_explain(r, l, record);
 
         if (result != RINGD_WOULD_BLOCK && result != RINGD_END)
             return result;
@@ -881,6 +896,14 @@ static bool must_look_again(struct ringd_reader *r)
     return pollable_arm(r->pollable, watch_writers(r, leaving ? wake_now() + FOLLOW_LOOK_NS : INT64_MAX));
 }
 
+/* A merge has seen a record there, and now it is not. */
+static enum look explain_gone(const struct ringd_reader *r, const struct reader_lane *l)
+{
+    if (ring_moving(&l->ring) != RINGD_MOVING_NO)
+        return LOOK_LEAVING;
+    return lane_below_floor(r, l) ? LOOK_LAPPED : LOOK_DAMAGED; /* evicted: after_look() */
+}
+
 /* Of several lanes: whatever is passed over in one, another may be the next. */
 static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, struct ringd_record *record, bool bulk)
 {
@@ -892,6 +915,8 @@ static enum look look_at_lanes(struct ringd_reader *r, struct reader_lane **l, s
             return LOOK_NOTHING;
         *l = next;
         look = lane_look_once(r, next, record, bulk);
+        if (__builtin_expect(look == LOOK_NOTHING && r->merge != NULL, 0))
+            return explain_gone(r, next);
         if (__builtin_expect(look != LOOK_AGAIN, 1))
             return look;
     }

@@ -30,16 +30,18 @@ struct reader_message;
 struct reader_writer {
     uint64_t next;
     bool known;
+    bool resumed; /* not seen yet; all before `next` was released under this reader's name before it came */
 };
 
 /* A reader's part of one lane. */
 struct reader_lane {
-    uint64_t position;  /* of the next record: all below has been given out */
-    uint64_t released;  /* all below has been given back */
-    uint64_t published; /* all below has been given back with a locked store */
-    uint64_t opened;    /* everything below is final: what the last writer out has opened, as of some look */
-    uint64_t wall;      /* of a call that passes over much: P when it began to */
-    uint64_t settled;   /* records of this lane that were delivered, skipped or lost */
+    uint64_t position;      /* of the next record: all below has been given out */
+    uint64_t released;      /* all below has been given back */
+    uint64_t published;     /* all below has been given back with a locked store */
+    uint64_t opened;        /* everything below is final: what the last writer out has opened, as of some look */
+    uint64_t wall;          /* of a call that passes over much: P when it began to */
+    uint64_t settled;       /* records of this lane that were delivered, skipped or lost */
+    uint64_t settled_below; /* of these what belongs to `released` */
     struct ring ring;
     struct reader_writer writers[RINGD_WRITERS_PER_LANE];
     struct ringd_cursor *cursor; /* the shared one, or `own_cursor` where that cannot be written */
@@ -73,16 +75,16 @@ struct ringd_reader {
     size_t copies_bytes;
     size_t copies_used;
     _Atomic int64_t deadline; /* a signal handler may change it */
-    uint64_t choosy;        /* READER_CHOOSY: records are to be looked at with reader_filter.h and reader_message.h */
-    uint32_t wait;          /* enum ringd_wait */
-    uint32_t idle;          /* looks that found nothing */
-    bool backlog;           /* the last bulk read was full or in vain: worth a look at W what has been opened since */
-    uint32_t spins;         /* looks before it sleeps */
-    uint32_t hasty;         /* sleeps in a row that were over at once */
-    int64_t nap_ns;         /* when it slept last */
-    uint64_t nap_delivered; /* and what it had delivered by then */
-    bool pacing;            /* lets writers get ahead when it has caught up */
-    uint32_t pace_in;       /* tries that in so many turns */
+    uint64_t choosy;          /* READER_CHOOSY: records are to be looked at with reader_filter.h and reader_message.h */
+    uint32_t wait;            /* enum ringd_wait */
+    uint32_t idle;            /* looks that found nothing */
+    bool backlog;             /* the last bulk read was full or in vain: worth a look at W what has been opened since */
+    uint32_t spins;           /* looks before it sleeps */
+    uint32_t hasty;           /* sleeps in a row that were over at once */
+    int64_t nap_ns;           /* when it slept last */
+    uint64_t nap_delivered;   /* and what it had delivered by then */
+    bool pacing;              /* lets writers get ahead when it has caught up */
+    uint32_t pace_in;         /* tries that in so many turns */
     uint32_t pace_every;
     uint64_t pace_delivered;
     bool pending; /* the next call has something else to say first: `gap`, or that it is at its end */

@@ -14,21 +14,34 @@
  * skipped and lost of the slots it knows is what they have committed below there, less what they had when it got to
  * know them. */
 
-void lane_store_cursor(struct reader_lane *l, uint64_t position)
+static void store_cursor(struct reader_lane *l, uint64_t position)
 {
-    atomic_store_explicit(&l->cursor->settling, l->settled, memory_order_relaxed);
+    atomic_store_explicit(&l->cursor->settling, l->settled_below, memory_order_relaxed);
     STOP_POINT("release-settling");
     atomic_store_explicit(&l->cursor->position, position, memory_order_release); /* P1 */
     STOP_POINT("release-stored");
-    atomic_store_explicit(&l->cursor->settled, l->settled, memory_order_release); /* P3 */
+    atomic_store_explicit(&l->cursor->settled, l->settled_below, memory_order_release); /* P3 */
     STOP_POINT("release-settled");
+}
+
+/* With one lane that is what the counters say, so that an error in these shows in the account. */
+void lane_store_cursor(const struct ringd_reader *r, struct reader_lane *l, uint64_t position)
+{
+    const struct ringd_reader_slot *counters = r->counters;
+
+    if (r->lane_count == 1)
+        l->settled = atomic_load_explicit(&counters->delivered, memory_order_relaxed) +
+                     atomic_load_explicit(&counters->skipped, memory_order_relaxed) +
+                     atomic_load_explicit(&counters->lost, memory_order_relaxed);
+    l->settled_below = l->settled;
+    store_cursor(l, position);
 }
 
 /* Nobody waits for the cursor of a lossy reader. */
 void lane_settle_gap(const struct ringd_reader *r, struct reader_lane *l)
 {
     if (r->mode != RINGD_READ_LOSSLESS)
-        lane_store_cursor(l, l->position);
+        lane_store_cursor(r, l, l->position);
 }
 
 /* Writers that sleep for what was just published. */
@@ -88,10 +101,6 @@ void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now)
 
 void lane_begin_again(struct ringd_reader *r, struct reader_lane *l)
 {
-    for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
-        if (l->writers[i].known)
-            know_writer(l, i, l->writers[i].next);
-    }
     begin(r, l);
 }
 
@@ -99,9 +108,11 @@ void lane_publish(struct ringd_reader *r, struct reader_lane *l)
 {
     l->published = l->released;
     if (r->mode != RINGD_READ_LOSSLESS) {
-        lane_store_cursor(l, l->released);
+        lane_store_cursor(r, l, l->released);
         return;
     }
+    if (atomic_load_explicit(&l->cursor->settled, memory_order_relaxed) != l->settled_below)
+        store_cursor(l, l->released); /* of what was skipped nobody else tells */
     atomic_store_explicit(&l->cursor->position, l->released, memory_order_seq_cst); /* P1 */
     STOP_POINT("publish-stored");
     wake_for_space(r);
@@ -109,16 +120,28 @@ void lane_publish(struct ringd_reader *r, struct reader_lane *l)
 
 /* ---- gaps ------------------------------------------------------------------------------------------------------ */
 
+/* Of a lossless reader, which has a name then, it was lost before it came: below all that it has been given. */
+static void settle_loss(const struct ringd_reader *r, struct reader_lane *l)
+{
+    if (r->mode == RINGD_READ_LOSSLESS)
+        store_cursor(l, l->released);
+    else
+        lane_settle_gap(r, l);
+}
+
 /* RINGD_GAP, or RINGD_OK if nobody wants to know: records of a writer that the reader does not want are skipped, also
  * when they are missing. */
 static int tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
                     uint64_t lost)
 {
+    bool unwanted = r->filter != NULL && !filter_wants_writer(r->filter, l->number * RINGD_WRITERS_PER_LANE + writer);
+
     l->settled += lost;
-    if (r->filter != NULL && !filter_wants_writer(r->filter, l->number * RINGD_WRITERS_PER_LANE + writer)) {
+    l->settled_below += lost;
+    if (unwanted) {
         ring_count(&r->counters->skipped, lost);
         STOP_POINT("skip-missing");
-        lane_settle_gap(r, l);
+        settle_loss(r, l);
         return RINGD_OK;
     }
     *record = (struct ringd_record){
@@ -132,6 +155,8 @@ static int tell_gap(struct ringd_reader *r, struct reader_lane *l, struct ringd_
     STOP_POINT("gap-lost");
     ring_count(&r->counters->gaps, 1);
     STOP_POINT("gap-counted");
+    if (r->mode == RINGD_READ_LOSSLESS)
+        settle_loss(r, l);
     return RINGD_GAP;
 }
 
@@ -144,6 +169,18 @@ static uint64_t extend_sequence(const struct reader_lane *l, uint32_t writer, ui
     return count - (uint32_t)((uint32_t)count - sequence);
 }
 
+/* It was released before, under this reader's name. What is remembered is input: nothing that its writer has not
+ * written yet can have been released. */
+static bool was_released(struct reader_lane *l, uint32_t writer, uint32_t sequence)
+{
+    struct reader_writer *w = &l->writers[writer];
+    uint64_t count = atomic_load_explicit(&l->ring.lane->writers[writer].sequence, memory_order_acquire); /* N4 */
+    uint64_t open = l->ring.max_grant / RINGD_UNIT;
+
+    w->resumed = w->resumed && w->next <= count + open && extend_sequence(l, writer, sequence) < w->next;
+    return w->resumed;
+}
+
 /* For a record that is not the one expected from its writer: how many are missing before it. The first one seen tells
  * where the reader joined, unless it has been lapped since. */
 static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t sequence)
@@ -153,9 +190,7 @@ static uint64_t missing_before(struct reader_lane *l, uint32_t writer, uint32_t 
     bool counts = w->known || l->lapped;
 
     if (!w->known)
-        know_writer(l, writer, counts ? expected : found);
-    else if (found < expected) /* a named cursor remembered more than was released: it comes again */
-        ring_count(&l->cursor->base, found - expected);
+        know_writer(l, writer, counts && expected < found ? expected : found);
     w->next = found;
     return counts && found > expected ? found - expected : 0;
 }
@@ -240,6 +275,14 @@ int reader_turn_lossy(struct ringd_reader *r)
 
 /* ---- the next record ------------------------------------------------------------------------------------------- */
 
+/* Nobody is shown it, and nobody can release it. */
+static void pass(struct reader_lane *l, uint64_t bytes)
+{
+    if (l->released == l->position)
+        l->released += bytes;
+    l->position += bytes;
+}
+
 enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record_header *h)
 {
     uint64_t bytes = ring_record_bytes((uint32_t)atomic_load_explicit(&h->extent, memory_order_relaxed));
@@ -248,16 +291,15 @@ enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const
         return LOOK_LAPPED;
     if (bytes > l->ring.max_grant)
         return LOOK_DAMAGED;
-    if (l->released == l->position)
-        l->released += bytes; /* nobody is shown it, and nobody can release it */
-    l->position += bytes;
+    pass(l, bytes);
     return LOOK_AGAIN;
 }
 
 /* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
  * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
 __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l,
-                                                  struct ringd_record *record, uint32_t writer, uint32_t sequence)
+                                                  struct ringd_record *record, uint32_t writer, uint32_t sequence,
+                                                  uint32_t len)
 {
     uint64_t lost;
 
@@ -265,6 +307,10 @@ __attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct
         return LOOK_LAPPED;
     if (r->member) { /* others have what is missing */
         l->writers[writer] = (struct reader_writer){.next = extend_sequence(l, writer, sequence), .known = true};
+        return LOOK_AGAIN;
+    }
+    if (l->writers[writer].resumed && was_released(l, writer, sequence)) {
+        pass(l, ring_record_bytes(len));
         return LOOK_AGAIN;
     }
     lost = missing_before(l, writer, sequence);
@@ -292,32 +338,22 @@ enum choice reader_choose(const struct ringd_reader *r, uint64_t origin)
     return origin & READER_CHOOSY ? CHOICE_PART : CHOICE_GIVE;
 }
 
-/* What is published with a locked store later is the position alone: the account goes with it. */
-static void settle_skipped(const struct ringd_reader *r, struct reader_lane *l)
-{
-    if (r->mode != RINGD_READ_OBSERVE && l->released == l->position)
-        lane_store_cursor(l, l->released);
-}
-
 /* *record is the record as it is in the ring, and the lane stands behind it. */
 enum look lane_take_choice(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
                            enum choice choice, uint64_t origin)
 {
-    enum look look = LOOK_AGAIN;
-
     /* Nobody is shown it, and nobody can release it. */
-    if (l->released == record->position)
+    if (l->released == record->position) {
         l->released = l->position;
-    if (choice == CHOICE_PART) {
-        look = message_take(r, l, record, origin);
-    } else {
-        ring_count(&r->counters->skipped, 1);
-        STOP_POINT("skip-counted");
-        if (l->messages != NULL)
-            message_end(r, l, record->writer);
+        l->settled_below = l->settled;
     }
-    settle_skipped(r, l);
-    return look;
+    if (choice == CHOICE_PART)
+        return message_take(r, l, record, origin);
+    ring_count(&r->counters->skipped, 1);
+    STOP_POINT("skip-counted");
+    if (l->messages != NULL)
+        message_end(r, l, record->writer);
+    return LOOK_AGAIN;
 }
 
 void lane_look_for_opening(struct reader_lane *l)
@@ -435,6 +471,6 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
     if (!r->member)
-        lane_store_cursor(l, l->position);
+        lane_store_cursor(r, l, l->position);
     return RINGD_OK;
 }

@@ -46,11 +46,11 @@ enum look {
 /* Starts at lane->position. `now`: what each writer has committed so far is before it. */
 void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now);
 
-/* The same with expectations that have been loaded: the account begins with them. */
+/* The same with expectations that have been loaded. The account of each writer begins where it is seen first. */
 void lane_begin_again(struct ringd_reader *r, struct reader_lane *l);
 
 /* All given out, or lost, belongs to this position. */
-void lane_store_cursor(struct reader_lane *l, uint64_t position);
+void lane_store_cursor(const struct ringd_reader *r, struct reader_lane *l, uint64_t position);
 
 /* A gap is in the accounts at once: there may be no release after it. */
 void lane_settle_gap(const struct ringd_reader *r, struct reader_lane *l);
@@ -98,7 +98,7 @@ int reader_turn_lossy(struct ringd_reader *r);
 enum look lane_look_leaving(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record);
 enum look lane_look_choosily(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool opened);
 enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
-                            uint32_t sequence);
+                            uint32_t sequence, uint32_t len);
 enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record_header *h);
 void *lane_keep_copy(struct ringd_reader *r, const void *payload, size_t len);
 
@@ -179,7 +179,7 @@ RING_HOT enum look lane_look_at(struct ringd_reader *r, struct reader_lane *l, s
     if (__builtin_expect(len > r->max_record || in_lane >= RINGD_WRITERS_PER_LANE, 0))
         return LOOK_DAMAGED;
     if (__builtin_expect(sequence != (uint32_t)l->writers[in_lane].next || !l->writers[in_lane].known, 0))
-        return lane_look_closely(r, l, record, in_lane, sequence);
+        return lane_look_closely(r, l, record, in_lane, sequence, len);
     next = l->position + ring_record_bytes(len);
     reader_fill_record(record, data, len, l->position, next, l->writers[in_lane].next++, origin);
     record->time = time;

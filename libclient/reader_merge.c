@@ -33,8 +33,8 @@
 /* A time later than all. */
 #define NEVER UINT64_MAX
 
-/* How often the clock is asked again when it has not moved on since a record's time. */
-#define CLOCK_TRIES 1000
+/* How often the clock and all words are loaded again for one record. */
+#define ASK_TRIES 1000
 
 struct seen {
     uint64_t position, end;
@@ -51,6 +51,7 @@ struct window {
     uint64_t bound_time; /* has this time or a later one */
     uint64_t opened;     /* all below is final, as of the last look at W */
     uint32_t first, count;
+    bool lapped;  /* what stands at its beginning is overwritten */
     bool asked;   /* `bound` has not been reached yet */
     bool leaving; /* as the lane was when it was looked at */
     bool final;   /* nothing behind the end will ever make sense, */
@@ -89,9 +90,15 @@ struct reader_merge *merge_new(uint32_t lane_count, uint32_t time_source)
     merge->time_source = time_source;
     merge->lane_count = lane_count;
     merge->counted_lane = RINGD_LANES_MAX;
-    for (uint32_t i = 0; i < lane_count; i++)
-        merge->heap[i].lane = i;
+    merge_begin_generation(merge);
     return merge;
+}
+
+/* Where lanes had ended, nothing was to come. */
+void merge_begin_generation(struct reader_merge *merge)
+{
+    for (uint32_t i = 0; i < merge->lane_count; i++)
+        merge->heap[i] = (struct rival){.lane = i};
 }
 
 void merge_free(struct reader_merge *merge, uint32_t lane_count)
@@ -211,11 +218,12 @@ static void look_ahead(const struct reader_lane *l, struct window *w)
 {
     uint32_t count = w->count;
 
-    w->final = w->bad = false;
+    w->final = w->bad = w->lapped = false;
     while (w->count < WINDOW && w->end - l->position < l->ring.size && look_further(l, w))
         ;
     if (!lane_intact(l, l->position)) {
         begin_window(w, l);
+        w->lapped = true;
         return;
     }
     if (w->count != count)
@@ -309,6 +317,7 @@ static uint64_t take_bounds(struct ringd_reader *r)
         struct window *w = &r->merge->windows[i];
         struct ring_view view;
 
+        shift(w, l);
         if (l->leaving || ring_look(&l->ring, &view) < 0)
             continue;
         if (!(view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
@@ -331,7 +340,7 @@ static struct reader_lane *from_the_future(struct ringd_reader *r, uint64_t *key
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct window *w = &r->merge->windows[i];
 
-        if (w->asked)
+        if (w->asked || w->lapped)
             return NULL;
         if (w->count > 0 && (chosen == NULL || seen_at(w, 0)->key < *key)) {
             chosen = &r->lanes[i];
@@ -375,21 +384,32 @@ static inline bool settle_top(struct ringd_reader *r)
     }
 }
 
-/* The same with new bounds: the next record's lane, if it can be said. */
+/* The same with new bounds: the next record's lane, if it can be said. They are taken once more if a lane's bound was
+ * one of before and has just been reached, if a record was added after they were taken, and while the clock has not
+ * moved on since a record's time, as another one may still get the same and come first. Only a record that is ahead of
+ * a time that was taken after it was seen has another clock. */
 __attribute__((noinline)) static struct reader_lane *ask_all(struct ringd_reader *r)
 {
     struct reader_merge *m = r->merge;
-    uint64_t time, key = NEVER;
-    struct reader_lane *l;
+    struct reader_lane *l = NULL, *seen;
+    uint64_t key = NEVER;
 
-    for (int tries = 0;; tries++) {
-        time = take_bounds(r);
+    for (int tries = 0; tries < ASK_TRIES; tries++) {
+        uint64_t time = take_bounds(r), seen_key = key;
+        const struct window *top;
+
+        seen = l;
         look_at_all(r);
         if (settle_top(r))
             return choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key);
+        top = &m->windows[m->heap[0].lane];
+        if (top->leaving || top->asked || top->lapped)
+            return NULL;
+        l = NULL;
+        if (top->sure < time)
+            continue;
         l = from_the_future(r, &key);
-        /* Another record may still get the same time, and come first. */
-        if (l == NULL || key != time || tries == CLOCK_TRIES)
+        if (l == NULL || (l == seen && key == seen_key && key > time))
             break;
     }
     if (l != NULL)

@@ -27,6 +27,9 @@
 struct reader_merge *merge_new(uint32_t lane_count, uint32_t time_source);
 void merge_free(struct reader_merge *merge, uint32_t lane_count);
 
+/* The lanes begin anew, where they had ended. */
+void merge_begin_generation(struct reader_merge *merge);
+
 /* The lane whose record is next, or in which something else is to be passed, and one look at it is due (whatever is
  * passed over, another lane may be next then). NULL: that cannot be said yet. */
 struct reader_lane *merge_next(struct ringd_reader *r);

@@ -217,3 +217,12 @@ uint64_t message_oldest(const struct reader_lane *l, uint64_t position)
     }
     return position;
 }
+
+uint64_t message_expected(const struct reader_lane *l, uint32_t writer, uint64_t next)
+{
+    for (const struct reader_message *message = l->messages; message != NULL; message = message->next) {
+        if (message->writer == writer)
+            next = message->sequence - message->parts;
+    }
+    return next;
+}

@@ -31,6 +31,10 @@ void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer)
 /* The position of the first part of the oldest one that is not finished, or `position`. */
 uint64_t message_oldest(const struct reader_lane *l, uint64_t position);
 
+/* The sequence number of the first part of the message of that writer (as in record.writer) which is not finished, or
+ * `next`. */
+uint64_t message_expected(const struct reader_lane *l, uint32_t writer, uint64_t next);
+
 /* Whether records are to be looked at closely: reader.choosy. */
 void message_look_closely(struct ringd_reader *r);
 

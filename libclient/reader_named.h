@@ -2,8 +2,12 @@
  * expected next of each writer, so that the one who comes back knows exactly what it has missed.
  *
  * It stands in the readers' object (struct ringd_named_lane); which name has which number is the daemon's
- * (daemon/named.c). The expectations are stored before the position: a reader that dies in between expects too much,
- * and notices when it meets the record again. Called by reader.c.
+ * (daemon/named.c). The position says where to begin; the expectations say what from there on was released all the
+ * same, and is passed over: what others wrote inside a message that was not finished, and all of a release in whose
+ * middle the reader died, as they are stored before the position. Where a reader starts is stored when it comes, so
+ * that one that dies before its first release comes back there.
+ *
+ * Called by reader.c and reader_start.c.
  */
 #ifndef LIBCLIENT_READER_NAMED_H
 #define LIBCLIENT_READER_NAMED_H
@@ -13,7 +17,7 @@
 /* Everything below lane->released is released. Costs a store for each writer of the lane. */
 void named_store(struct reader_lane *lane);
 
-/* False: nobody has released anything under this name yet. True: *position is where, to be checked, and the lane
+/* False: nobody has been here under this name yet. True: *position is where, to be checked, and the lane
  * expects what is remembered. */
 bool named_load(struct reader_lane *lane, uint64_t *position);
 

@@ -86,6 +86,17 @@ static int start_at_time(struct reader_lane *l, uint64_t from, uint64_t time)
 
 /* ---- under a name ------------------------------------------------------------------------------------------------ */
 
+/* It stopped in a later generation than this one, which it has to pass because of another lane. */
+static bool is_in_next(struct reader_lane *l, uint64_t position)
+{
+    uint64_t end;
+
+    if (ring_moving(&l->ring) == RINGD_MOVING_NO || ring_position(&l->ring, &end) < 0 || (int64_t)(position - end) <= 0)
+        return false;
+    l->position = end;
+    return true;
+}
+
 /* Where the last one of this name stopped, or, if that was overwritten, at the oldest: what is missing shows in the
  * sequence numbers that were expected there. False: there was none. */
 static bool start_where_named(struct ringd_reader *r, struct reader_lane *l, uint64_t from)
@@ -96,7 +107,7 @@ static bool start_where_named(struct ringd_reader *r, struct reader_lane *l, uin
         return false;
     if (ring_check_start(&l->ring, position) == 0 && (int64_t)(position - from) >= 0) {
         l->position = position;
-    } else {
+    } else if (!is_in_next(l, position)) {
         lane_resume(l);
         if (r->mode == RINGD_READ_LOSSLESS)
             l->position = from;
@@ -112,7 +123,8 @@ static int start_lane(struct ringd_reader *r, struct reader_lane *l, uint64_t fr
     bool joined = r->mode == RINGD_READ_LOSSLESS, named;
     int result = 0;
 
-    if (!joined)
+    /* Of a generation that is left, a lossless reader has not joined what was overwritten before. */
+    if (!joined || (int64_t)(ring_oldest(&l->ring) - from) > 0)
         from = ring_oldest(&l->ring);
     named = start_where_named(r, l, from);
     if (named) {
@@ -120,6 +132,9 @@ static int start_lane(struct ringd_reader *r, struct reader_lane *l, uint64_t fr
         return 0;
     }
     l->position = from;
+    /* The name may be known in other lanes: then it has joined at the oldest. */
+    if (joined && l->named != NULL && o->start == RINGD_START_NOW)
+        result = ring_position(&l->ring, &l->position);
     if (o->start == RINGD_START_TIME)
         result = start_at_time(l, from, o->time);
     else if (!joined && o->start == RINGD_START_NOW)
@@ -128,9 +143,12 @@ static int start_lane(struct ringd_reader *r, struct reader_lane *l, uint64_t fr
         l->position = o->position;
         result = ring_check_start(&l->ring, o->position);
     }
-    if (result == 0)
-        lane_begin(r, l, o->start == RINGD_START_NOW);
-    return result;
+    if (result < 0)
+        return result;
+    lane_begin(r, l, o->start == RINGD_START_NOW);
+    if (l->named != NULL)
+        named_store(l);
+    return 0;
 }
 
 int reader_start(struct ringd_reader *r, uint64_t position, const struct ringd_reader_options *options)

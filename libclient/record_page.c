@@ -20,6 +20,15 @@ uint64_t record_page_bytes(uint32_t lane_count)
     return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+static bool names_end(const struct record_page *page)
+{
+    bool all = memchr(page->name, '\0', sizeof page->name) != NULL;
+
+    for (uint32_t i = 0; i < RINGD_NAMED_MAX; i++)
+        all &= memchr(page->named[i].name, '\0', sizeof page->named[i].name) != NULL;
+    return all;
+}
+
 static bool is_sound(const struct record_page *page, uint64_t bytes, const char *ring)
 {
     uint32_t state = atomic_load_explicit(&page->state, memory_order_acquire);
@@ -29,8 +38,8 @@ static bool is_sound(const struct record_page *page, uint64_t bytes, const char 
             return false;
     }
     return state >= RECORD_MAKING && state <= RECORD_REMOVED && page->lane_count >= 1 &&
-           page->lane_count <= RINGD_LANES_MAX && bytes == record_page_bytes(page->lane_count) &&
-           memchr(page->name, '\0', sizeof page->name) != NULL && strcmp(page->name, ring) == 0;
+           page->lane_count <= RINGD_LANES_MAX && bytes == record_page_bytes(page->lane_count) && names_end(page) &&
+           strcmp(page->name, ring) == 0;
 }
 
 int record_page_check(const struct record_page *page, uint64_t bytes, const char *ring)

@@ -42,6 +42,13 @@ struct record_group {
     char label[RINGD_LABEL_BYTES];
 };
 
+/* A named cursor. */
+struct record_named {
+    _Atomic uint64_t used;  /* 0: no name */
+    _Atomic uint64_t owner; /* the reader that had it last: incarnation << 32 | slot */
+    char name[RINGD_LABEL_BYTES];
+};
+
 /* The old ones that may be kept, the present and the next one. */
 #define RECORD_GENERATIONS 18
 
@@ -64,6 +71,7 @@ struct record_page {
     struct record_generation generations[RECORD_GENERATIONS]; /* of a LIVE ring; at number % RECORD_GENERATIONS */
     _Alignas(1024) struct record_slot readers[RINGD_READERS_MAX];
     struct record_group groups[RINGD_GROUPS_MAX];
+    struct record_named named[RINGD_NAMED_MAX];
     struct record_slot writers[]; /* [lane_count * RINGD_WRITERS_PER_LANE] */
 };
 

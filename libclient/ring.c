@@ -660,8 +660,20 @@ static void ring_publish_for(struct ring *ring, uint32_t reader, uint64_t positi
     atomic_store_explicit(&ring->cursors[reader].position, position, memory_order_seq_cst); /* J1 */
 }
 
+/* The lowest cursor that the reader may want, in each lane. (These three are not inlined: around the loops of others
+ * the compiler would make an instruction of a stop point.) */
+static __attribute__((noinline)) void ring_publish_first(struct ring *lanes, uint32_t lane_count, uint32_t reader,
+                                                         uint32_t start, uint64_t position, uint64_t *cursors)
+{
+    for (uint32_t i = 0; i < lane_count; i++) {
+        cursors[i] = start == RINGD_START_POSITION ? position : ring_oldest(&lanes[i]);
+        ring_publish_for(&lanes[i], reader, cursors[i]);
+        STOP_POINT("join-cursor");
+    }
+}
+
 /* Where the reader starts in a lane, now that all writers see its bit. */
-static int ring_settle_join(struct ring *ring, uint32_t start, uint64_t *cursor)
+static __attribute__((noinline)) int ring_settle_join(struct ring *ring, uint32_t start, uint64_t *cursor)
 {
     uint64_t floor;
 
@@ -675,32 +687,33 @@ static int ring_settle_join(struct ring *ring, uint32_t start, uint64_t *cursor)
     return 0;
 }
 
-int ring_join(struct ring *lanes, uint32_t lane_count, uint32_t reader, uint32_t start, uint64_t position,
-              uint64_t *cursors)
+/* A ring that holds runs on with the first reader, and what was published before may have been lower. */
+static __attribute__((noinline)) void ring_publish_joined(struct ring *lanes, uint32_t lane_count, uint32_t reader,
+                                                          const uint64_t *cursors)
 {
-    int result = 0;
-
-    for (uint32_t i = 0; i < lane_count; i++) {
-        cursors[i] = start == RINGD_START_POSITION ? position : ring_oldest(&lanes[i]);
-        ring_publish_for(&lanes[i], reader, cursors[i]);
-        STOP_POINT("join-cursor");
-    }
-    atomic_fetch_or_explicit(&lanes[0].control->lossless[reader / 64], UINT64_C(1) << reader % 64,
-                             memory_order_seq_cst); /* J2 */
-    STOP_POINT("join-lossless");
-    for (uint32_t i = 0; i < lane_count && result == 0; i++)
-        result = ring_settle_join(&lanes[i], start, &cursors[i]);
-    if (result < 0) {
-        ring_leave(&lanes[0], reader);
-        return result;
-    }
-    /* A ring that holds runs on with the first reader, and what was published before may have been lower. */
     for (uint32_t i = 0; i < lane_count; i++) {
         ring_publish_for(&lanes[i], reader, cursors[i]);
         STOP_POINT("join-published");
     }
     wake_all(&lanes[0].waits->space);
-    return 0;
+}
+
+int ring_join(struct ring *lanes, uint32_t lane_count, uint32_t reader, uint32_t start, uint64_t position,
+              uint64_t *cursors)
+{
+    int result = 0;
+
+    ring_publish_first(lanes, lane_count, reader, start, position, cursors);
+    atomic_fetch_or_explicit(&lanes[0].control->lossless[reader / 64], UINT64_C(1) << reader % 64,
+                             memory_order_seq_cst); /* J2 */
+    STOP_POINT("join-lossless");
+    for (uint32_t i = 0; i < lane_count && result == 0; i++)
+        result = ring_settle_join(&lanes[i], start, &cursors[i]);
+    if (result == 0)
+        ring_publish_joined(lanes, lane_count, reader, cursors);
+    else
+        ring_leave(&lanes[0], reader);
+    return result;
 }
 
 void ring_leave(struct ring *ring, uint32_t reader)

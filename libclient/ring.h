@@ -329,7 +329,9 @@ static inline struct ringd_record_header *ring_header(const struct ring *ring, u
 /* What the record or padding there takes. Input: the result may be anything but 0. */
 static inline uint64_t ring_span(const struct ring *ring, uint64_t position)
 {
-    return ring_record_bytes((uint32_t)atomic_load_explicit(&ring_header(ring, position)->extent, memory_order_relaxed));
+    uint64_t extent = atomic_load_explicit(&ring_header(ring, position)->extent, memory_order_relaxed);
+
+    return ring_record_bytes((uint32_t)extent);
 }
 
 /* Only its owner adds to a counter: no RMW is needed, and a reader of it gets some recent value. */

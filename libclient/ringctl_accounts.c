@@ -600,13 +600,14 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
         finding->difference = 0;
 }
 
-/* An observer writes nothing down. One that has left meanwhile has nothing to say any more. */
+/* An observer writes nothing down, and a group's member has not seen what the others had. One that has left meanwhile
+ * has nothing to say any more. */
 static void examine_reader(struct patient *patient, const struct ringd_context_info *context)
 {
     const struct ringd_owner *owner = &patient->segment.control->readers[context->slot];
     struct reader_looks looks = {0};
 
-    if (context->kind == RINGD_CONTEXT_OBSERVER || context->slot >= RINGD_READERS_MAX)
+    if (context->kind == RINGD_CONTEXT_OBSERVER || context->member != 0 || context->slot >= RINGD_READERS_MAX)
         return;
     looks.last.odd_lane = NO_LANE;
     look_at_reader(patient, context->slot, &looks);

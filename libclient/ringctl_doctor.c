@@ -226,6 +226,7 @@ void patient_enter_lane(struct patient *patient, uint32_t lane)
         .size = g->data_bytes,
         .control = patient->segment.control,
         .cursors = segment_cursor(&patient->segment, lane, 0),
+        .groups = segment_group(&patient->segment, lane, 0),
     };
 }
 

@@ -159,6 +159,12 @@ json_t *json_reader(const struct ringd_context_info *context)
     set_if(object, "slept", tells, context->slept);
     set_if(object, "cursor", tells, context->cursor);
     set_if(object, "lag", tells, context->lag);
+    json_object_set_new(object, "group",
+                        context->member != 0 ? json_text(context->label, sizeof context->label) : json_null());
+    json_object_set_new(object, "named_cursor",
+                        context->member == 0 && context->label[0] != '\0'
+                            ? json_text(context->label, sizeof context->label)
+                            : json_null());
     return object;
 }
 

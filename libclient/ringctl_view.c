@@ -62,7 +62,7 @@ static void writer_line(struct table *table, const struct ringd_context_info *wr
 static const struct table_column reader_columns[] = {
     {"SLOT", true},    {"KIND", false}, {"STATE", false},    {"PID", true},     {"UID", true},  {"COMMAND", false},
     {"RECORDS", true}, {"BYTES", true}, {"RECORDS/S", true}, {"BYTES/S", true}, {"LOST", true}, {"GAPS", true},
-    {"CURSOR", true},  {"LAG", true},   {"SLEPT", true},     {NULL, false},
+    {"CURSOR", true},  {"LAG", true},   {"SLEPT", true},     {"NAME", false},   {NULL, false},
 };
 
 static void reader_line(struct table *table, const struct ringd_context_info *reader, const struct rates *rates)
@@ -78,6 +78,7 @@ static void reader_line(struct table *table, const struct ringd_context_info *re
     number_cell(table, tells, reader->cursor);
     number_cell(table, tells, reader->lag);
     number_cell(table, tells, reader->slept);
+    table_cell(table, "%.47s%s", reader->label[0] != '\0' ? reader->label : "-", reader->member != 0 ? " (group)" : "");
 }
 
 static void context_lines(struct table *table, const struct sample *now, const struct sample *before, bool writers)

@@ -220,9 +220,8 @@ static void examine_active(struct patient *patient)
 /* ---- cursors ---------------------------------------------------------------------------------------------------- */
 
 /* A lossless reader's cursor lies at a record, not below the floor. 1: it does not, and has not moved meanwhile. */
-static bool cursor_is_bad(const struct patient *patient, uint32_t reader, uint64_t *cursor)
+static bool cursor_is_bad(const struct patient *patient, const _Atomic uint64_t *shared, uint64_t *cursor)
 {
-    const _Atomic uint64_t *shared = &patient->ring.cursors[reader].position;
     struct look_at_ring look;
     struct record_seen record;
 
@@ -247,7 +246,7 @@ static void examine_cursor(struct patient *patient, uint32_t reader, uint32_t *g
 
     if (!is_lossless(patient, reader))
         return;
-    if (!cursor_is_bad(patient, reader, &cursor) || !is_lossless(patient, reader)) {
+    if (!cursor_is_bad(patient, &patient->ring.cursors[reader].position, &cursor) || !is_lossless(patient, reader)) {
         ++*good;
         return;
     }
@@ -268,6 +267,21 @@ static void examine_cursors(struct patient *patient)
     find(patient, VERDICT_OK, "cursors", "%u lossless readers hold writers up, each from a record that is there", good);
 }
 
+/* The place of a group, which nobody of it is below but by what its active members have not released. */
+static void examine_group(struct patient *patient, uint32_t group)
+{
+    const struct ringd_group_lane *lane = &patient->ring.groups[group];
+    uint64_t position = 0;
+
+    if (!(atomic_load_explicit(&patient->ring.control->groups, memory_order_seq_cst) >> group & 1))
+        return;
+    if (cursor_is_bad(patient, &lane->position, &position))
+        find(patient, VERDICT_WRONG, "group", "group %u stands at %llu, where nothing that is still there begins",
+             group, (unsigned long long)position);
+    else
+        find(patient, VERDICT_OK, "group", "group %u holds writers up from a record that is there", group);
+}
+
 void examine_memory(struct patient *patient)
 {
     struct walk walk = {.patient = patient, .first_writer = patient->lane * RINGD_WRITERS_PER_LANE};
@@ -282,4 +296,6 @@ void examine_memory(struct patient *patient)
     }
     examine_active(patient);
     examine_cursors(patient);
+    for (uint32_t group = 0; group < RINGD_GROUPS_MAX; group++)
+        examine_group(patient, group);
 }

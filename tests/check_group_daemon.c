@@ -41,7 +41,9 @@ static int ask(struct raw *raw, const char *ring, struct wanted wanted)
     struct ringd_request request;
     struct proto_reply reply;
 
-    *raw = (struct raw){.fd = raw_connect()};
+    *raw = (struct raw){.fd = raw_try_connect()};
+    if (raw->fd < 0)
+        return -EPIPE;
     proto_request_init(&request, RINGD_REQUEST_ATTACH, ring);
     request.kind = wanted.kind != 0 ? wanted.kind : RINGD_CONTEXT_LOSSLESS;
     request.start = wanted.start;
@@ -281,6 +283,36 @@ START_TEST(the_first_member_says_where_it_begins)
     leave(&now);
     leave(&oldest);
     leave(&late);
+}
+END_TEST
+
+static void require_prints(const char *command, const char *words)
+{
+    struct command c;
+
+    ringctl(&c, NULL, 0, command, RING, NULL);
+    require(c.code == 0 && strstr(c.out, words) != NULL, "%s: code %d, no \"%s\" in: %s%s", command, c.code, words,
+            c.out, c.err);
+    command_free(&c);
+}
+
+START_TEST(ringctl_knows_groups)
+{
+    struct ringd_writer *w = setup((struct ringd_ring_options){0});
+    struct claim claim;
+    struct raw a, b;
+
+    join(&a, "jobs");
+    join(&b, "jobs");
+    put(w, 20);
+    member_drain(&a.member, 4);
+    put(w, 5);
+    ck_assert_int_eq(member_claim(&b.member, 4, &claim), RINGD_OK);
+    require_prints("status", "jobs");
+    require_prints("doctor", "group 0 holds writers up");
+    leave(&a);
+    leave(&b);
+    ringd_writer_close(w);
 }
 END_TEST
 
@@ -667,6 +699,7 @@ int main(void)
     tcase_add_test(tests, what_is_no_member_is_refused);
     tcase_add_test(tests, seats_and_groups_run_out);
     tcase_add_test(tests, the_first_member_says_where_it_begins);
+    tcase_add_test(tests, ringctl_knows_groups);
     tcase_add_test(tests, r13_another_member_gets_what_a_dead_one_had);
     tcase_add_test(tests, r16_what_a_dead_member_had_is_counted_as_lost);
     tcase_add_test(tests, a_group_whose_last_member_died_with_a_claim_stays);

@@ -411,6 +411,49 @@ START_TEST(tail_from_oldest_now_and_a_position)
 }
 END_TEST
 
+/* What tail is asked to see, where to start, and what cannot be: the value is named, and what would do. */
+START_TEST(tail_of_what_is_wanted)
+{
+    static const char *const bad[][3] = {
+        {"--type", "65536", "65535"},     {"--level", "9-3", "3-5"},       {"--writer", "1,,2", "0,3"},
+        {"--since", "tomorrow", "14:03"}, {"--from", "time:-1", "oldest"}, {"--merge", "space", "time"},
+        {"--wait", "patiently", "busy"},  {"--cursor", "", "47"},          {"--group", "", "47"},
+    };
+    static const char *const wanted[][3] = {
+        {"--type", "4,6", "4\n6\n"}, {"--level", "3", "3\n"}, {"--level", "7-", "7\n8\n9\n"},
+        {"--writer", "1,2", ""},     {"--level", "0", "0\n"}, {"--writer", "0", "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"},
+    };
+    struct command command;
+
+    create("lossless");
+    for (int i = 0; i < 10; i++) {
+        char number[4], line[4];
+
+        snprintf(number, sizeof number, "%d", i);
+        snprintf(line, sizeof line, "%d\n", i);
+        run_ringctl(&command, DONE, line, 2, "write", RING, "--type", number, "--level", number);
+        command_free(&command);
+        for (unsigned writers = 1; writers > 0; writers = ring_info(RING).writers)
+            pause_ms(1); /* the next one gets the same slot */
+    }
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        run_ringctl(&command, DONE, "", 0, "tail", RING, "--from", "oldest", "--no-wait", wanted[i][0], wanted[i][1]);
+        ck_assert_str_eq(command.out, wanted[i][2]);
+        command_free(&command);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        run_ringctl(&command, USAGE, "", 0, "tail", RING, "--no-wait", bad[i][0], bad[i][1]);
+        ck_says(&command, bad[i][0]);
+        ck_says(&command, bad[i][1]);
+        ck_says(&command, bad[i][2]);
+        command_free(&command);
+    }
+    run_ringctl(&command, FAILED, "", 0, "tail", RING, "--no-wait", "--since", "5s");
+    ck_says(&command, "--time");
+    command_free(&command);
+}
+END_TEST
+
 /* It writes out what it has before it waits for more. */
 START_TEST(tail_shows_a_line_at_once)
 {
@@ -425,6 +468,7 @@ START_TEST(tail_shows_a_line_at_once)
     pid = ringctl_start(STDIN_FILENO, pipes[1], memory_file("", 0), "tail", RING, _i == 0 ? "--lossless" : "--binary",
                         NULL);
     wait_for_contexts(RING, 2);
+    child_wait_still(pid); /* an observer starts where it looks first, after the daemon knows of it */
     for (int i = 0; i < 5; i++) {
         size_t expected = _i == 0 ? 6 : 9, got = 0;
 
@@ -1007,6 +1051,7 @@ int main(void)
     tcase_add_test(tests, write_waits_for_room);
     tcase_add_test(tests, tail_tells_gaps);
     tcase_add_test(tests, tail_from_oldest_now_and_a_position);
+    tcase_add_test(tests, tail_of_what_is_wanted);
     tcase_add_loop_test(tests, tail_shows_a_line_at_once, 0, 2);
     tcase_add_test(tests, write_passes_a_line_on_at_once);
     tcase_add_test(tests, a_closed_pipe_is_quiet);

@@ -191,6 +191,19 @@ static void read_lossy(void *unused)
     read_as(RINGD_READ_LOSSY);
 }
 
+static void read_named(void *unused)
+{
+    struct ringd_reader_options options = {.cursor = "named"};
+    struct ringd_reader *r;
+    struct ringd *ring;
+
+    (void)unused;
+    require(ringd_open(&ring, RING) == 0 && ringd_reader_open(&r, ring, &options) == 0, "%s", ringd_error());
+    require(ringd_release(r) == RINGD_OK, "release");
+    ringd_reader_close(r);
+    ringd_close(ring);
+}
+
 static void read_gap(void *unused)
 {
     struct ringd_reader *r = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
@@ -236,10 +249,11 @@ static bool was_evicted(const struct ringd_reader *r)
     return atomic_load(&r->lanes[0].ring.control->readers[r->slot].state) == RINGD_OWNER_EVICTED;
 }
 
-/* A lossless reader whose cursor makes no sense, while writers want room; and one that just comes and goes. */
+/* A lossless reader whose cursor makes no sense, while writers want room; and one that just comes and goes. Both under
+ * a name. */
 static bool come_and_read(bool evicted)
 {
-    struct ringd_reader_options options = {.mode = RINGD_READ_LOSSLESS, .start = RINGD_START_OLDEST};
+    struct ringd_reader_options options = {.mode = RINGD_READ_LOSSLESS, .start = RINGD_START_OLDEST, .cursor = "named"};
     struct ringd_reader *r = NULL;
     struct ringd *ring = NULL;
     bool done = ringd_open(&ring, RING) == 0 && ringd_reader_open(&r, ring, &options) == 0;
@@ -318,6 +332,8 @@ static const struct row rows[] = {
     {"release-stored", read_lossless, RINGD_LOSSLESS, 0},
     {"release-settled", read_lossless, RINGD_LOSSLESS, 0},
     {"publish-stored", read_lossless, RINGD_LOSSLESS, 0},
+    {"named-expected", read_named, RINGD_LOSSLESS, 0},
+    {"named-stored", read_named, RINGD_LOSSLESS, 0},
     {"gap-lost", read_gap, RINGD_OVERWRITE, 0},
     {"gap-counted", read_gap, RINGD_OVERWRITE, 0},
     {"skip-counted", read_nothing, RINGD_LOSSLESS, 0},
@@ -343,6 +359,9 @@ static const struct row rows[] = {
     {"slot-closed", use_daemon, 0, 0},
     {"slot-waits-no-more", use_daemon, 0, 0},
     {"slot-life-unlinked", use_daemon, 0, 0},
+    {"slot-name-written", use_daemon, 0, 0},
+    {"slot-name-used", use_daemon, 0, 0},
+    {"slot-name-given", use_daemon, 0, 0},
     {"owner-named", use_daemon, 0, 0},
     {"owner-published", use_daemon, 0, 0},
     {"owner-cleared", use_daemon, 0, 0},

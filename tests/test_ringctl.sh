@@ -350,7 +350,7 @@ check_from() {
     expect 'tail --from a place without a record' 2 'osition' "$ringctl" tail from --from "$((position + 1))" --count 1
     expect 'tail --from a position not yet written' 1 'osition' \
         "$ringctl" tail from --from $((position + 65536)) --count 1
-    expect 'tail --from nonsense' 2 'oldest, now or a position' "$ringctl" tail from --from yesterday
+    expect 'tail --from nonsense' 2 'oldest, now, a position' "$ringctl" tail from --from yesterday
     expect 'tail --lossless' 0 '' "$ringctl" tail from --from oldest --lossless --count 10
     same 'tail --lossless reads all' "$(cat "$work/out")" "$(seq -f 'line %g' 10)"
     expect 'tail --lossless of an overwriting ring' 1 'overwrit.*observer' "$ringctl" tail forms-over --lossless
@@ -596,6 +596,68 @@ check_busy() {
     done
 }
 
+check_filters() {
+    topic='filters'
+    local i
+    create filters --size 256K --policy lossless
+    for i in 0 1 2 3 4 5 6 7 8 9; do
+        echo "type $i level $((i * 20))" | "$ringctl" write filters --type "$i" --level "$((i * 20))"
+    done
+    expect 'tail --type' 0 '' "$ringctl" tail filters --from oldest --no-wait --type 1,7,99
+    same 'tail --type prints only these' "$(cut -d ' ' -f 2 "$work/out" | tr '\n' ' ')" '1 7 '
+    expect 'tail --level' 0 '' "$ringctl" tail filters --from oldest --no-wait --level 40
+    same 'tail --level N is this one' "$(cat "$work/out")" 'type 2 level 40'
+    expect 'tail --level 0' 0 '' "$ringctl" tail filters --from oldest --no-wait --level 0
+    same 'also 0' "$(cat "$work/out")" 'type 0 level 0'
+    expect 'tail --level N-M' 0 '' "$ringctl" tail filters --from oldest --no-wait --level 40-80 --lossless
+    same 'tail --level N-M is a range' "$(cut -d ' ' -f 2 "$work/out" | tr '\n' ' ')" '2 3 4 '
+    expect 'tail --level N-' 0 '' "$ringctl" tail filters --from oldest --no-wait --level 160-
+    same 'tail --level N- has no end' "$(cut -d ' ' -f 2 "$work/out" | tr '\n' ' ')" '8 9 '
+    expect 'tail --writer' 0 '' "$ringctl" tail filters --from oldest --no-wait --writer 1,1983
+    same 'tail --writer of others' "$(cat "$work/out")" ''
+    expect 'tail --writer --type --count' 0 '' "$ringctl" tail filters --from oldest --count 1 --writer 0 --type 3
+    expect 'a flood' 0 '' "$ringctl" write filters --type 1 < <(seq 3000)
+    echo last | "$ringctl" write filters --type 2
+    expect 'tail --type behind a flood' 0 '' "$ringctl" tail filters --from oldest --no-wait --type 2
+    same 'all of it is found' "$(cat "$work/out")" $'type 2 level 40\nlast'
+    start_tail lossless_reader filters --lossless --wait busy --type 9
+    kill "$tail"
+    await "$tail"
+    same 'a busy tail can be stopped' $? 0
+}
+
+# ---- checks: starts at a time
+
+check_since() {
+    topic='since'
+    local time
+    create since --size 256K --policy lossless --time monotonic
+    echo first | "$ringctl" write since
+    sleep 0.01
+    echo second | "$ringctl" write since
+    "$ringctl" tail since --from oldest --no-wait --json >"$work/json"
+    time=$(tail -n 1 "$work/json" | sed 's/.*"time":\([0-9]*\).*/\1/')
+    expect 'tail --from time:TIME' 0 '' "$ringctl" tail since --no-wait --from "time:$time"
+    same 'begins at the record of that time' "$(cat "$work/out")" 'second'
+    expect 'tail --from a time after it' 0 '' "$ringctl" tail since --no-wait --from "time:$((time + 1))"
+    same 'there is none' "$(cat "$work/out")" ''
+    expect 'tail --since 1h' 0 '' "$ringctl" tail since --no-wait --since 1h --lossless
+    same 'all of the last hour' "$(cat "$work/out")" $'first\nsecond'
+    expect 'tail --since 0' 0 '' "$ringctl" tail since --no-wait --since 0
+    same 'nothing is newer' "$(cat "$work/out")" ''
+    expect 'tail --since a date' 0 '' "$ringctl" tail since --no-wait --since '2001-02-03 04:05:06.7'
+    same 'all of it' "$(cat "$work/out")" $'first\nsecond'
+    expect 'tail --since a time of day' 0 '' "$ringctl" tail since --no-wait --since "$(date -d '1 minute ago' +%T)"
+    same 'all since then' "$(cat "$work/out")" $'first\nsecond'
+    create since-tsc --size 64K --time tsc
+    echo one | "$ringctl" write since-tsc
+    expect 'tail --since, --time tsc' 0 '' "$ringctl" tail since-tsc --no-wait --since 10m
+    same 'with either clock' "$(cat "$work/out")" 'one'
+    create timeless --size 64K
+    expect 'tail --since of a ring without time' 1 'no time.*--time' "$ringctl" tail timeless --since 5s --no-wait
+    expect 'tail --merge time of a ring without time' 1 'no time.*--time' "$ringctl" tail timeless --merge time --no-wait
+}
+
 # ---- checks: bad input
 
 # Lines and frames that are longer than the ring's records; with nobody in the way they find room, whatever the ring's
@@ -690,6 +752,17 @@ check_usage() {
     expect 'one word too many' 2 'too many' "$ringctl" tail events more
     expect 'a time-out that is none' 2 'give a time' "$ringctl" write events --timeout soon </dev/null
     expect 'a count that is none' 2 'whole number' "$ringctl" tail events --count -1
+    local bad
+    for bad in '--type 65536' '--type 1,x' '--type 1,' '--level 256' '--level 5-3' '--level -3' '--writer 1984' \
+        '--since yesterday' '--since 25:00' '--since 2026-13-01' '--from time:x' '--from time:' '--merge tame' \
+        '--wait long' "--cursor $(printf 'n%.0s' $(seq 48))"; do
+        # shellcheck disable=SC2086 # words
+        expect "tail $bad" 2 "${bad%% *} '${bad#* }': give" "$ringctl" tail events $bad
+    done
+    expect 'tail --cursor --group' 2 'give one of them' "$ringctl" tail events --cursor a --group b
+    expect 'tail --from --since' 2 'give one of them' "$ringctl" tail events --from oldest --since 5s
+    expect 'write with two types' 2 'one type' "$ringctl" write events --type 1,2 </dev/null
+    expect 'write with a range of levels' 2 'one level' "$ringctl" write events --level 1-2 </dev/null
     expect 'input that cannot be read' 1 'read the input' "$ringctl" write events <"$work"
     expect 'ringd with an unknown option' 2 '.' "$ringd" --frobnicate
 }
@@ -1097,6 +1170,8 @@ check_binary
 check_from
 check_from_now
 check_from_wrapped
+check_filters
+check_since
 check_written_before_waiting
 check_gap overwrite
 check_gap lossless

@@ -17,16 +17,16 @@
  * `orphan_is_his`) and not more often than there were deaths (`orphan_once`); at the end all were given to somebody
  * (`all_given`). Nobody is stuck.
  *
- * Sizes:  -DMEMBERS -DRECORDS -DSIZE -DKILLS -DRESTARTS -DLIVES (new owners of a dead one's seat)
+ * Sizes:  -DMEMBERS -DRECORDS -DSIZE -DKILLS -DRESTARTS -DLIVES (new owners of a dead one's seat); -DSINGLE: claims are of
+ *         one record
  * Rules left out: -DBUG_SHORT_POSITION, BUG_FRONTIER, BUG_ACTIVE_FIRST, BUG_FINISH_EARLY, BUG_CURSOR_LATE,
- *         BUG_NO_TAKER, BUG_TAKE_BLINDLY, BUG_LEAVE_TAKERS_FIRST, BUG_KEEP_TAKEN, BUG_NO_ORPHAN, BUG_CLEAR_ANYWAY,
- *         BUG_DIE_QUIETLY
+ *         BUG_NO_TAKER, BUG_TAKE_BLINDLY, BUG_LEAVE_TAKERS_FIRST, BUG_KEEP_TAKEN, BUG_NO_ORPHAN, BUG_DIE_QUIETLY
  */
 #ifndef MEMBERS
 #define MEMBERS 2
 #endif
 #ifndef RECORDS
-#define RECORDS 5
+#define RECORDS 3
 #endif
 #ifndef SIZE
 #define SIZE 2
@@ -127,19 +127,21 @@ inline ring_group_frontier()
 
 proctype Writer()
 {
-    byte seen, members, seat, frontier;
+    byte seen, members, seat, frontier, limit;
 
     do
-    :: written < RECORDS ->
+    :: written < RECORDS && written < limit ->
+        check_ground(written);
+        d_step {
+            unit[written % SIZE] = written + 1;
+            written++
+        }
+    :: written < RECORDS && written >= limit ->
         space_armed = 1; /* S1 */
         ring_group_frontier();
+        limit = frontier + SIZE;
         if
-        :: written < frontier + SIZE ->
-            check_ground(written);
-            d_step {
-                unit[written % SIZE] = written + 1;
-                written++
-            }
+        :: written < limit
         :: else -> !space_armed
         fi;
         d_step { seen = 0; frontier = 0 }
@@ -152,7 +154,7 @@ proctype Writer()
 inline may_die()
 {
     if
-    :: kills -> atomic { kills--; deaths++; goto over }
+    :: atomic { kills > 0 -> kills--; deaths++; goto over }
     :: true
     fi
 }
@@ -211,10 +213,14 @@ inline ring_group_choose()
     od;
     if
     :: seen < written && unit[seen % SIZE] == seen + 1 ->
+#ifdef SINGLE
+        end = seen + 1
+#else
         if
         :: seen + 1 < written && unit[(seen + 1) % SIZE] == seen + 2 -> end = seen + 2
         :: end = seen + 1
         fi
+#endif
     :: else -> end = seen /* nothing, or an old look */
     fi
 }
@@ -259,7 +265,7 @@ inline take_over()
 {
     seat = 0;
     do
-    :: seat < MEMBERS && !((orphaned & BIT(seat)) && (claiming & BIT(seat)) && seat != me) -> seat++
+    :: seat < MEMBERS && !((orphaned & claiming & BIT(seat)) && seat != me && takers[seat] == 0) -> seat++
     :: else -> break
     od;
     if
@@ -309,7 +315,7 @@ inline take_over()
     d_step { seat = 0; mine = 0; at = 0; end = 0 }
 }
 
-#define SOMEBODY_LEFT ((orphaned & claiming & ~BIT(me)) && (takers[0] == 0 || takers[MEMBERS - 1] == 0))
+#define IS_ORPHAN(n) ((orphaned & claiming & BIT(n)) && me != n && takers[n] == 0)
 
 proctype Member(byte me)
 {
@@ -336,12 +342,12 @@ proctype Member(byte me)
         :: else
         fi;
         d_step { seen = 0; set = 0; end = 0; at = 0; mine = 0 }
-    :: (orphaned & claiming & ~BIT(me)) && takers[0] == 0 -> take_over()
+    :: IS_ORPHAN(0) -> take_over()
 #if MEMBERS > 1
-    :: (orphaned & claiming & ~BIT(me)) && takers[1] == 0 -> take_over()
+    :: IS_ORPHAN(1) -> take_over()
 #endif
 #if MEMBERS > 2
-    :: (orphaned & claiming & ~BIT(me)) && takers[2] == 0 -> take_over()
+    :: IS_ORPHAN(2) -> take_over()
 #endif
     :: ALL_DONE -> goto left
     od;
@@ -356,7 +362,7 @@ left:
 inline may_restart()
 {
     if
-    :: restarts -> atomic { restarts--; goto begin }
+    :: atomic { restarts > 0 -> restarts--; goto begin }
     :: true
     fi
 }
@@ -374,9 +380,6 @@ inline drop_taken(seat)
             skip
 #endif
         :: else ->
-#ifdef BUG_CLEAR_ANYWAY
-            claiming = claiming & ~BIT(seat);
-#endif
             orphaned = orphaned & ~BIT(seat);
             may_restart();
             takers[seat] = 0
@@ -384,11 +387,6 @@ inline drop_taken(seat)
         may_restart()
     :: else
     fi
-}
-
-inline seat_is_clear(seat)
-{
-    ((claiming | orphaned) & BIT(seat)) == 0 && takers[seat] == 0
 }
 
 proctype Daemon()
@@ -442,8 +440,7 @@ begin:
         :: else -> (((claiming | orphaned) & BIT(who)) == 0 && takers[who] == 0) || (dead & ~done) || ALL_DONE
         fi
 #endif
-    :: ALL_DONE && !(dead & ~done) && !kills -> break
-    :: ALL_DONE && kills && !(dead & ~done) -> break
+    :: ALL_DONE && !(dead & ~done) -> break
     od
 }
 

@@ -119,6 +119,21 @@ move, a reader joins and leaves, a writer killed    | move | holds | -DWRITERS=1
   no verdict for a member that has left             | move | counts_add_up | -DBUG_CLEAR_BIT -DRECORDS=1
   verdict not claimed                               | move | counts_add_up | -DBUG_NO_CLAIM -DRECORDS=1
   counts loaded after the stamps                    | move | counts_add_up | -DBUG_COUNT_LATE -DOTHERS=1 -DNEW_SIZE=1 -DKILLS=1
+group, 2 members, claims of one record              | group | holds | -DSINGLE -DRECORDS=4
+group, a member and the daemon killed               | group | holds | -DKILLS=1 -DRESTARTS=1 -DRECORDS=2
+group, the same, and the seat has another owner     | group | holds | -DKILLS=1 -DRESTARTS=1 -DLIVES=1 -DRECORDS=2
+group, 3 members, one killed                        | group | holds | -DMEMBERS=3 -DKILLS=1 -DRECORDS=1
+  a claim by less than all of the position          | group | claim_is_next | -DBUG_SHORT_POSITION -DRECORDS=4
+  frontier without the position of the snapshot     | group | ground_is_free | -DBUG_FRONTIER -DSIZE=3 -DRECORDS=5 -DSINGLE
+  active before the position                        | group | ground_is_free | -DBUG_ACTIVE_FIRST
+  finished before it is read                        | group | all_given | -DBUG_FINISH_EARLY
+  cursor stored after the claim                     | group | all_given | -DBUG_CURSOR_LATE -DKILLS=1 -DRECORDS=2
+  what a dead member had goes to nobody             | group | stuck | -DBUG_NO_ORPHAN -DKILLS=1 -DRECORDS=2
+  who is waited for dies and nobody wakes           | group | stuck | -DBUG_DIE_QUIETLY -DKILLS=1
+  an orphan taken without saying so                 | group | orphan_once | -DBUG_NO_TAKER -DMEMBERS=3 -DKILLS=1 -DRECORDS=1
+  an orphan taken without a second look             | group | orphan_once | -DBUG_TAKE_BLINDLY -DMEMBERS=3 -DKILLS=1 -DRECORDS=1
+  an orphan left before it is finished              | group | orphan_once | -DBUG_LEAVE_TAKERS_FIRST -DMEMBERS=3 -DKILLS=1 -DRECORDS=1
+  what a dead taker had stays his                   | group | stuck | -DBUG_KEEP_TAKEN -DMEMBERS=3 -DKILLS=2 -DRECORDS=1
   a reader joins while the new one is prepared      | move | ground_is_free | -DBUG_JOIN -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
   a reader leaves the old one only                  | move | stuck | -DBUG_LEAVE -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
 '
