@@ -314,6 +314,11 @@ bool pollable_arm(struct pollable *p, int64_t again_ns)
     return false;
 }
 
+bool pollable_announced(const struct pollable *pollable)
+{
+    return pollable->announced;
+}
+
 void pollable_move(struct pollable *p, _Atomic uint32_t *word)
 {
     uint32_t state = atomic_load_explicit(&p->state, memory_order_acquire);

@@ -67,6 +67,9 @@ int pollable_fd(const struct pollable *pollable);
  * may be something, at `again_ns` (CLOCK_MONOTONIC; INT64_MAX: no such time) at the latest. [signal] */
 bool pollable_arm(struct pollable *pollable, int64_t again_ns);
 
+/* Whether an announcement stands, so that a look must be thorough: one at W, for all that was published before it. */
+bool pollable_announced(const struct pollable *pollable);
+
 /* The ring has gone on in other memory. Afterwards the old word may be unmapped. [signal] */
 void pollable_move(struct pollable *pollable, _Atomic uint32_t *word);
 

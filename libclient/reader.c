@@ -57,6 +57,9 @@
 /* So does a group's member for the end of a ring that was removed. */
 #define END_LOOK_NS 10000000
 
+/* A pollable reader that could not follow a ring that has moved is to try again so soon. */
+#define FOLLOW_LOOK_NS 10000000
+
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
 
@@ -300,6 +303,7 @@ void ringd_reader_close(struct ringd_reader *reader)
         group_free(reader);
         attachment_free(reader->attachment);
         message_free_all(&reader->given_messages);
+        message_free_all(&reader->held_messages);
         merge_free(reader->merge, reader->lane_count);
         filter_free(reader->filter);
         free_lanes(reader);
@@ -432,6 +436,8 @@ int ringd_release(struct ringd_reader *reader)
         wake_all(&reader->waits->space);
     if (__builtin_expect(reader->given_messages != NULL, 0))
         message_free_all(&reader->given_messages);
+    if (__builtin_expect(reader->held_messages != NULL, 0))
+        message_free_all(&reader->held_messages);
     if (__builtin_expect(reader->kept_count != 0, 0))
         drop_kept(reader);
     if (__builtin_expect(reader_was_evicted(reader), 0)) {
@@ -683,7 +689,8 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 static bool worth_explaining(struct ringd_reader *r)
 {
     bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r) ||
-                 ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO;
+                 ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO ||
+                 (r->pollable != NULL && pollable_announced(r->pollable)); /* S2 */
 
     for (uint32_t i = 0; i < r->lane_count; i++)
         worth |= r->lanes[i].ask_silent || lane_below_floor(r, &r->lanes[i]);
@@ -878,10 +885,15 @@ static inline void forget_copies(struct ringd_reader *r)
         message_free_all(&r->given_messages);
 }
 
-/* Before it says that there is nothing: its descriptor is to be readable when there is something again. */
+/* Before it says that there is nothing: its descriptor is to be readable when there is something again. Nobody wakes a
+ * reader that could not follow its ring, for want of a daemon or because of all that it has not released. */
 static bool must_look_again(struct ringd_reader *r)
 {
-    return r->pollable != NULL && pollable_arm(r->pollable, watch_writers(r, INT64_MAX));
+    bool leaving = ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO;
+
+    if (r->pollable == NULL)
+        return false;
+    return pollable_arm(r->pollable, watch_writers(r, leaving ? wake_now() + FOLLOW_LOOK_NS : INT64_MAX));
 }
 
 /* A merge has seen a record there, and now it is not. */

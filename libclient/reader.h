@@ -102,6 +102,7 @@ struct ringd_reader {
     struct reader_merge *merge;            /* NULL: lanes in any order */
     struct pollable *pollable;             /* NULL: nobody has asked for a descriptor */
     struct reader_message *given_messages; /* that the caller looks at */
+    struct reader_message *held_messages;  /* of these, until a release: given before it was evicted */
     bool member;                           /* of a group */
     struct reader_group *group;
     struct attachment *attachment;

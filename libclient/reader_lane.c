@@ -267,6 +267,8 @@ int reader_turn_lossy(struct ringd_reader *r)
 {
     r->mode = RINGD_READ_LOSSY;
     r->in_place = true;
+    r->held_messages = r->given_messages;
+    r->given_messages = NULL;
     for (uint32_t i = 0; i < r->lane_count; i++)
         r->lanes[i].in_place_from = r->lanes[i].released;
     if (r->ends_evicted)

@@ -1,8 +1,9 @@
-/* check_pollable.c - a writer that waits for room in poll or epoll: ringd_writer_fd.
+/* check_pollable.c - a writer that waits for room, and a reader for records, in poll or epoll: ringd_writer_fd,
+ * ringd_reader_fd.
  *
- * The descriptor is readable while there may be room, and is not when there is none; a wake-up that got lost would
- * leave poll waiting for ever, until the guard of the test ends it. That nobody works while nothing happens is checked
- * by the kernel's accounts of all threads.
+ * The descriptor is readable while there may be room, or something to say, and is not when there is none; a wake-up
+ * that got lost would leave poll waiting for ever, until the guard of the test ends it. That nobody works while nothing
+ * happens is checked by the kernel's accounts of all threads.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -19,6 +20,7 @@
 
 #include "reader.h"
 #include "support_check.h"
+#include "wake.h"
 #include "writer.h"
 
 #define RING "pollable"
@@ -536,6 +538,480 @@ START_TEST(no_wake_up_is_lost)
 }
 END_TEST
 
+/* ---- readers ----------------------------------------------------------------------------------------------------- */
+
+#define MODES 3 /* lossy, lossless, observer: enum ringd_reader_mode */
+
+static const struct ringd_ring_options roomy = {.size = 1 << 20, .max_record = LEN};
+
+static int reader_fd_of(struct ringd_reader *reader)
+{
+    int fd = ringd_reader_fd(reader);
+
+    require(fd >= 0, "fd: %s", ringd_strerror(fd));
+    return fd;
+}
+
+struct audience {
+    struct ringd_writer *w;
+    struct ringd_reader *reader;
+    struct tracker tracker;
+    int fd;
+};
+
+static struct audience gather(struct ringd_ring_options options, uint32_t mode)
+{
+    struct audience a = {.w = NULL};
+
+    make_ring(RING, options);
+    a.w = open_writer(RING);
+    a.reader = open_reader(RING, mode, RINGD_START_NOW);
+    a.fd = reader_fd_of(a.reader);
+    return a;
+}
+
+static void disperse(struct audience *a)
+{
+    ringd_reader_close(a->reader);
+    ringd_writer_close(a->w);
+}
+
+static void write_some(struct ringd_writer *w, int count)
+{
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(write_record(w, LEN), RINGD_OK);
+}
+
+/* Reads until the descriptor is not readable after there was nothing; what was asked to be woken for before has come
+ * by then. */
+static void hear_all(struct audience *a)
+{
+    do
+        ck_assert_int_eq(tracker_drain(&a->tracker, a->reader), RINGD_WOULD_BLOCK);
+    while (is_readable(a->fd));
+}
+
+START_TEST(a_readers_descriptor_stays_the_same_and_goes_with_it)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+
+    ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
+    ck_assert(is_readable(a.fd)); /* until it has looked */
+    hear_all(&a);
+    ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
+    ck_assert(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
+    ck_assert(fcntl(a.fd, F_GETFL) & O_NONBLOCK);
+    disperse(&a);
+    ck_assert_int_eq(fcntl(a.fd, F_GETFD), -1);
+}
+END_TEST
+
+/* Level-triggered: however often one asks, until it has read all and was told that there is nothing. */
+START_TEST(readable_while_there_is_something)
+{
+    struct audience a = gather(roomy, (uint32_t)_i % MODES);
+    struct ringd_record records[4];
+    size_t count;
+
+    for (int round = 0; round < 300; round++) {
+        int some = 1 + round % 5;
+
+        hear_all(&a);
+        ck_assert(!is_readable(a.fd));
+        write_some(a.w, some);
+        wait_readable(a.fd);
+        for (int i = 0; i < some; i += (int)count) {
+            count = 1;
+            ck_assert(is_readable(a.fd));
+            ck_assert_int_eq(_i / MODES ? ringd_next_many(a.reader, records, 4, &count) : ringd_next(a.reader, records),
+                             RINGD_OK);
+            for (size_t n = 0; n < count; n++)
+                tracker_record(&a.tracker, &records[n]);
+        }
+        ck_assert(is_readable(a.fd)); /* it has not been told */
+        ck_assert_int_eq(ringd_release(a.reader), RINGD_OK);
+    }
+    disperse(&a);
+}
+END_TEST
+
+START_TEST(an_epoll_tells_again_and_again)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, a.fd, &event), 0);
+    for (int round = 0; round < 100; round++) {
+        hear_all(&a);
+        ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 0);
+        write_some(a.w, 3);
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(epoll_wait(epoll, &event, 1, -1), 1);
+    }
+    close(epoll);
+    disperse(&a);
+}
+END_TEST
+
+/* What it passes over is nothing to say, and an open grant is nothing yet. */
+START_TEST(not_readable_for_what_is_not_there_yet)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+    struct ringd_writer *other = open_writer(RING);
+    struct ringd_record record;
+    size_t granted;
+    void *data;
+
+    hear_all(&a);
+    ck_assert_int_eq(ringd_reserve(other, LEN, LEN, &data, &granted), RINGD_OK);
+    write_some(a.w, 1); /* behind it */
+    ck_assert_int_eq(ringd_next(a.reader, &record), RINGD_WOULD_BLOCK);
+    hear_all(&a);
+    ck_assert(!is_readable(a.fd));
+    record_make(data, LEN, writer_slot(other), writer_sequence(other));
+    ck_assert_int_eq(ringd_commit(other, LEN), RINGD_OK);
+    wait_readable(a.fd);
+    hear_all(&a);
+    ck_assert_int_eq(ringd_reserve(other, LEN, LEN, &data, &granted), RINGD_OK);
+    write_some(a.w, 1);
+    hear_all(&a);
+    ck_assert_int_eq(ringd_abort(other), RINGD_OK);
+    wait_readable(a.fd);
+    hear_all(&a);
+    ck_assert_uint_eq(tracker_delivered(&a.tracker), 3);
+    ringd_writer_close(other);
+    disperse(&a);
+}
+END_TEST
+
+/* How often somebody was woken: each is one system call, and nothing else makes one. */
+static uint32_t wakes(const struct ringd_writer *w)
+{
+    return atomic_load(&w->ring.ring.waits->data) / WAKE_STEP;
+}
+
+/* None for one that is awake, one for the first record of a burst, none for the others. */
+START_TEST(one_wake_up_a_burst)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+    uint32_t before;
+
+    for (int round = 0; round < 50; round++) {
+        hear_all(&a);
+        before = wakes(a.w);
+        write_some(a.w, 1);
+        ck_assert_uint_eq(wakes(a.w) - before, 1);
+        write_some(a.w, 100);
+        ck_assert_uint_eq(wakes(a.w) - before, 1);
+        wait_readable(a.fd);
+        write_some(a.w, 100);
+        ck_assert_uint_eq(wakes(a.w) - before, 1);
+    }
+    disperse(&a);
+}
+END_TEST
+
+/* An observer cannot say that it sleeps: it looks by itself until there is a daemon again. */
+START_TEST(readers_need_no_daemon)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+
+    hear_all(&a);
+    daemon_kill(&server);
+    for (uint64_t i = 0; i < 50; i++) {
+        write_some(a.w, 1);
+        while (tracker_delivered(&a.tracker) == i) {
+            wait_readable(a.fd);
+            ck_assert_int_eq(tracker_drain(&a.tracker, a.reader), RINGD_WOULD_BLOCK);
+        }
+    }
+    daemon_restart(&server, NULL);
+    hear_all(&a);
+    write_some(a.w, 1);
+    wait_readable(a.fd);
+    hear_all(&a);
+    ck_assert_uint_eq(tracker_delivered(&a.tracker), 51);
+    disperse(&a);
+}
+END_TEST
+
+START_TEST(a_reader_follows_a_ring_that_moves)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+
+    for (uint64_t i = 0; i < 10; i++) {
+        hear_all(&a);
+        ck_assert_int_eq(ringd_resize(RING, i % 2 ? 1 << 20 : 1 << 19), 0);
+        wait_readable(a.fd);
+        hear_all(&a);
+        write_some(a.w, 1);
+        wait_readable(a.fd);
+        hear_all(&a);
+        ck_assert_uint_eq(tracker_delivered(&a.tracker), i + 1);
+        ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
+    }
+    disperse(&a);
+}
+END_TEST
+
+/* The daemon has gone when it is to follow: whoever polls goes on when there is one again. */
+START_TEST(a_reader_that_could_not_follow_tries_again)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+    struct ringd_record record;
+
+    hear_all(&a);
+    ck_assert_int_eq(ringd_resize(RING, 1 << 19), 0);
+    daemon_kill(&server);
+    ck_assert_int_eq(ringd_next(a.reader, &record), RINGD_WOULD_BLOCK);
+    daemon_restart(&server, NULL);
+    write_some(a.w, 1);
+    while (tracker_delivered(&a.tracker) == 0) {
+        wait_readable(a.fd);
+        ck_assert_int_eq(tracker_drain(&a.tracker, a.reader), RINGD_WOULD_BLOCK);
+    }
+    disperse(&a);
+}
+END_TEST
+
+START_TEST(a_reader_is_told_of_the_end)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+
+    hear_all(&a);
+    write_some(a.w, 2);
+    ck_assert_int_eq(ringd_remove(RING), 0);
+    for (int i = 0; i < 3; i++) {
+        wait_readable(a.fd);
+        ck_assert_int_eq(tracker_drain(&a.tracker, a.reader), RINGD_END);
+    }
+    ck_assert_uint_eq(tracker_delivered(&a.tracker), 2);
+    disperse(&a);
+}
+END_TEST
+
+/* It polls with records that it has not given back, and is put out for it. */
+START_TEST(a_reader_is_told_of_its_eviction)
+{
+    struct ringd_ring_options options = {.size = 16384, .max_record = LEN, .slow = (uint32_t)_i, .slow_bytes = 8192};
+    struct audience a = gather(options, RINGD_READ_LOSSLESS);
+    struct ringd_record record;
+    int result;
+
+    write_some(a.w, 1);
+    do
+        result = ringd_next(a.reader, &record);
+    while (result == RINGD_OK || is_readable(a.fd));
+    ck_assert_int_eq(result, RINGD_WOULD_BLOCK);
+    ringd_writer_deadline(a.w, RINGD_FOREVER);
+    write_some(a.w, 1000);
+    wait_readable(a.fd);
+    do
+        result = ringd_next(a.reader, &record);
+    while (result == RINGD_OK);
+    ck_assert_int_eq(result, RINGD_EVICTED);
+    wait_readable(a.fd);
+    result = ringd_next(a.reader, &record);
+    ck_assert(_i == RINGD_SLOW_EVICT ? result == RINGD_END : result == RINGD_OK || result == RINGD_GAP);
+    disperse(&a);
+}
+END_TEST
+
+static void read_in_child(void *argument)
+{
+    const struct audience *a = argument;
+
+    require(ringd_reader_fd(a->reader) == -ECHILD, "fd");
+    require(fcntl(a->fd, F_GETFD) == -1 && errno == EBADF, "it was inherited");
+    ringd_reader_close(a->reader);
+}
+
+START_TEST(a_child_has_none_of_a_readers)
+{
+    struct audience a = gather(roomy, (uint32_t)_i);
+
+    child_finish(child_start(read_in_child, &a));
+    hear_all(&a);
+    child_finish(child_start(read_in_child, &a));
+    write_some(a.w, 1);
+    wait_readable(a.fd);
+    hear_all(&a);
+    ck_assert_uint_eq(tracker_delivered(&a.tracker), 1);
+    disperse(&a);
+}
+END_TEST
+
+/* ---- many readers ------------------------------------------------------------------------------------------------ */
+
+#define CROWD 200
+
+static unsigned count_descriptors(pid_t pid)
+{
+    struct dirent *entry;
+    unsigned count = 0;
+    char path[64];
+    DIR *fds;
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    fds = opendir(path);
+    require(fds != NULL, "%s: errno %d", path, errno);
+    while ((entry = readdir(fds)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(fds);
+    return count;
+}
+
+struct crowd {
+    _Atomic uint32_t ready, go, heard;
+};
+
+static void write_on_demand(void *argument)
+{
+    struct ringd_writer *w = open_writer(RING);
+    struct crowd *crowd = argument;
+
+    for (uint32_t written = 0; written < 20; written++) {
+        atomic_store(&crowd->ready, written + 1);
+        while (atomic_load(&crowd->go) == written)
+            pause_ms(1);
+        require(write_record(w, LEN) == RINGD_OK, "record %u", written);
+    }
+    ringd_writer_close(w);
+}
+
+/* All are woken by each record, and the writer has not one descriptor for them. */
+START_TEST(many_readers_cost_a_writer_no_descriptor)
+{
+    struct crowd *crowd = shared_new(sizeof *crowd);
+    static struct audience all[CROWD];
+    unsigned before;
+    pid_t pid;
+
+    make_ring(RING, roomy);
+    pid = child_start(write_on_demand, crowd);
+    while (atomic_load(&crowd->ready) == 0)
+        pause_ms(1);
+    before = count_descriptors(pid);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        all[i].reader = open_reader(RING, i % MODES, RINGD_START_NOW);
+        all[i].fd = reader_fd_of(all[i].reader);
+    }
+    for (uint32_t n = 0; n < 20; n++) {
+        while (atomic_load(&crowd->ready) <= n)
+            pause_ms(1);
+        for (int i = 0; i < CROWD; i++)
+            hear_all(&all[i]);
+        ck_assert_uint_eq(count_descriptors(pid), before);
+        atomic_store(&crowd->go, n + 1);
+        for (int i = 0; i < CROWD; i++)
+            wait_readable(all[i].fd);
+    }
+    child_finish(pid);
+    for (int i = 0; i < CROWD; i++) {
+        hear_all(&all[i]);
+        ck_assert_uint_eq(tracker_delivered(&all[i].tracker), 20);
+        ringd_reader_close(all[i].reader);
+    }
+}
+END_TEST
+
+/* Nobody is on a processor while nothing is written. */
+static void poll_and_read(void *argument)
+{
+    struct crowd *crowd = argument;
+    struct ringd_reader *readers[MODES];
+    struct pollfd wanted[MODES];
+
+    for (uint32_t i = 0; i < MODES; i++) {
+        readers[i] = open_reader(RING, i, RINGD_START_NOW);
+        wanted[i] = (struct pollfd){.fd = reader_fd_of(readers[i]), .events = POLLIN};
+    }
+    atomic_store(&crowd->ready, 1);
+    for (;;) {
+        struct tracker tracker = {0};
+
+        require(poll(wanted, MODES, -1) > 0, "poll");
+        for (int i = 0; i < MODES; i++) {
+            require(tracker_drain(&tracker, readers[i]) == RINGD_WOULD_BLOCK, "drain");
+            atomic_fetch_add(&crowd->heard, (uint32_t)tracker_delivered(&tracker));
+            tracker = (struct tracker){0};
+        }
+    }
+}
+
+START_TEST(idle_readers_use_no_processor_time)
+{
+    struct crowd *crowd = shared_new(sizeof *crowd);
+    struct ringd_writer *w;
+    pid_t pid;
+
+    make_ring(RING, roomy);
+    w = open_writer(RING);
+    pid = child_start(poll_and_read, crowd);
+    while (atomic_load(&crowd->ready) == 0)
+        pause_ms(1);
+    for (uint32_t i = 1; i < 5; i++) {
+        wait_all_still(pid);
+        wait_all_still(server.pid);
+        write_some(w, 1);
+        while (atomic_load(&crowd->heard) < i * MODES)
+            pause_ms(1);
+    }
+    child_kill(pid);
+}
+END_TEST
+
+/* ---- no wake-up of a reader is lost ------------------------------------------------------------------------------ */
+
+#define SINGLES 15000
+
+static void write_singles(void *argument)
+{
+    struct random_source random = {support_seed()};
+    struct ringd_writer *w = open_writer(RING);
+    struct crowd *crowd = argument;
+
+    while (atomic_load(&crowd->go) == 0)
+        pause_ms(1);
+    for (uint32_t i = 0; i < SINGLES; i++) {
+        uint64_t pauses = random_below(&random, 2000);
+
+        while (i - atomic_load(&crowd->heard) > 1) /* one at a time, or two */
+            ;
+        for (_Atomic uint64_t n = 0; n < pauses; n++)
+            ;
+        require(write_record(w, RECORD_MIN) == RINGD_OK, "record %u", i);
+    }
+    ringd_writer_close(w);
+}
+
+START_TEST(no_wake_up_of_a_reader_is_lost)
+{
+    struct crowd *crowd = shared_new(sizeof *crowd);
+    struct audience a = gather(roomy, (uint32_t)_i);
+    struct ringd_record record;
+    pid_t pid;
+
+    pid = child_start(write_singles, crowd);
+    atomic_store(&crowd->go, 1);
+    for (uint32_t heard = 0; heard < SINGLES;) {
+        int result = ringd_next(a.reader, &record);
+
+        if (result == RINGD_WOULD_BLOCK) {
+            wait_readable(a.fd);
+            continue;
+        }
+        ck_assert_int_eq(result, RINGD_OK);
+        tracker_record(&a.tracker, &record);
+        ck_assert_int_eq(ringd_release(a.reader), RINGD_OK);
+        atomic_store(&crowd->heard, ++heard);
+    }
+    child_finish(pid);
+    disperse(&a);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pollable");
@@ -553,5 +1029,21 @@ int main(void)
     tcase_add_test(tests, it_tells_that_the_ring_is_removed);
     tcase_add_loop_test(tests, idle_pollers_use_no_processor_time, 0, 2);
     tcase_add_test(tests, no_wake_up_is_lost);
+
+    tests = add_case(suite, "pollable readers");
+    tcase_add_loop_test(tests, a_readers_descriptor_stays_the_same_and_goes_with_it, 0, MODES);
+    tcase_add_loop_test(tests, readable_while_there_is_something, 0, 2 * MODES);
+    tcase_add_loop_test(tests, an_epoll_tells_again_and_again, 0, MODES);
+    tcase_add_loop_test(tests, not_readable_for_what_is_not_there_yet, 0, MODES);
+    tcase_add_loop_test(tests, one_wake_up_a_burst, 0, MODES);
+    tcase_add_loop_test(tests, readers_need_no_daemon, 0, MODES);
+    tcase_add_loop_test(tests, a_reader_follows_a_ring_that_moves, 0, MODES);
+    tcase_add_loop_test(tests, a_reader_that_could_not_follow_tries_again, 0, MODES);
+    tcase_add_loop_test(tests, a_reader_is_told_of_the_end, 0, MODES);
+    tcase_add_loop_test(tests, a_reader_is_told_of_its_eviction, RINGD_SLOW_LOSSY, RINGD_SLOW_EVICT + 1);
+    tcase_add_loop_test(tests, a_child_has_none_of_a_readers, 0, MODES);
+    tcase_add_test(tests, many_readers_cost_a_writer_no_descriptor);
+    tcase_add_test(tests, idle_readers_use_no_processor_time);
+    tcase_add_loop_test(tests, no_wake_up_of_a_reader_is_lost, 0, MODES);
     return run_suite(suite);
 }
