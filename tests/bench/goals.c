@@ -158,11 +158,11 @@ static void footprint_report(const struct goals_counted *counted, FILE *out)
 
 static void death_line(const struct survival *survival, const char *part, double most_us, FILE *out)
 {
-    char name[SURVIVAL_NAME];
+    char name[FIGURE_NAME];
     const struct series *series;
 
     snprintf(name, sizeof(name), "death_4MiB_%s", part);
-    series = survival_find(survival, name);
+    series = figures_find(&survival->figures, name);
     if (series)
         goal_line(out, series_median(series) <= most_us, 0,
                   "death to next record, 4 MiB, two writers at full speed, %s: %.2f ms (at most %.0f)", part,
@@ -172,15 +172,15 @@ static void death_line(const struct survival *survival, const char *part, double
 /* Not promised. */
 static void crowd_line(const struct survival *survival, FILE *out)
 {
-    const struct series *p50 = survival_find(survival, "death_4MiB_crowd_p50");
+    const struct series *p50 = figures_find(&survival->figures, "death_4MiB_crowd_p50");
 
     if (p50)
         fprintf(
             out,
             "              (where no processor is ever free: %.2f, p99 %.2f; there a commit takes %.2f, p99 %.2f)\n",
-            series_median(p50) / 1e3, series_median(survival_find(survival, "death_4MiB_crowd_p99")) / 1e3,
-            series_median(survival_find(survival, "death_4MiB_crowd_commit_p50")) / 1e3,
-            series_median(survival_find(survival, "death_4MiB_crowd_commit_p99")) / 1e3);
+            series_median(p50) / 1e3, series_median(figures_find(&survival->figures, "death_4MiB_crowd_p99")) / 1e3,
+            series_median(figures_find(&survival->figures, "death_4MiB_crowd_commit_p50")) / 1e3,
+            series_median(figures_find(&survival->figures, "death_4MiB_crowd_commit_p99")) / 1e3);
 }
 
 static void death_report(const struct survival *survival, FILE *out)
@@ -195,39 +195,39 @@ static void beyond_report(const struct survival *survival, FILE *out)
     static const unsigned sizes_mib[] = {1, 4, 16, 64, 256};
 
     for (unsigned i = 0; i < 5; i++) {
-        char name[SURVIVAL_NAME], exit_name[SURVIVAL_NAME];
+        char name[FIGURE_NAME], exit_name[FIGURE_NAME];
         const struct series *beyond;
 
         snprintf(name, sizeof(name), "death_%uMiB_beyond_hangup", sizes_mib[i]);
         snprintf(exit_name, sizeof(exit_name), "exit_%uMiB_hangup_p50", sizes_mib[i]);
-        beyond = survival_find(survival, name);
+        beyond = figures_find(&survival->figures, name);
         if (beyond)
             goal_line(out, series_median(beyond) <= BEYOND_US, 0,
                       "death to next record, %u MiB, p50: %.2f ms beyond the kernel's own %.2f (at most %.1f)",
                       sizes_mib[i], series_median(beyond) / 1e3,
-                      series_median(survival_find(survival, exit_name)) / 1e3, BEYOND_US / 1e3);
+                      series_median(figures_find(&survival->figures, exit_name)) / 1e3, BEYOND_US / 1e3);
     }
 }
 
 static void storm_report(const struct survival *survival, FILE *out)
 {
-    const struct series *share = survival_find(survival, "storm_share");
+    const struct series *share = figures_find(&survival->figures, "storm_share");
 
     if (share)
         goal_line(out, series_median(share) >= STORM_SHARE, 0,
                   "storm of %.0f kills a second: %.2f of the writers' rate beside as many clean ones (at least %.1f)",
-                  series_median(survival_find(survival, "storm_kills_hz")), series_median(share), STORM_SHARE);
+                  series_median(figures_find(&survival->figures, "storm_kills_hz")), series_median(share), STORM_SHARE);
 }
 
 static void move_report(const struct survival *survival, FILE *out)
 {
-    const struct series *beyond = survival_find(survival, "move_64MiB_beyond_none");
+    const struct series *beyond = figures_find(&survival->figures, "move_64MiB_beyond_none");
 
     if (beyond)
         goal_line(
             out, series_median(beyond) <= MOVE_US, 0,
             "move of 64 MiB, longest pause, p99: %.2f ms above %.2f without a move (at most %.0f), no record lost",
-            series_median(beyond) / 1e3, series_median(survival_find(survival, "move_none_pause_p99")) / 1e3,
+            series_median(beyond) / 1e3, series_median(figures_find(&survival->figures, "move_none_pause_p99")) / 1e3,
             MOVE_US / 1e3);
 }
 
@@ -264,7 +264,7 @@ void goals_report(const struct plan *plan, const struct goals_counted *counted, 
 {
     bool all = !plan->only || !*plan->only;
 
-    if (!all && survival->count == 0)
+    if (!all && survival->figures.count == 0)
         return;
     fprintf(out, "\nMust reach (medians of this run; informs, decides nothing; *: disturbed)\n");
     if (all)

@@ -160,5 +160,5 @@ void report_tsv(const struct plan *plan, const struct survival *survival, FILE *
     }
     for (unsigned i = 0; i < plan->count; i++)
         entry_tsv(&plan->entries[i], out);
-    survival_tsv(survival, series_median(&plan->hop), out);
+    figures_tsv(&survival->figures, series_median(&plan->hop), out);
 }
