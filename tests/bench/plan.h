@@ -22,7 +22,7 @@
 #include "limits.h"
 #include "stats.h"
 
-#define PLAN_ENTRIES   80u
+#define PLAN_ENTRIES   96u
 #define PLAN_HOP_DRIFT 1.2
 #define PLAN_SHARE     0.95
 #define PLAN_RETRY_S   60u

@@ -75,8 +75,10 @@ static void ratios_print(const struct plan_entry *entry, unsigned figure, FILE *
     enum case_shape shape = entry->bench_case.shape;
     const struct series *values = &entry->values[figure];
 
-    figure_print(shape == CASE_ALONE ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
-    figure_print(shape == CASE_ALONE ? NAN : series_median_ratio(values, &entry->hop), 8, out);
+    bool alone = shape == CASE_ALONE || shape == CASE_DRAIN;
+
+    figure_print(alone ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
+    figure_print(alone ? NAN : series_median_ratio(values, &entry->hop), 8, out);
     figure_print(shape == CASE_STREAM ? stream_share(entry) : NAN, 7, out);
 }
 
