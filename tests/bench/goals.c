@@ -7,6 +7,7 @@
  */
 #include "goals.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -30,6 +31,9 @@
 #define BEYOND_US      500.0
 #define STORM_SHARE    0.9
 #define MOVE_US        5000.0
+#define WAKING_FACTOR  1.3
+#define LANES_GAIN     1.8
+#define CALLS_WRITER   1.0
 
 /* `disturbed`: repetitions that had to be kept although they were. */
 __attribute__((format(printf, 4, 5))) static void goal_line(FILE *out, bool reached, unsigned disturbed,
@@ -126,17 +130,18 @@ static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
 static void calls_report(const struct goals_counted *counted, FILE *out)
 {
     const struct syscount *busy = &counted->busy, *waiting = &counted->waiting;
+    uint64_t calls = busy->calls[0] + busy->calls[1];
 
     if (counted->busy_result)
         fprintf(out, "  not measured system calls on the data path: %s\n", strerror(-counted->busy_result));
     else
-        goal_line(out, busy->calls == 0, 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
-                  (unsigned long long)busy->calls, (unsigned long long)busy->records);
-    if (!counted->busy_result && busy->calls)
+        goal_line(out, calls == 0, 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
+                  (unsigned long long)calls, (unsigned long long)busy->records);
+    if (!counted->busy_result && calls)
         fprintf(out, "              the first of them was number %ld\n", busy->number);
     if (!counted->waiting_result)
         fprintf(out, "              (with deadlines, so that both may sleep: %llu in %llu records)\n",
-                (unsigned long long)waiting->calls, (unsigned long long)waiting->records);
+                (unsigned long long)(waiting->calls[0] + waiting->calls[1]), (unsigned long long)waiting->records);
 }
 
 static void footprint_report(const struct goals_counted *counted, FILE *out)
@@ -152,6 +157,81 @@ static void footprint_report(const struct goals_counted *counted, FILE *out)
         goal_line(out, counted->resident_bytes < RESIDENT_BYTES, 0,
                   "resident memory of an idle ringd with %u rings, besides them: %.2f MiB (under %u)", FOOTPRINT_RINGS,
                   (double)counted->resident_bytes / (1 << 20), RESIDENT_BYTES >> 20);
+}
+
+/* ---- waiting and lanes ------------------------------------------------------------------------------------------- */
+
+static double scale_value(const struct scale *scale, const char *name)
+{
+    return series_median(figures_find(&scale->figures, name));
+}
+
+static void waking_report(const struct scale *scale, FILE *out)
+{
+    const struct series *ring = figures_find(&scale->figures, "waking_ring_p50");
+    const struct series *futex = figures_find(&scale->figures, "waking_futex_p50");
+    const struct series *eventfd = figures_find(&scale->figures, "waking_eventfd_p50");
+    double factor;
+
+    if (!ring)
+        return;
+    factor = fmax(series_median_ratio(ring, futex), series_median_ratio(ring, eventfd));
+    goal_line(out, factor <= WAKING_FACTOR, 0,
+              "waking a reader, p50: %.1f us, %.2f of the better of futex (%.1f) and eventfd (%.1f) (at most %.1f)",
+              series_median(ring), factor, series_median(futex), series_median(eventfd), WAKING_FACTOR);
+    fprintf(out, "              (one that polls its descriptor: %.1f us)\n", scale_value(scale, "waking_ring_fd_p50"));
+}
+
+static void lanes_line(const struct scale *scale, const char *name, const char *what, FILE *out)
+{
+    char gain_name[FIGURE_NAME];
+    const struct series *gain;
+
+    snprintf(gain_name, sizeof(gain_name), "%s_gain", name);
+    gain = figures_find(&scale->figures, gain_name);
+    if (gain)
+        goal_line(out, series_median(gain) >= LANES_GAIN, 0,
+                  "%s in two lanes on two processors: %.2f times the rate of one (at least %.1f)", what,
+                  series_median(gain), LANES_GAIN);
+}
+
+static void rate_line(const struct scale *scale, const char *hz, FILE *out)
+{
+    char writer_name[FIGURE_NAME], reader_name[FIGURE_NAME];
+    const struct series *writer;
+
+    snprintf(writer_name, sizeof(writer_name), "calls_%s_sleep_writer", hz);
+    snprintf(reader_name, sizeof(reader_name), "calls_%s_sleep_reader", hz);
+    writer = figures_find(&scale->figures, writer_name);
+    if (writer)
+        goal_line(out, series_median(writer) <= CALLS_WRITER, 0,
+                  "system calls a record at %s/s, reader asleep: writer %.3f (at most %.0f), reader %.3f", hz,
+                  series_median(writer), CALLS_WRITER, scale_value(scale, reader_name));
+}
+
+static void idle_report(const struct scale *scale, FILE *out)
+{
+    if (scale->idle_result)
+        fprintf(out, "  not measured processor time of an idle system: %s\n", strerror(-scale->idle_result));
+    if (!figures_find(&scale->figures, "idle_run"))
+        return;
+    goal_line(out, scale_value(scale, "idle_run") == 0 && scale_value(scale, "idle_switches") == 0, 0,
+              "idle system of 100 contexts and ringd, 1 s: %.0f ns of processor time, %.0f changes of context (none)",
+              scale_value(scale, "idle_run"), scale_value(scale, "idle_switches"));
+}
+
+static void scale_report(const struct scale *scale, FILE *out)
+{
+    waking_report(scale, out);
+    lanes_line(scale, "lanes_write", "two writers", out);
+    lanes_line(scale, "lanes_pair_filter", "two pairs of writer and reader, by filter,", out);
+    lanes_line(scale, "lanes_pair_group", "two pairs of writer and reader, by group,", out);
+    if (scale->calls_result)
+        fprintf(out, "  not measured system calls by rate: %s\n", strerror(-scale->calls_result));
+    rate_line(scale, "1", out);
+    rate_line(scale, "1000", out);
+    rate_line(scale, "1000000", out);
+    idle_report(scale, out);
 }
 
 /* ---- deaths and moves ------------------------------------------------------------------------------------------- */
@@ -259,15 +339,16 @@ static void plan_report(const struct plan *plan, const struct goals_counted *cou
     footprint_report(counted, out);
 }
 
-void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct survival *survival,
-                  FILE *out)
+void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct scale *scale,
+                  const struct survival *survival, FILE *out)
 {
     bool all = !plan->only || !*plan->only;
 
-    if (!all && survival->figures.count == 0)
+    if (!all && scale->figures.count == 0 && survival->figures.count == 0)
         return;
     fprintf(out, "\nMust reach (medians of this run; informs, decides nothing; *: disturbed)\n");
     if (all)
         plan_report(plan, counted, out);
+    scale_report(scale, out);
     survival_report(survival, out);
 }

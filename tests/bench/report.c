@@ -149,7 +149,7 @@ static void entry_tsv(const struct plan_entry *entry, FILE *out)
     }
 }
 
-void report_tsv(const struct plan *plan, const struct survival *survival, FILE *out)
+void report_tsv(const struct plan *plan, const struct scale *scale, const struct survival *survival, FILE *out)
 {
     struct limit_row rows[LIMIT_ROWS];
 
@@ -162,5 +162,6 @@ void report_tsv(const struct plan *plan, const struct survival *survival, FILE *
     }
     for (unsigned i = 0; i < plan->count; i++)
         entry_tsv(&plan->entries[i], out);
+    figures_tsv(&scale->figures, series_median(&plan->hop), out);
     figures_tsv(&survival->figures, series_median(&plan->hop), out);
 }
