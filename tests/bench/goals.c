@@ -197,7 +197,7 @@ static void lanes_line(const struct scale *scale, const char *name, const char *
 
 static void rate_line(const struct scale *scale, const char *hz, FILE *out)
 {
-    char writer_name[FIGURE_NAME], reader_name[FIGURE_NAME];
+    char writer_name[FIGURE_NAME], reader_name[FIGURE_NAME], untraced_name[FIGURE_NAME];
     const struct series *writer;
 
     snprintf(writer_name, sizeof(writer_name), "calls_%s_sleep_writer", hz);
@@ -207,6 +207,10 @@ static void rate_line(const struct scale *scale, const char *hz, FILE *out)
         goal_line(out, series_median(writer) <= CALLS_WRITER, 0,
                   "system calls a record at %s/s, reader asleep: writer %.3f (at most %.0f), reader %.3f", hz,
                   series_median(writer), CALLS_WRITER, scale_value(scale, reader_name));
+    snprintf(untraced_name, sizeof(untraced_name), "calls_%s_sleep_untraced", hz);
+    if (figures_find(&scale->figures, untraced_name))
+        fprintf(out, "              (not traced the reader sleeps %.3f times a record; one that is adaptive %.3f)\n",
+                scale_value(scale, untraced_name), scale_value(scale, "calls_1000000_adaptive_untraced"));
 }
 
 static void idle_report(const struct scale *scale, FILE *out)
@@ -319,6 +323,35 @@ static void survival_report(const struct survival *survival, FILE *out)
     move_report(survival, out);
 }
 
+/* ---- groups and merges, of which nothing is promised ------------------------------------------------------------- */
+
+/* The cost of a record, and how many times that of another case it is. */
+static void drain_line(const struct plan *plan, const char *name, uint32_t lanes, uint32_t members, const char *base,
+                       FILE *out)
+{
+    const struct plan_entry *entry = plan_find(plan, name, PLAN_DRAIN_BYTES, lanes, members);
+    const struct plan_entry *plain = plan_find(plan, base, PLAN_DRAIN_BYTES, lanes, 1);
+
+    fprintf(out, "              %s, 64 bytes, %u lanes, %u readers: %.1f ns of processor time a record, %.2f of %s%s\n",
+            name, lanes, members, series_median(&entry->values[0]),
+            series_median_ratio(&entry->values[0], &plain->values[0]), base,
+            entry->unsteady + plain->unsteady ? "  *" : "");
+}
+
+static void drains_report(const struct plan *plan, FILE *out)
+{
+    static const uint32_t lanes[] = {1, 2, 8, 64};
+
+    for (uint32_t members = 1; members <= 4; members *= 2)
+        drain_line(plan, "group_next", 1, members, "drain_next", out);
+    for (uint32_t members = 1; members <= 4; members *= 2)
+        drain_line(plan, "group_many", 1, members, "drain_many", out);
+    for (unsigned i = 0; i < 4; i++)
+        drain_line(plan, "merge_next", lanes[i], 1, "lanes_next", out);
+    for (unsigned i = 0; i < 4; i++)
+        drain_line(plan, "merge_many", lanes[i], 1, "lanes_many", out);
+}
+
 /* ---- all of them ------------------------------------------------------------------------------------------------ */
 
 static void plan_report(const struct plan *plan, const struct goals_counted *counted, FILE *out)
@@ -337,6 +370,7 @@ static void plan_report(const struct plan *plan, const struct goals_counted *cou
     many_report(plan, 8, out);
     calls_report(counted, out);
     footprint_report(counted, out);
+    drains_report(plan, out);
 }
 
 void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct scale *scale,

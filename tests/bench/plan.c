@@ -17,8 +17,6 @@
 #define CALIBRATE_RECORDS 40000.0
 #define LATENCY_ONLY      32u /* a size that only the latency cases have: the promise is for 8 to 32 bytes */
 
-#define DRAIN_BYTES       64u
-
 static const uint32_t lanes[] = {1, 2, 8, CASE_SOURCES};
 static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
 #define SIZES (sizeof(sizes_bytes) / sizeof(sizes_bytes[0]))
@@ -76,7 +74,7 @@ static void drain_add(struct plan *plan, const char *name, enum case_read read, 
     bench_case.name = name;
     bench_case.shape = CASE_DRAIN;
     bench_case.read = read;
-    bench_case.bytes = DRAIN_BYTES;
+    bench_case.bytes = PLAN_DRAIN_BYTES;
     case_add(plan, &bench_case);
 }
 
