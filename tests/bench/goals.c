@@ -230,6 +230,9 @@ static void scale_report(const struct scale *scale, FILE *out)
     lanes_line(scale, "lanes_write", "two writers", out);
     lanes_line(scale, "lanes_pair_filter", "two pairs of writer and reader, by filter,", out);
     lanes_line(scale, "lanes_pair_group", "two pairs of writer and reader, by group,", out);
+    if (figures_find(&scale->figures, "limit_lanes_gain"))
+        fprintf(out, "              (two who fill and copy without a ring: %.2f)\n",
+                scale_value(scale, "limit_lanes_gain"));
     if (scale->calls_result)
         fprintf(out, "  not measured system calls by rate: %s\n", strerror(-scale->calls_result));
     rate_line(scale, "1", out);

@@ -1,21 +1,28 @@
 /* lanes.c - what a second lane brings on a second processor; see lanes.h.
  *
- * `line_there` counts the roles that have finished: the last lap of a ring that overwrites is checked when nobody
- * writes any more, and members of a group must not end before all of it is read, `line_back` records.
+ * Most of a first lap is not recorded: it touches the pages for the first time. `line_there` counts readers that are
+ * attached (a reader gets nothing that was written before) or, where there are none, writers that have finished (the
+ * last lap of a ring that overwrites is checked when nobody writes any more); `line_back` the records that a group's
+ * members have read.
  */
 #include "lanes.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "clock.h"
 #include "contexts.h"
-#include "stats.h"
+#include "payload.h"
 
-#define RING            "bench-lanes"
-#define TURNS           7u
-#define WRITER_RECORDS  UINT64_C(1000000) /* of each writer */
+#define RING  "bench-lanes"
+#define TURNS 7u
+#define WARM_RECORDS                                                                                                   \
+    UINT64_C(9000) /* of each writer: nearly a lap, as who has read his own reads no more for a while */
+#define WRITER_RECORDS  UINT64_C(800000)
 #define PAIR_RECORDS    UINT64_C(300000)
 #define LANE_WRITERS    31u
 #define MEMBER_LOOKS_NS 200000
@@ -36,11 +43,15 @@ static void records_write(struct bench_writer *writer, uint64_t count)
     }
 }
 
-static void others_await(struct crew *crew, uint32_t lanes)
+static void line_tell(struct crew *crew)
+{
+    atomic_fetch_add_explicit(&crew->line_there, 1, memory_order_acq_rel);
+}
+
+static void line_await(struct crew *crew, uint32_t lanes)
 {
     const struct timespec nap = {.tv_nsec = 100000};
 
-    atomic_fetch_add_explicit(&crew->line_there, 1, memory_order_acq_rel);
     while (atomic_load_explicit(&crew->line_there, memory_order_acquire) < lanes)
         nanosleep(&nap, NULL);
 }
@@ -51,13 +62,36 @@ static void write_alone(struct crew *crew, unsigned self, const void *task)
     struct bench_writer writer;
 
     bench_writer_open_lane(&writer, crew, self, RING, own->index, LANES_BYTES, RINGD_NO_WAIT);
+    records_write(&writer, WARM_RECORDS);
     crew_ready(crew, self);
-    records_write(&writer, WRITER_RECORDS);
+    records_write(&writer, WARM_RECORDS + WRITER_RECORDS);
     crew_done(crew, self);
-    others_await(crew, own->lanes);
+    line_tell(crew);
+    line_await(crew, own->lanes);
     if (own->index == 0)
-        bench_lap_check(crew, self, RING, own->lanes, LANES_BYTES, WRITER_RECORDS);
+        bench_lap_check(crew, self, RING, own->lanes, LANES_BYTES, WARM_RECORDS + WRITER_RECORDS);
     bench_writer_close(&writer);
+}
+
+static void copy_alone(struct crew *crew, unsigned self, const void *task)
+{
+    unsigned char *area = aligned_alloc(4096, CASE_RING_BYTES), record[LANES_BYTES];
+    _Alignas(128) _Atomic uint64_t word = 0;
+
+    (void)task;
+    if (!area)
+        crew_fail(crew, self, "no memory to copy to", -ENOMEM);
+    memset(area, 1, CASE_RING_BYTES);
+    crew_ready(crew, self);
+    for (uint64_t i = 0, place = 0; i < WRITER_RECORDS; i++) {
+        payload_fill(record, sizeof(record), payload_first(0, i));
+        atomic_fetch_add_explicit(&word, 1, memory_order_seq_cst);
+        memcpy(area + place, record, sizeof(record));
+        place = (place + sizeof(record)) % CASE_RING_BYTES;
+        __asm__ volatile("" : : "r"(area) : "memory"); /* it is all needed */
+    }
+    crew_done(crew, self);
+    free(area);
 }
 
 static void pair_write(struct crew *crew, unsigned self, const void *task)
@@ -66,8 +100,10 @@ static void pair_write(struct crew *crew, unsigned self, const void *task)
     struct bench_writer writer;
 
     bench_writer_open_lane(&writer, crew, self, RING, own->index, LANES_BYTES, RINGD_FOREVER);
+    line_await(crew, own->lanes);
+    records_write(&writer, WARM_RECORDS);
     crew_ready(crew, self);
-    records_write(&writer, PAIR_RECORDS);
+    records_write(&writer, WARM_RECORDS + PAIR_RECORDS);
     crew_done(crew, self);
     bench_writer_close(&writer);
 }
@@ -88,36 +124,52 @@ static void pair_read(struct crew *crew, unsigned self, const void *task)
     for (uint32_t i = 0; i < LANE_WRITERS; i++)
         writers[i] = own->index * LANE_WRITERS + i;
     bench_reader_open(&reader, crew, self, RING, own->lanes, LANES_BYTES, &options);
+    line_tell(crew);
+    while (reader.received < WARM_RECORDS)
+        bench_read(&reader);
     crew_ready(crew, self);
-    while (reader.received < PAIR_RECORDS)
+    while (reader.received < WARM_RECORDS + PAIR_RECORDS)
         bench_read(&reader);
     crew_done(crew, self);
     bench_reader_close(&reader);
 }
 
-/* Nobody wakes a member when another one has read the last record: it looks itself. */
+/* Until all members have read `count` records. Nobody wakes one of them when another one has read the last of these: it
+ * looks itself. */
+static void members_read(struct crew *crew, struct bench_reader *reader, uint64_t count)
+{
+    while (atomic_load_explicit(&crew->line_back, memory_order_acquire) < count) {
+        uint64_t before = reader->received;
+
+        ringd_reader_deadline(reader->reader, clock_now_ns() + MEMBER_LOOKS_NS);
+        while (bench_read(reader))
+            ;
+        atomic_fetch_add_explicit(&crew->line_back, reader->received - before, memory_order_acq_rel);
+    }
+}
+
 static void member_read(struct crew *crew, unsigned self, const void *task)
 {
     const struct lanes_task *own = task;
-    struct ringd_reader_options options = {.start = RINGD_START_OLDEST, .group = "bench"};
+    const struct ringd_reader_options options = {.start = RINGD_START_OLDEST, .group = "bench"};
     struct bench_reader reader;
-    uint64_t told = 0;
 
     bench_reader_open(&reader, crew, self, RING, own->lanes, LANES_BYTES, &options);
     reader.some = own->lanes > 1;
+    line_tell(crew);
+    members_read(crew, &reader, own->lanes * WARM_RECORDS);
     crew_ready(crew, self);
-    while (atomic_load_explicit(&crew->line_back, memory_order_acquire) < own->lanes * PAIR_RECORDS) {
-        ringd_reader_deadline(reader.reader, clock_now_ns() + MEMBER_LOOKS_NS);
-        while (bench_read(&reader))
-            ;
-        atomic_fetch_add_explicit(&crew->line_back, reader.received - told, memory_order_acq_rel);
-        told = reader.received;
-    }
+    members_read(crew, &reader, own->lanes * (WARM_RECORDS + PAIR_RECORDS));
     crew_done(crew, self);
     bench_reader_close(&reader);
 }
 
 /* ---- the parent's part ------------------------------------------------------------------------------------------ */
+
+static bool kind_reads(enum lanes_kind kind)
+{
+    return kind == LANES_PAIRS || kind == LANES_PAIRS_GROUP;
+}
 
 /* `lanes` times what there is of this kind, each on its own processor. Returns how many roles that is. */
 static unsigned lanes_roles(enum lanes_kind kind, uint32_t lanes, const int cpus[2], struct lanes_task *tasks,
@@ -126,12 +178,14 @@ static unsigned lanes_roles(enum lanes_kind kind, uint32_t lanes, const int cpus
     unsigned count = 0;
 
     for (uint32_t i = 0; i < lanes; i++) {
+        struct crew_role role = {.cpu = cpus[i], .task = &tasks[i]};
+
         tasks[i] = (struct lanes_task){i, lanes};
-        roles[count++] = (struct crew_role){
-            .cpu = cpus[i], .play = kind == LANES_WRITERS ? write_alone : pair_write, .task = &tasks[i]};
-        if (kind != LANES_WRITERS)
-            roles[count++] = (struct crew_role){
-                .cpu = cpus[i], .play = kind == LANES_PAIRS ? pair_read : member_read, .task = &tasks[i]};
+        role.play = kind == LANES_COPIERS ? copy_alone : kind == LANES_WRITERS ? write_alone : pair_write;
+        roles[count++] = role;
+        role.play = kind == LANES_PAIRS ? pair_read : member_read;
+        if (kind_reads(kind))
+            roles[count++] = role;
     }
     return count;
 }
@@ -144,7 +198,7 @@ static int rate_measure(struct crew *crew, const int cpus[2], enum lanes_kind ki
         .lanes = lanes,
         .policy = kind == LANES_WRITERS ? RINGD_OVERWRITE : RINGD_LOSSLESS,
     };
-    uint64_t records = lanes * (kind == LANES_WRITERS ? WRITER_RECORDS : PAIR_RECORDS);
+    uint64_t records = lanes * (kind_reads(kind) ? PAIR_RECORDS : WRITER_RECORDS);
     struct lanes_task tasks[2];
     struct crew_role roles[4];
     unsigned count = lanes_roles(kind, lanes, cpus, tasks, roles);
@@ -164,18 +218,16 @@ static int rate_measure(struct crew *crew, const int cpus[2], enum lanes_kind ki
 
 int lanes_run(struct crew *crew, const int cpus[2], enum lanes_kind kind, struct lanes_figures *figures, char *failure)
 {
-    struct series one = {.count = 0}, two = {.count = 0};
+    double best[2] = {0, 0};
     int result = 0;
 
-    for (unsigned i = 0; i < TURNS && !result; i++) {
-        double one_rate, two_rate = 0;
+    for (unsigned i = 0; i < 2 * TURNS && !result; i++) {
+        double rate;
 
-        result = rate_measure(crew, cpus, kind, 1, &one_rate, failure);
+        result = rate_measure(crew, cpus, kind, i % 2 + 1, &rate, failure);
         if (!result)
-            result = rate_measure(crew, cpus, kind, 2, &two_rate, failure);
-        series_add(&one, one_rate);
-        series_add(&two, two_rate);
+            best[i % 2] = fmax(best[i % 2], rate);
     }
-    *figures = (struct lanes_figures){series_median(&one), series_median(&two), series_median_ratio(&two, &one)};
+    *figures = (struct lanes_figures){best[0], best[1], best[1] / best[0]};
     return result;
 }

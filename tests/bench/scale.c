@@ -77,9 +77,9 @@ static int waking_measure(struct scale *scale, struct crew *crew, const int cpus
 static void lanes_figure(struct scale *scale, const char *name, const char *part, const char *unit, uint32_t lanes,
                          uint32_t readers, double value)
 {
-    struct figure_label label = {.system = "ringd", .unit = unit, .bytes = LANES_BYTES, .writers = lanes};
+    struct figure_label label = {.unit = unit, .bytes = LANES_BYTES, .writers = lanes, .readers = readers};
 
-    label.readers = readers;
+    label.system = strncmp(name, "limit", strlen("limit")) == 0 ? "machine" : "ringd";
     snprintf(label.name, sizeof(label.name), "%s_%s", name, part);
     figures_add(&scale->figures, &label, value);
 }
@@ -87,13 +87,17 @@ static void lanes_figure(struct scale *scale, const char *name, const char *part
 static int lanes_measure(struct scale *scale, struct crew *crew, const int cpus[2], enum lanes_kind kind,
                          const char *name, char *failure)
 {
-    uint32_t readers = kind != LANES_WRITERS;
+    uint32_t readers = kind == LANES_PAIRS || kind == LANES_PAIRS_GROUP;
     struct lanes_figures figures;
     int result = lanes_run(crew, cpus, kind, &figures, failure);
 
     if (result) {
         failure_name(name, failure);
         return result;
+    }
+    if (kind == LANES_COPIERS) {
+        lanes_figure(scale, name, "gain", "times one", 2, 0, figures.gain);
+        return 0;
     }
     lanes_figure(scale, name, "one", "M records/s", 1, readers, figures.one_rate);
     lanes_figure(scale, name, "two", "M records/s", 2, 2 * readers, figures.two_rate);
@@ -105,6 +109,8 @@ int scale_round(struct scale *scale, struct crew *crew, const int cpus[2], char 
 {
     int result = waking_measure(scale, crew, cpus, failure);
 
+    if (!result && (plan_wants(scale->only, "lanes_write") || plan_wants(scale->only, "lanes_pair")))
+        result = lanes_measure(scale, crew, cpus, LANES_COPIERS, "limit_lanes", failure);
     if (!result && plan_wants(scale->only, "lanes_write"))
         result = lanes_measure(scale, crew, cpus, LANES_WRITERS, "lanes_write", failure);
     if (!result && plan_wants(scale->only, "lanes_pair")) {
