@@ -233,6 +233,9 @@ static void scale_report(const struct scale *scale, FILE *out)
     if (figures_find(&scale->figures, "limit_lanes_gain"))
         fprintf(out, "              (two who fill and copy without a ring: %.2f)\n",
                 scale_value(scale, "limit_lanes_gain"));
+    if (figures_find(&scale->figures, "lanes_pair_rings_gain"))
+        fprintf(out, "              (two pairs in rings of their own: %.2f)\n",
+                scale_value(scale, "lanes_pair_rings_gain"));
     if (scale->calls_result)
         fprintf(out, "  not measured system calls by rate: %s\n", strerror(-scale->calls_result));
     rate_line(scale, "1", out);

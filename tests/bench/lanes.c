@@ -18,10 +18,9 @@
 #include "contexts.h"
 #include "payload.h"
 
-#define RING  "bench-lanes"
-#define TURNS 7u
-#define WARM_RECORDS                                                                                                   \
-    UINT64_C(9000) /* of each writer: nearly a lap, as who has read his own reads no more for a while */
+#define RING_NAME       24u
+#define TURNS           8u
+#define WARM_RECORDS    UINT64_C(9000) /* of each writer; less than a lap: who has read his own stops for a while */
 #define WRITER_RECORDS  UINT64_C(800000)
 #define PAIR_RECORDS    UINT64_C(300000)
 #define LANE_WRITERS    31u
@@ -29,7 +28,9 @@
 
 struct lanes_task {
     uint32_t index; /* of the lane */
-    uint32_t lanes;
+    uint32_t lanes; /* of its ring */
+    uint32_t pairs; /* in all rings */
+    char ring[RING_NAME];
 };
 
 /* ---- roles ------------------------------------------------------------------------------------------------------ */
@@ -61,15 +62,15 @@ static void write_alone(struct crew *crew, unsigned self, const void *task)
     const struct lanes_task *own = task;
     struct bench_writer writer;
 
-    bench_writer_open_lane(&writer, crew, self, RING, own->index, LANES_BYTES, RINGD_NO_WAIT);
+    bench_writer_open_lane(&writer, crew, self, own->ring, own->index, LANES_BYTES, RINGD_NO_WAIT);
     records_write(&writer, WARM_RECORDS);
     crew_ready(crew, self);
     records_write(&writer, WARM_RECORDS + WRITER_RECORDS);
     crew_done(crew, self);
     line_tell(crew);
-    line_await(crew, own->lanes);
+    line_await(crew, own->pairs);
     if (own->index == 0)
-        bench_lap_check(crew, self, RING, own->lanes, LANES_BYTES, WARM_RECORDS + WRITER_RECORDS);
+        bench_lap_check(crew, self, own->ring, own->lanes, LANES_BYTES, WARM_RECORDS + WRITER_RECORDS);
     bench_writer_close(&writer);
 }
 
@@ -99,8 +100,8 @@ static void pair_write(struct crew *crew, unsigned self, const void *task)
     const struct lanes_task *own = task;
     struct bench_writer writer;
 
-    bench_writer_open_lane(&writer, crew, self, RING, own->index, LANES_BYTES, RINGD_FOREVER);
-    line_await(crew, own->lanes);
+    bench_writer_open_lane(&writer, crew, self, own->ring, own->index, LANES_BYTES, RINGD_FOREVER);
+    line_await(crew, own->pairs);
     records_write(&writer, WARM_RECORDS);
     crew_ready(crew, self);
     records_write(&writer, WARM_RECORDS + PAIR_RECORDS);
@@ -123,7 +124,7 @@ static void pair_read(struct crew *crew, unsigned self, const void *task)
 
     for (uint32_t i = 0; i < LANE_WRITERS; i++)
         writers[i] = own->index * LANE_WRITERS + i;
-    bench_reader_open(&reader, crew, self, RING, own->lanes, LANES_BYTES, &options);
+    bench_reader_open(&reader, crew, self, own->ring, own->lanes, LANES_BYTES, &options);
     line_tell(crew);
     while (reader.received < WARM_RECORDS)
         bench_read(&reader);
@@ -154,7 +155,7 @@ static void member_read(struct crew *crew, unsigned self, const void *task)
     const struct ringd_reader_options options = {.start = RINGD_START_OLDEST, .group = "bench"};
     struct bench_reader reader;
 
-    bench_reader_open(&reader, crew, self, RING, own->lanes, LANES_BYTES, &options);
+    bench_reader_open(&reader, crew, self, own->ring, own->lanes, LANES_BYTES, &options);
     reader.some = own->lanes > 1;
     line_tell(crew);
     members_read(crew, &reader, own->lanes * WARM_RECORDS);
@@ -168,7 +169,12 @@ static void member_read(struct crew *crew, unsigned self, const void *task)
 
 static bool kind_reads(enum lanes_kind kind)
 {
-    return kind == LANES_PAIRS || kind == LANES_PAIRS_GROUP;
+    return kind >= LANES_PAIRS;
+}
+
+static void ring_name(char *name, uint32_t number)
+{
+    snprintf(name, RING_NAME, "bench-lanes-%u", number);
 }
 
 /* `lanes` times what there is of this kind, each on its own processor. Returns how many roles that is. */
@@ -180,51 +186,82 @@ static unsigned lanes_roles(enum lanes_kind kind, uint32_t lanes, const int cpus
     for (uint32_t i = 0; i < lanes; i++) {
         struct crew_role role = {.cpu = cpus[i], .task = &tasks[i]};
 
-        tasks[i] = (struct lanes_task){i, lanes};
+        tasks[i] = (struct lanes_task){.index = i, .lanes = lanes, .pairs = lanes};
+        if (kind == LANES_PAIRS_RINGS)
+            tasks[i] = (struct lanes_task){.index = 0, .lanes = 1, .pairs = lanes};
+        ring_name(tasks[i].ring, i - tasks[i].index);
         role.play = kind == LANES_COPIERS ? copy_alone : kind == LANES_WRITERS ? write_alone : pair_write;
         roles[count++] = role;
-        role.play = kind == LANES_PAIRS ? pair_read : member_read;
+        role.play = kind == LANES_PAIRS_GROUP ? member_read : pair_read;
         if (kind_reads(kind))
             roles[count++] = role;
     }
     return count;
 }
 
+static uint32_t kind_rings(enum lanes_kind kind, uint32_t lanes)
+{
+    return kind == LANES_PAIRS_RINGS ? lanes : 1;
+}
+
+static int rings_create(enum lanes_kind kind, uint32_t lanes, char *failure)
+{
+    const struct ringd_ring_options options = {
+        .lanes = lanes / kind_rings(kind, lanes),
+        .policy = kind == LANES_WRITERS ? RINGD_OVERWRITE : RINGD_LOSSLESS,
+    };
+    char name[RING_NAME];
+    int result = 0;
+
+    for (uint32_t i = 0; i < kind_rings(kind, lanes) && !result; i++) {
+        ring_name(name, i);
+        result = ringd_create(name, &options);
+    }
+    if (result)
+        snprintf(failure, CREW_TEXT, "cannot create a ring: %s", ringd_error());
+    return result;
+}
+
+static void rings_remove(enum lanes_kind kind, uint32_t lanes)
+{
+    char name[RING_NAME];
+
+    for (uint32_t i = 0; i < kind_rings(kind, lanes); i++) {
+        ring_name(name, i);
+        ringd_remove(name);
+    }
+}
+
 /* 10^6 records a second, over all lanes. */
 static int rate_measure(struct crew *crew, const int cpus[2], enum lanes_kind kind, uint32_t lanes, double *rate,
                         char *failure)
 {
-    const struct ringd_ring_options options = {
-        .lanes = lanes,
-        .policy = kind == LANES_WRITERS ? RINGD_OVERWRITE : RINGD_LOSSLESS,
-    };
     uint64_t records = lanes * (kind_reads(kind) ? PAIR_RECORDS : WRITER_RECORDS);
     struct lanes_task tasks[2];
     struct crew_role roles[4];
     unsigned count = lanes_roles(kind, lanes, cpus, tasks, roles);
-    int result = ringd_create(RING, &options);
+    int result = rings_create(kind, lanes, failure);
 
-    if (result) {
-        snprintf(failure, CREW_TEXT, "cannot create a ring: %s", ringd_error());
+    if (result)
         return result;
-    }
     atomic_store(&crew->line_there, 0);
     atomic_store(&crew->line_back, 0);
     result = crew_run(crew, roles, count, failure);
     *rate = 1e3 * (double)records / crew_elapsed_ns(crew, count);
-    ringd_remove(RING);
+    rings_remove(kind, lanes);
     return result;
 }
 
 int lanes_run(struct crew *crew, const int cpus[2], enum lanes_kind kind, struct lanes_figures *figures, char *failure)
 {
+    const int swapped[] = {cpus[1], cpus[0]};
     double best[2] = {0, 0};
     int result = 0;
 
     for (unsigned i = 0; i < 2 * TURNS && !result; i++) {
         double rate;
 
-        result = rate_measure(crew, cpus, kind, i % 2 + 1, &rate, failure);
+        result = rate_measure(crew, i / 2 % 2 ? swapped : cpus, kind, i % 2 + 1, &rate, failure);
         if (!result)
             best[i % 2] = fmax(best[i % 2], rate);
     }

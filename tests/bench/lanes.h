@@ -11,7 +11,8 @@
  * often.
  *
  * The readers of two pairs are those of one ring, each of which wants the records of its own lane's writers only; or
- * members of one group, who share all of them.
+ * members of one group, who share all of them. Beside these stand two pairs in rings of their own: what there would be
+ * to gain if nobody had to look at the other lane.
  *
  * Called by scale.c.
  */
@@ -27,6 +28,7 @@ enum lanes_kind {
     LANES_WRITERS,
     LANES_PAIRS,       /* by filter */
     LANES_PAIRS_GROUP, /* by group */
+    LANES_PAIRS_RINGS, /* in two rings */
 };
 
 struct lanes_figures {

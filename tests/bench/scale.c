@@ -87,7 +87,7 @@ static void lanes_figure(struct scale *scale, const char *name, const char *part
 static int lanes_measure(struct scale *scale, struct crew *crew, const int cpus[2], enum lanes_kind kind,
                          const char *name, char *failure)
 {
-    uint32_t readers = kind == LANES_PAIRS || kind == LANES_PAIRS_GROUP;
+    uint32_t readers = kind >= LANES_PAIRS;
     struct lanes_figures figures;
     int result = lanes_run(crew, cpus, kind, &figures, failure);
 
@@ -117,6 +117,8 @@ int scale_round(struct scale *scale, struct crew *crew, const int cpus[2], char 
         result = lanes_measure(scale, crew, cpus, LANES_PAIRS, "lanes_pair_filter", failure);
         if (!result)
             result = lanes_measure(scale, crew, cpus, LANES_PAIRS_GROUP, "lanes_pair_group", failure);
+        if (!result)
+            result = lanes_measure(scale, crew, cpus, LANES_PAIRS_RINGS, "lanes_pair_rings", failure);
     }
     return result;
 }
