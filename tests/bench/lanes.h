@@ -7,8 +7,8 @@
  *
  * One and two take turns, so that both have the same machine; the figure is how many times the rate of one the rate of
  * two is. Both do the same: the number of records for each writer, the size of a lane, the calls. Of each the best of
- * its turns counts: whoever else uses a processor makes either slower, and two are disturbed twice as
- * often.
+ * its turns counts (one has the other processor every second time): whoever else uses a processor makes either slower,
+ * and two are disturbed twice as often.
  *
  * The readers of two pairs are those of one ring, each of which wants the records of its own lane's writers only; or
  * members of one group, who share all of them. Beside these stand two pairs in rings of their own: what there would be
