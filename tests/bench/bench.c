@@ -3,7 +3,8 @@
  *     bench BUILD FOLDER       (run.sh calls it)
  *
  * Runs BUILD/ringd in FOLDER, measures everything in REPS rounds (environment, 1 to 64, default 5) and prints: the
- * machine's limits, a table with ratios first, latency histograms, deaths and moves, what must be reached. Writes
+ * machine's limits, a table with ratios first, latency histograms, waiting and lanes, deaths and moves, what must be
+ * reached. Writes
  * BUILD/bench.tsv. CASES (environment) names the only cases to run; then what must be reached is left out, but for
  * deaths and moves.
  *
@@ -23,13 +24,15 @@
 #include "goals.h"
 #include "plan.h"
 #include "report.h"
+#include "scale.h"
 #include "server.h"
 #include "survival.h"
 #include "syscount.h"
 
-#define REPS_DEFAULT 5u
-#define EXIT_USAGE   2
-#define EXIT_SKIPPED 77
+#define REPS_DEFAULT    5u
+#define COUNTED_RECORDS UINT64_C(1000000)
+#define EXIT_USAGE      2
+#define EXIT_SKIPPED    77
 
 struct bench {
     const char *build, *folder;
@@ -39,6 +42,7 @@ struct bench {
     struct crew *crew;
     struct plan plan;
     struct survival survival;
+    struct scale scale;
     struct goals_counted counted;
     char failure[CREW_TEXT];
 };
@@ -87,6 +91,8 @@ static int rounds_run(struct bench *bench)
         fprintf(stderr, "bench: repetition %u of %u\n", round + 1, bench->reps);
         result = plan_round(&bench->plan, bench->crew, bench->cpus, bench->failure);
         if (!result)
+            result = scale_round(&bench->scale, bench->crew, bench->cpus, bench->failure);
+        if (!result)
             result = survival_round(&bench->survival, bench->crew, bench->cpus, bench->failure);
     }
     return result;
@@ -95,18 +101,22 @@ static int rounds_run(struct bench *bench)
 /* What cannot be measured here is said in the report; a wrong record is a failure. */
 static int counts_run(struct bench *bench)
 {
+    const struct syscount_load busy = {.records = COUNTED_RECORDS, .busy = true},
+                               waiting = {.records = COUNTED_RECORDS};
     struct goals_counted *counted = &bench->counted;
     char library[4096];
 
     snprintf(library, sizeof(library), "%s/libringd.so", bench->build);
     counted->text_result = footprint_text(library, &counted->text_bytes);
     counted->resident_result = footprint_resident(bench->server.pid, &counted->resident_bytes);
-    counted->busy_result = syscount_run(bench->crew, bench->cpus, true, &counted->busy, bench->failure);
+    counted->busy_result = syscount_run(bench->crew, bench->cpus, &busy, &counted->busy, bench->failure);
     if (!counted->busy_result)
-        counted->waiting_result = syscount_run(bench->crew, bench->cpus, false, &counted->waiting, bench->failure);
+        counted->waiting_result = syscount_run(bench->crew, bench->cpus, &waiting, &counted->waiting, bench->failure);
     else
         counted->waiting_result = counted->busy_result;
-    return counted->busy_result == -ECANCELED || counted->waiting_result == -ECANCELED ? -ECANCELED : 0;
+    if (counted->busy_result == -ECANCELED || counted->waiting_result == -ECANCELED)
+        return -ECANCELED;
+    return scale_once(&bench->scale, bench->crew, bench->cpus, bench->server.pid, bench->failure);
 }
 
 static int measure(struct bench *bench)
@@ -158,7 +168,7 @@ static int tsv_write(const struct bench *bench)
         fprintf(stderr, "bench: cannot write %s: %s\n", path, strerror(errno));
         return -EIO;
     }
-    report_tsv(&bench->plan, &bench->survival, file);
+    report_tsv(&bench->plan, &bench->scale, &bench->survival, file);
     return fclose(file) ? -EIO : 0;
 }
 
@@ -168,8 +178,9 @@ static int report(const struct bench *bench)
     report_limits(&bench->plan, stdout);
     report_table(&bench->plan, stdout);
     report_histograms(&bench->plan, stdout);
+    scale_table(&bench->scale, stdout);
     survival_table(&bench->survival, stdout);
-    goals_report(&bench->plan, &bench->counted, &bench->survival, stdout);
+    goals_report(&bench->plan, &bench->counted, &bench->scale, &bench->survival, stdout);
     return tsv_write(bench);
 }
 
@@ -186,6 +197,7 @@ int main(int count, char **arguments)
     }
     clock_init();
     plan_init(&bench.plan, getenv("CASES"));
+    scale_init(&bench.scale, getenv("CASES"));
     survival_init(&bench.survival, getenv("CASES"));
     bench.crew = crew_new();
     result = bench.crew ? measure(&bench) : -ENOMEM;

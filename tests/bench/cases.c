@@ -14,13 +14,13 @@
 #include <string.h>
 
 #include "contexts.h"
+#include "drain.h"
 #include "latency.h"
 #include "payload.h"
 
 #define RING_THERE  "bench-there"
 #define RING_BACK   "bench-back"
 #define RECORDS_MIN 20000.0
-#define LAP_PART    2u /* a half of the ring must still be readable when a writer alone has finished */
 
 struct stream_task {
     const struct bench_case *bench_case;
@@ -34,6 +34,8 @@ uint64_t case_records(const struct bench_case *bench_case, double wanted)
 
     if (case_is_latency(bench_case))
         return latency_rounds(bench_case, wanted);
+    if (bench_case->shape == CASE_DRAIN)
+        return drain_records(bench_case, wanted);
     return (uint64_t)((wanted < RECORDS_MIN ? RECORDS_MIN : wanted) / (double)unit) * unit;
 }
 
@@ -99,22 +101,6 @@ static void stream_read(struct crew *crew, unsigned self, const void *task)
     bench_reader_close(&reader);
 }
 
-/* The newest lap of what one writer alone has written, `count` records. */
-static void lap_check(struct crew *crew, unsigned self, const struct bench_case *bench_case, uint64_t count)
-{
-    const struct ringd_reader_options options = {.mode = RINGD_READ_OBSERVE, .start = RINGD_START_OLDEST};
-    uint64_t lap = CASE_RING_BYTES / LAP_PART / (bench_case->bytes + 64);
-    struct bench_reader reader;
-
-    bench_reader_open(&reader, crew, self, RING_THERE, 1, bench_case->bytes, &options);
-    bench_read_first(&reader);
-    while (bench_read(&reader))
-        ;
-    if (reader.expected[0] != count || reader.received < (lap < count ? lap : count))
-        crew_fail(crew, self, "what is left in the ring does not end with the last record written", 0);
-    bench_reader_close(&reader);
-}
-
 static void alone_write(struct crew *crew, unsigned self, const void *task)
 {
     const struct bench_case *bench_case = task;
@@ -124,22 +110,21 @@ static void alone_write(struct crew *crew, unsigned self, const void *task)
     crew_ready(crew, self);
     records_write(&writer, bench_case->write, bench_case->records);
     crew_done(crew, self);
-    lap_check(crew, self, bench_case, writer.sequence);
+    bench_lap_check(crew, self, RING_THERE, 1, bench_case->bytes, writer.sequence);
     bench_writer_close(&writer);
-}
-
-static uint32_t record_bytes(const struct bench_case *bench_case)
-{
-    return (bench_case->bytes + 63u) / 32u * 32u; /* with a header, as the ring rounds it */
 }
 
 /* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit;
  * and who is compared with a batch gets the same. */
 static void ring_sizes(const struct bench_case *bench_case, struct ringd_ring_options *options)
 {
-    uint32_t batch_bytes = CASE_BATCH * record_bytes(bench_case);
+    uint32_t batch_bytes = CASE_BATCH * case_record_bytes(bench_case);
 
     options->size = CASE_RING_BYTES;
+    if (bench_case->shape == CASE_DRAIN) {
+        options->lanes = bench_case->writers;
+        options->size /= bench_case->writers;
+    }
     if ((bench_case->write == CASE_WRITE_BATCH || bench_case->shape == CASE_ALONE) &&
         batch_bytes > CASE_RING_BYTES / 256)
         options->max_record = batch_bytes;
@@ -151,7 +136,7 @@ static void copy_alone(struct crew *crew, unsigned self, const void *task)
 {
     const struct bench_case *bench_case = task;
     struct ringd_ring_options options = {0};
-    uint32_t bytes = bench_case->bytes, stride = record_bytes(bench_case);
+    uint32_t bytes = bench_case->bytes, stride = case_record_bytes(bench_case);
     unsigned char *area, *pieces = calloc(CASE_BATCH, bytes);
 
     ring_sizes(bench_case, &options);
@@ -262,6 +247,8 @@ int case_run(struct crew *crew, const int cpus[2], const struct bench_case *benc
         return result;
     if (case_is_latency(bench_case))
         result = latency_run(crew, cpus, bench_case, RING_THERE, RING_BACK, figures, failure);
+    else if (bench_case->shape == CASE_DRAIN)
+        result = drain_run(crew, cpus, bench_case, RING_THERE, figures, failure);
     else
         result = records_run(crew, cpus, bench_case, figures, failure);
     return result ? result : rings_remove(bench_case, failure);

@@ -1,9 +1,9 @@
 /* cases.h - what is measured on a ring, and one run of it.
  *
- * A case is a shape (a writer alone, a stream from writers to readers, a ping-pong over two rings), the calls that its
- * writers and readers use, the size of its records and how many take part. One run makes fresh rings, lets the crew
- * play, has every record checked in full, compares the library's own counters with what was done, and removes the
- * rings.
+ * A case is a shape (a writer alone, a stream from writers to readers, readers alone, a ping-pong over two rings), the
+ * calls that its writers and readers use, the size of its records and how many take part. One run makes fresh rings,
+ * lets the crew play, has every record checked in full, compares the library's own counters with what was done, and
+ * removes the rings.
  *
  * What holds true:
  *   - Only ringd.h is used, through the shared library; records are filled and checked inside the time that is taken.
@@ -25,6 +25,7 @@
 
 #define CASE_BATCH      16u
 #define CASE_WRITERS    8u
+#define CASE_SOURCES    64u /* writers of one ring at most */
 #define CASE_FIGURES    3u
 
 #define CASE_RING_BYTES (UINT64_C(1) << 20)
@@ -32,6 +33,7 @@
 enum case_shape {
     CASE_ALONE,    /* one writer, an overwriting ring, nobody reads meanwhile; the newest lap is checked afterwards */
     CASE_STREAM,   /* writers to lossless readers, each of which gets everything */
+    CASE_DRAIN,    /* readers alone with a full ring, again and again; a writer for each lane */
     CASE_BUSY,     /* one-way latency, both sides poll */
     CASE_SLEEPING, /* one-way latency, both sides sleep until they are woken */
 };
@@ -57,10 +59,12 @@ struct bench_case {
     enum ringd_time time;
     uint32_t bytes; /* payload of a record; a multiple of 8 */
     uint32_t writers, readers;
-    uint64_t records; /* of one run, over all writers; for latency: round trips */
+    bool group, merge; /* drain: the readers are members of one group; the order is by time */
+    uint64_t records;  /* of one run, over all writers; for latency: round trips */
 };
 
-/* Latency: p50, p99, p99.9 in nanoseconds one way. Else: nanoseconds a record, the rest 0. */
+/* Latency: p50, p99, p99.9 in nanoseconds one way. Else: nanoseconds a record, the rest 0; of a drain nanoseconds of
+ * processor time. */
 struct case_figures {
     double values[CASE_FIGURES];
     double elapsed_ns;
@@ -71,6 +75,12 @@ struct case_figures {
 static inline bool case_is_latency(const struct bench_case *bench_case)
 {
     return bench_case->shape == CASE_BUSY || bench_case->shape == CASE_SLEEPING;
+}
+
+/* What a record takes in a ring, header and rounding included. */
+static inline uint32_t case_record_bytes(const struct bench_case *bench_case)
+{
+    return (bench_case->bytes + 63u) / 32u * 32u;
 }
 
 /* A number of records near `wanted` that this case can have. */

@@ -16,6 +16,8 @@
 
 #include "payload.h"
 
+#define LAP_PART 2u /* a half of a lane must still be readable when its writer has finished */
+
 /* ---- writers ---------------------------------------------------------------------------------------------------- */
 
 static void buffer_init(struct bench_writer *writer)
@@ -29,22 +31,39 @@ static void buffer_init(struct bench_writer *writer)
         writer->pieces[i] = (struct iovec){writer->buffer + i * stride, writer->bytes};
 }
 
-void bench_writer_open(struct bench_writer *writer, struct crew *crew, unsigned self, const char *ring, uint32_t index,
-                       uint32_t bytes, int64_t deadline)
+static void writer_open(struct bench_writer *writer, const char *ring, const struct ringd_writer_options *options)
 {
-    const struct ringd_writer_options options = {.deadline = deadline, .type = (uint16_t)index};
+    struct crew *crew = writer->crew;
+    unsigned self = writer->self;
     struct ringd *handle;
     int result = ringd_open(&handle, ring);
 
-    *writer = (struct bench_writer){.crew = crew, .self = self, .index = index, .bytes = bytes};
     if (result)
         crew_fail(crew, self, "cannot open the ring to write", result);
-    result = ringd_writer_open(&writer->writer, handle, &options);
+    result = ringd_writer_open(&writer->writer, handle, options);
     if (result)
         crew_fail(crew, self, "cannot attach a writer", result);
     ringd_close(handle);
     buffer_init(writer);
     bench_fill(writer, 0);
+}
+
+void bench_writer_open(struct bench_writer *writer, struct crew *crew, unsigned self, const char *ring, uint32_t index,
+                       uint32_t bytes, int64_t deadline)
+{
+    const struct ringd_writer_options options = {.deadline = deadline, .type = (uint16_t)index};
+
+    *writer = (struct bench_writer){.crew = crew, .self = self, .index = index, .bytes = bytes};
+    writer_open(writer, ring, &options);
+}
+
+void bench_writer_open_lane(struct bench_writer *writer, struct crew *crew, unsigned self, const char *ring,
+                            uint32_t index, uint32_t bytes, int64_t deadline)
+{
+    const struct ringd_writer_options options = {.deadline = deadline, .type = (uint16_t)index, .lane = index + 1};
+
+    *writer = (struct bench_writer){.crew = crew, .self = self, .index = index, .bytes = bytes};
+    writer_open(writer, ring, &options);
 }
 
 void bench_writer_close(struct bench_writer *writer)
@@ -143,6 +162,8 @@ static inline void record_check(struct bench_reader *reader, const struct ringd_
 
     if (writer >= reader->writers || record->len != reader->bytes)
         crew_fail(reader->crew, reader->self, "a record of a writer or a length that does not exist", 0);
+    if (reader->some && record->sequence > reader->expected[writer])
+        reader->expected[writer] = record->sequence; /* of the slot; in a fresh ring that is the writer's own count */
     if (!payload_check(record->data, reader->bytes, payload_first(writer, reader->expected[writer])))
         crew_fail(reader->crew, reader->self, "a record's contents are wrong, or it came out of order", 0);
     reader->expected[writer]++;
@@ -200,14 +221,22 @@ bool bench_read_many(struct bench_reader *reader)
     return true;
 }
 
-void bench_read_first(struct bench_reader *reader)
+void bench_lap_check(struct crew *crew, unsigned self, const char *ring, uint32_t writers, uint32_t bytes,
+                     uint64_t count)
 {
-    struct ringd_record record;
-    int result = ringd_next(reader->reader, &record);
+    const struct ringd_reader_options options = {.mode = RINGD_READ_OBSERVE, .start = RINGD_START_OLDEST};
+    uint64_t lap = CASE_RING_BYTES / LAP_PART / (bytes + 64);
+    struct bench_reader reader;
 
-    if (result)
-        crew_fail(reader->crew, reader->self, "nothing can be read of what was written", result);
-    reader->expected[0] = record.sequence; /* of the slot; in a fresh ring that is the writer's own count */
-    record_check(reader, &record);
-    reader_release(reader);
+    bench_reader_open(&reader, crew, self, ring, writers, bytes, &options);
+    reader.some = true;
+    while (bench_read(&reader))
+        ;
+    for (uint32_t i = 0; i < writers; i++) {
+        if (reader.expected[i] != count)
+            crew_fail(crew, self, "what is left in the ring does not end with the last record written", 0);
+    }
+    if (reader.received < (lap < count ? lap : count) * writers)
+        crew_fail(crew, self, "less is left in the ring than what fits into it", 0);
+    bench_reader_close(&reader);
 }

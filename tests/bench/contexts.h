@@ -7,7 +7,8 @@
  * What holds true: record number n of a writer has the contents payload_first(writer, n); the writer's index travels as
  * the record's type, so that readers know it whatever slot the writer was given.
  *
- * Called by cases.c, latency.c, load.c, death.c, storm.c and syscount.c, in forked roles only.
+ * Called by cases.c, drain.c, latency.c, load.c, death.c, storm.c, syscount.c, waking.c and lanes.c, in forked roles
+ * only.
  */
 #ifndef BENCH_CONTEXTS_H
 #define BENCH_CONTEXTS_H
@@ -37,12 +38,16 @@ struct bench_reader {
     unsigned self;
     struct ringd_reader *reader;
     uint32_t writers, bytes;
-    uint64_t expected[CASE_WRITERS]; /* sequence of each writer's next record */
+    uint64_t expected[CASE_SOURCES]; /* sequence of each writer's next record */
+    bool some; /* it gets some records of each writer, in their order, and not all: of a group, or begins late */
     uint64_t received;
 };
 
 void bench_writer_open(struct bench_writer *writer, struct crew *crew, unsigned self, const char *ring, uint32_t index,
                        uint32_t bytes, int64_t deadline);
+/* Alone in its lane, the one with its index. */
+void bench_writer_open_lane(struct bench_writer *writer, struct crew *crew, unsigned self, const char *ring,
+                            uint32_t index, uint32_t bytes, int64_t deadline);
 /* Checks the counters against `sequence` and detaches. */
 void bench_writer_close(struct bench_writer *writer);
 
@@ -69,7 +74,9 @@ bool bench_read_many(struct bench_reader *reader);
 /* As bench_read, and leaves what the record says of itself. Its data is released already. */
 bool bench_read_record(struct bench_reader *reader, struct ringd_record *record);
 
-/* The first record of the only writer of a fresh ring, whichever number it has. It must be there. */
-void bench_read_first(struct bench_reader *reader);
+/* Checks the newest lap of what the `writers` of a fresh ring that overwrites have written, `count` records each: an
+ * unbroken row of each one's records that ends with its last one. Nobody may write any more. */
+void bench_lap_check(struct crew *crew, unsigned self, const char *ring, uint32_t writers, uint32_t bytes,
+                     uint64_t count);
 
 #endif

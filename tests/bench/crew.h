@@ -11,7 +11,7 @@
  *   - A role that gets stuck is ended by its own alarm after CREW_LIMIT_S seconds; that is a failure too.
  *   - A role ends with its parent.
  *
- * Called by limits.c, cases.c and latency.c.
+ * Called by limits.c, cases.c, drain.c, latency.c, load.c, syscount.c, waking.c and lanes.c.
  */
 #ifndef BENCH_CREW_H
 #define BENCH_CREW_H
@@ -29,6 +29,7 @@
 struct crew_result {
     int64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
     int64_t processor_ns;     /* processor time between the two */
+    int64_t drained_ns;       /* processor time of a reader while there was something to read (drain.c) */
     uint64_t slept;           /* times a reader slept, as its counters say */
     char failure[CREW_TEXT];  /* "" when all is well */
 };
@@ -39,7 +40,7 @@ struct crew {
     _Atomic uint32_t go;
     uint32_t sample_count; /* of `samples`, by the one role that has some */
     _Alignas(128) struct crew_result results[CREW_ROLES];
-    _Alignas(128) _Atomic uint64_t line_there; /* for limits.c */
+    _Alignas(128) _Atomic uint64_t line_there; /* for limits.c, drain.c and lanes.c */
     _Alignas(128) _Atomic uint64_t line_back;
     _Alignas(4096) uint32_t samples[CREW_SAMPLES];
     _Alignas(4096) unsigned char buffer[CREW_BUFFER];

@@ -7,6 +7,7 @@
  */
 #include "goals.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -30,6 +31,9 @@
 #define BEYOND_US      500.0
 #define STORM_SHARE    0.9
 #define MOVE_US        5000.0
+#define WAKING_FACTOR  1.3
+#define LANES_GAIN     1.8
+#define CALLS_WRITER   1.0
 
 /* `disturbed`: repetitions that had to be kept although they were. */
 __attribute__((format(printf, 4, 5))) static void goal_line(FILE *out, bool reached, unsigned disturbed,
@@ -126,17 +130,18 @@ static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
 static void calls_report(const struct goals_counted *counted, FILE *out)
 {
     const struct syscount *busy = &counted->busy, *waiting = &counted->waiting;
+    uint64_t calls = busy->calls[0] + busy->calls[1];
 
     if (counted->busy_result)
         fprintf(out, "  not measured system calls on the data path: %s\n", strerror(-counted->busy_result));
     else
-        goal_line(out, busy->calls == 0, 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
-                  (unsigned long long)busy->calls, (unsigned long long)busy->records);
-    if (!counted->busy_result && busy->calls)
+        goal_line(out, calls == 0, 0, "system calls of a busy writer and reader: %llu in %llu records (none)",
+                  (unsigned long long)calls, (unsigned long long)busy->records);
+    if (!counted->busy_result && calls)
         fprintf(out, "              the first of them was number %ld\n", busy->number);
     if (!counted->waiting_result)
         fprintf(out, "              (with deadlines, so that both may sleep: %llu in %llu records)\n",
-                (unsigned long long)waiting->calls, (unsigned long long)waiting->records);
+                (unsigned long long)(waiting->calls[0] + waiting->calls[1]), (unsigned long long)waiting->records);
 }
 
 static void footprint_report(const struct goals_counted *counted, FILE *out)
@@ -154,15 +159,100 @@ static void footprint_report(const struct goals_counted *counted, FILE *out)
                   (double)counted->resident_bytes / (1 << 20), RESIDENT_BYTES >> 20);
 }
 
+/* ---- waiting and lanes ------------------------------------------------------------------------------------------- */
+
+static double scale_value(const struct scale *scale, const char *name)
+{
+    return series_median(figures_find(&scale->figures, name));
+}
+
+static void waking_report(const struct scale *scale, FILE *out)
+{
+    const struct series *ring = figures_find(&scale->figures, "waking_ring_p50");
+    const struct series *futex = figures_find(&scale->figures, "waking_futex_p50");
+    const struct series *eventfd = figures_find(&scale->figures, "waking_eventfd_p50");
+    double factor;
+
+    if (!ring)
+        return;
+    factor = fmax(series_median_ratio(ring, futex), series_median_ratio(ring, eventfd));
+    goal_line(out, factor <= WAKING_FACTOR, 0,
+              "waking a reader, p50: %.1f us, %.2f of the better of futex (%.1f) and eventfd (%.1f) (at most %.1f)",
+              series_median(ring), factor, series_median(futex), series_median(eventfd), WAKING_FACTOR);
+    fprintf(out, "              (one that polls its descriptor: %.1f us)\n", scale_value(scale, "waking_ring_fd_p50"));
+}
+
+static void lanes_line(const struct scale *scale, const char *name, const char *what, FILE *out)
+{
+    char gain_name[FIGURE_NAME];
+    const struct series *gain;
+
+    snprintf(gain_name, sizeof(gain_name), "%s_gain", name);
+    gain = figures_find(&scale->figures, gain_name);
+    if (gain)
+        goal_line(out, series_median(gain) >= LANES_GAIN, 0,
+                  "%s in two lanes on two processors: %.2f times the rate of one (at least %.1f)", what,
+                  series_median(gain), LANES_GAIN);
+}
+
+static void rate_line(const struct scale *scale, const char *hz, FILE *out)
+{
+    char writer_name[FIGURE_NAME], reader_name[FIGURE_NAME], untraced_name[FIGURE_NAME];
+    const struct series *writer;
+
+    snprintf(writer_name, sizeof(writer_name), "calls_%s_sleep_writer", hz);
+    snprintf(reader_name, sizeof(reader_name), "calls_%s_sleep_reader", hz);
+    writer = figures_find(&scale->figures, writer_name);
+    if (writer)
+        goal_line(out, series_median(writer) <= CALLS_WRITER, 0,
+                  "system calls a record at %s/s, reader asleep: writer %.3f (at most %.0f), reader %.3f", hz,
+                  series_median(writer), CALLS_WRITER, scale_value(scale, reader_name));
+    snprintf(untraced_name, sizeof(untraced_name), "calls_%s_sleep_untraced", hz);
+    if (figures_find(&scale->figures, untraced_name))
+        fprintf(out, "              (not traced the reader sleeps %.3f times a record; one that is adaptive %.3f)\n",
+                scale_value(scale, untraced_name), scale_value(scale, "calls_1000000_adaptive_untraced"));
+}
+
+static void idle_report(const struct scale *scale, FILE *out)
+{
+    if (scale->idle_result)
+        fprintf(out, "  not measured processor time of an idle system: %s\n", strerror(-scale->idle_result));
+    if (!figures_find(&scale->figures, "idle_run"))
+        return;
+    goal_line(out, scale_value(scale, "idle_run") == 0 && scale_value(scale, "idle_switches") == 0, 0,
+              "idle system of 100 contexts and ringd, 1 s: %.0f ns of processor time, %.0f changes of context (none)",
+              scale_value(scale, "idle_run"), scale_value(scale, "idle_switches"));
+}
+
+static void scale_report(const struct scale *scale, FILE *out)
+{
+    waking_report(scale, out);
+    lanes_line(scale, "lanes_write", "two writers", out);
+    lanes_line(scale, "lanes_pair_filter", "two pairs of writer and reader, by filter,", out);
+    lanes_line(scale, "lanes_pair_group", "two pairs of writer and reader, by group,", out);
+    if (figures_find(&scale->figures, "limit_lanes_gain"))
+        fprintf(out, "              (two who fill and copy without a ring: %.2f)\n",
+                scale_value(scale, "limit_lanes_gain"));
+    if (figures_find(&scale->figures, "lanes_pair_rings_gain"))
+        fprintf(out, "              (two pairs in rings of their own: %.2f)\n",
+                scale_value(scale, "lanes_pair_rings_gain"));
+    if (scale->calls_result)
+        fprintf(out, "  not measured system calls by rate: %s\n", strerror(-scale->calls_result));
+    rate_line(scale, "1", out);
+    rate_line(scale, "1000", out);
+    rate_line(scale, "1000000", out);
+    idle_report(scale, out);
+}
+
 /* ---- deaths and moves ------------------------------------------------------------------------------------------- */
 
 static void death_line(const struct survival *survival, const char *part, double most_us, FILE *out)
 {
-    char name[SURVIVAL_NAME];
+    char name[FIGURE_NAME];
     const struct series *series;
 
     snprintf(name, sizeof(name), "death_4MiB_%s", part);
-    series = survival_find(survival, name);
+    series = figures_find(&survival->figures, name);
     if (series)
         goal_line(out, series_median(series) <= most_us, 0,
                   "death to next record, 4 MiB, two writers at full speed, %s: %.2f ms (at most %.0f)", part,
@@ -172,15 +262,15 @@ static void death_line(const struct survival *survival, const char *part, double
 /* Not promised. */
 static void crowd_line(const struct survival *survival, FILE *out)
 {
-    const struct series *p50 = survival_find(survival, "death_4MiB_crowd_p50");
+    const struct series *p50 = figures_find(&survival->figures, "death_4MiB_crowd_p50");
 
     if (p50)
         fprintf(
             out,
             "              (where no processor is ever free: %.2f, p99 %.2f; there a commit takes %.2f, p99 %.2f)\n",
-            series_median(p50) / 1e3, series_median(survival_find(survival, "death_4MiB_crowd_p99")) / 1e3,
-            series_median(survival_find(survival, "death_4MiB_crowd_commit_p50")) / 1e3,
-            series_median(survival_find(survival, "death_4MiB_crowd_commit_p99")) / 1e3);
+            series_median(p50) / 1e3, series_median(figures_find(&survival->figures, "death_4MiB_crowd_p99")) / 1e3,
+            series_median(figures_find(&survival->figures, "death_4MiB_crowd_commit_p50")) / 1e3,
+            series_median(figures_find(&survival->figures, "death_4MiB_crowd_commit_p99")) / 1e3);
 }
 
 static void death_report(const struct survival *survival, FILE *out)
@@ -195,39 +285,39 @@ static void beyond_report(const struct survival *survival, FILE *out)
     static const unsigned sizes_mib[] = {1, 4, 16, 64, 256};
 
     for (unsigned i = 0; i < 5; i++) {
-        char name[SURVIVAL_NAME], exit_name[SURVIVAL_NAME];
+        char name[FIGURE_NAME], exit_name[FIGURE_NAME];
         const struct series *beyond;
 
         snprintf(name, sizeof(name), "death_%uMiB_beyond_hangup", sizes_mib[i]);
         snprintf(exit_name, sizeof(exit_name), "exit_%uMiB_hangup_p50", sizes_mib[i]);
-        beyond = survival_find(survival, name);
+        beyond = figures_find(&survival->figures, name);
         if (beyond)
             goal_line(out, series_median(beyond) <= BEYOND_US, 0,
                       "death to next record, %u MiB, p50: %.2f ms beyond the kernel's own %.2f (at most %.1f)",
                       sizes_mib[i], series_median(beyond) / 1e3,
-                      series_median(survival_find(survival, exit_name)) / 1e3, BEYOND_US / 1e3);
+                      series_median(figures_find(&survival->figures, exit_name)) / 1e3, BEYOND_US / 1e3);
     }
 }
 
 static void storm_report(const struct survival *survival, FILE *out)
 {
-    const struct series *share = survival_find(survival, "storm_share");
+    const struct series *share = figures_find(&survival->figures, "storm_share");
 
     if (share)
         goal_line(out, series_median(share) >= STORM_SHARE, 0,
                   "storm of %.0f kills a second: %.2f of the writers' rate beside as many clean ones (at least %.1f)",
-                  series_median(survival_find(survival, "storm_kills_hz")), series_median(share), STORM_SHARE);
+                  series_median(figures_find(&survival->figures, "storm_kills_hz")), series_median(share), STORM_SHARE);
 }
 
 static void move_report(const struct survival *survival, FILE *out)
 {
-    const struct series *beyond = survival_find(survival, "move_64MiB_beyond_none");
+    const struct series *beyond = figures_find(&survival->figures, "move_64MiB_beyond_none");
 
     if (beyond)
         goal_line(
             out, series_median(beyond) <= MOVE_US, 0,
             "move of 64 MiB, longest pause, p99: %.2f ms above %.2f without a move (at most %.0f), no record lost",
-            series_median(beyond) / 1e3, series_median(survival_find(survival, "move_none_pause_p99")) / 1e3,
+            series_median(beyond) / 1e3, series_median(figures_find(&survival->figures, "move_none_pause_p99")) / 1e3,
             MOVE_US / 1e3);
 }
 
@@ -237,6 +327,35 @@ static void survival_report(const struct survival *survival, FILE *out)
     beyond_report(survival, out);
     storm_report(survival, out);
     move_report(survival, out);
+}
+
+/* ---- groups and merges, of which nothing is promised ------------------------------------------------------------- */
+
+/* The cost of a record, and how many times that of another case it is. */
+static void drain_line(const struct plan *plan, const char *name, uint32_t lanes, uint32_t members, const char *base,
+                       FILE *out)
+{
+    const struct plan_entry *entry = plan_find(plan, name, PLAN_DRAIN_BYTES, lanes, members);
+    const struct plan_entry *plain = plan_find(plan, base, PLAN_DRAIN_BYTES, lanes, 1);
+
+    fprintf(out, "              %s, 64 bytes, %u lanes, %u readers: %.1f ns of processor time a record, %.2f of %s%s\n",
+            name, lanes, members, series_median(&entry->values[0]),
+            series_median_ratio(&entry->values[0], &plain->values[0]), base,
+            entry->unsteady + plain->unsteady ? "  *" : "");
+}
+
+static void drains_report(const struct plan *plan, FILE *out)
+{
+    static const uint32_t lanes[] = {1, 2, 8, 64};
+
+    for (uint32_t members = 1; members <= 4; members *= 2)
+        drain_line(plan, "group_next", 1, members, "drain_next", out);
+    for (uint32_t members = 1; members <= 4; members *= 2)
+        drain_line(plan, "group_many", 1, members, "drain_many", out);
+    for (unsigned i = 0; i < 4; i++)
+        drain_line(plan, "merge_next", lanes[i], 1, "lanes_next", out);
+    for (unsigned i = 0; i < 4; i++)
+        drain_line(plan, "merge_many", lanes[i], 1, "lanes_many", out);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------ */
@@ -257,17 +376,19 @@ static void plan_report(const struct plan *plan, const struct goals_counted *cou
     many_report(plan, 8, out);
     calls_report(counted, out);
     footprint_report(counted, out);
+    drains_report(plan, out);
 }
 
-void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct survival *survival,
-                  FILE *out)
+void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct scale *scale,
+                  const struct survival *survival, FILE *out)
 {
     bool all = !plan->only || !*plan->only;
 
-    if (!all && survival->count == 0)
+    if (!all && scale->figures.count == 0 && survival->figures.count == 0)
         return;
     fprintf(out, "\nMust reach (medians of this run; informs, decides nothing; *: disturbed)\n");
     if (all)
         plan_report(plan, counted, out);
+    scale_report(scale, out);
     survival_report(survival, out);
 }

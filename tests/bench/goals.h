@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "plan.h"
+#include "scale.h"
 #include "survival.h"
 #include "syscount.h"
 
@@ -22,8 +23,8 @@ struct goals_counted {
     uint64_t text_bytes, resident_bytes;
 };
 
-/* Of deaths and moves those that were measured; all others only if all cases were. */
-void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct survival *survival,
-                  FILE *out);
+/* Of waiting and lanes, deaths and moves those that were measured; all others only if all cases were. */
+void goals_report(const struct plan *plan, const struct goals_counted *counted, const struct scale *scale,
+                  const struct survival *survival, FILE *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* plan.c - the list of the cases, and the rounds; see plan.h.
  *
  * Names: `limit_...` is the machine's own, `write...` is a writer alone, `one_...` is one writer to one reader,
- * `many_...` several writers to one reader, `fan_...` one writer to several readers, `latency_...` one way of a
- * ping-pong.
+ * `many_...` several writers to one reader, `fan_...` one writer to several readers, `drain_...`, `group_...`,
+ * `lanes_...` and `merge_...` readers alone, `latency_...` one way of a ping-pong.
  */
 #include "plan.h"
 
@@ -17,6 +17,7 @@
 #define CALIBRATE_RECORDS 40000.0
 #define LATENCY_ONLY      32u /* a size that only the latency cases have: the promise is for 8 to 32 bytes */
 
+static const uint32_t lanes[] = {1, 2, 8, CASE_SOURCES};
 static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
 #define SIZES (sizeof(sizes_bytes) / sizeof(sizes_bytes[0]))
 
@@ -68,6 +69,37 @@ static void stream_add(struct plan *plan, const char *name, enum case_write writ
     case_add_sizes(plan, bench_case);
 }
 
+static void drain_add(struct plan *plan, const char *name, enum case_read read, struct bench_case bench_case)
+{
+    bench_case.name = name;
+    bench_case.shape = CASE_DRAIN;
+    bench_case.read = read;
+    bench_case.bytes = PLAN_DRAIN_BYTES;
+    case_add(plan, &bench_case);
+}
+
+/* What a group's claims and a merge cost stands beside what a lossless reader of one lane, or of as many, costs. */
+static void drains_add(struct plan *plan)
+{
+    drain_add(plan, "drain_next", CASE_NEXT, (struct bench_case){.writers = 1, .readers = 1});
+    drain_add(plan, "drain_many", CASE_NEXT_MANY, (struct bench_case){.writers = 1, .readers = 1});
+    for (uint32_t members = 1; members <= 4; members *= 2) {
+        const struct bench_case group = {.writers = 1, .readers = members, .group = true};
+
+        drain_add(plan, "group_next", CASE_NEXT, group);
+        drain_add(plan, "group_many", CASE_NEXT_MANY, group);
+    }
+    for (unsigned i = 0; i < sizeof(lanes) / sizeof(lanes[0]); i++) {
+        struct bench_case bench_case = {.writers = lanes[i], .readers = 1, .time = RINGD_TIME_TSC};
+
+        drain_add(plan, "lanes_next", CASE_NEXT, bench_case);
+        drain_add(plan, "lanes_many", CASE_NEXT_MANY, bench_case);
+        bench_case.merge = true;
+        drain_add(plan, "merge_next", CASE_NEXT, bench_case);
+        drain_add(plan, "merge_many", CASE_NEXT_MANY, bench_case);
+    }
+}
+
 static void latency_add(struct plan *plan, const char *name, enum case_shape shape)
 {
     struct bench_case bench_case = {.name = name, .shape = shape, .bytes = LATENCY_ONLY, .writers = 1, .readers = 1};
@@ -96,6 +128,7 @@ void plan_init(struct plan *plan, const char *only)
     stream_add(plan, "many_next", CASE_WRITE, CASE_NEXT, 8, 1);
     stream_add(plan, "fan_next", CASE_WRITE, CASE_NEXT, 1, 2);
     stream_add(plan, "fan_next", CASE_WRITE, CASE_NEXT, 1, 4);
+    drains_add(plan);
     latency_add(plan, "latency_busy", CASE_BUSY);
     latency_add(plan, "latency_sleeping", CASE_SLEEPING);
 }

@@ -22,11 +22,12 @@
 #include "limits.h"
 #include "stats.h"
 
-#define PLAN_ENTRIES   80u
-#define PLAN_HOP_DRIFT 1.2
-#define PLAN_SHARE     0.95
-#define PLAN_RETRY_S   60u
-#define PLAN_TRIES     5u
+#define PLAN_ENTRIES     96u
+#define PLAN_DRAIN_BYTES 64u /* of the records of drains */
+#define PLAN_HOP_DRIFT   1.2
+#define PLAN_SHARE       0.95
+#define PLAN_RETRY_S     60u
+#define PLAN_TRIES       5u
 
 /* Series have one value for each round, in the order of the rounds. */
 struct plan_entry {

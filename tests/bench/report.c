@@ -75,8 +75,10 @@ static void ratios_print(const struct plan_entry *entry, unsigned figure, FILE *
     enum case_shape shape = entry->bench_case.shape;
     const struct series *values = &entry->values[figure];
 
-    figure_print(shape == CASE_ALONE ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
-    figure_print(shape == CASE_ALONE ? NAN : series_median_ratio(values, &entry->hop), 8, out);
+    bool alone = shape == CASE_ALONE || shape == CASE_DRAIN;
+
+    figure_print(alone ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
+    figure_print(alone ? NAN : series_median_ratio(values, &entry->hop), 8, out);
     figure_print(shape == CASE_STREAM ? stream_share(entry) : NAN, 7, out);
 }
 
@@ -147,7 +149,7 @@ static void entry_tsv(const struct plan_entry *entry, FILE *out)
     }
 }
 
-void report_tsv(const struct plan *plan, const struct survival *survival, FILE *out)
+void report_tsv(const struct plan *plan, const struct scale *scale, const struct survival *survival, FILE *out)
 {
     struct limit_row rows[LIMIT_ROWS];
 
@@ -160,5 +162,6 @@ void report_tsv(const struct plan *plan, const struct survival *survival, FILE *
     }
     for (unsigned i = 0; i < plan->count; i++)
         entry_tsv(&plan->entries[i], out);
-    survival_tsv(survival, series_median(&plan->hop), out);
+    figures_tsv(&scale->figures, series_median(&plan->hop), out);
+    figures_tsv(&survival->figures, series_median(&plan->hop), out);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "plan.h"
+#include "scale.h"
 #include "survival.h"
 
 void report_limits(const struct plan *plan, FILE *out);
@@ -19,6 +20,6 @@ void report_table(const struct plan *plan, FILE *out);
 void report_histograms(const struct plan *plan, FILE *out);
 
 /* case, system, bytes, writers, readers, median, p10, p90, unit, hop_ns; a line each, separated by tabs. */
-void report_tsv(const struct plan *plan, const struct survival *survival, FILE *out);
+void report_tsv(const struct plan *plan, const struct scale *scale, const struct survival *survival, FILE *out);
 
 #endif

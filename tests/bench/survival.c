@@ -1,7 +1,6 @@
 /* survival.c - the cases of deaths and moves, and their figures; see survival.h. */
 #include "survival.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -39,26 +38,11 @@ void survival_init(struct survival *survival, const char *only)
 
 static void figure_add(struct survival *survival, const char *name, const char *system, const char *unit, double value)
 {
-    struct survival_figure *figure = survival->figures;
+    struct figure_label label = {.system = system, .unit = unit, .bytes = LOAD_BYTES, .writers = LOAD_WRITERS};
 
-    while (figure < survival->figures + survival->count && strcmp(figure->name, name) != 0)
-        figure++;
-    if (figure == survival->figures + survival->count) {
-        assert(survival->count < SURVIVAL_FIGURES);
-        *figure = (struct survival_figure){.system = system, .unit = unit};
-        snprintf(figure->name, sizeof(figure->name), "%s", name);
-        survival->count++;
-    }
-    series_add(&figure->values, value);
-}
-
-const struct series *survival_find(const struct survival *survival, const char *name)
-{
-    for (unsigned i = 0; i < survival->count; i++) {
-        if (strcmp(survival->figures[i].name, name) == 0)
-            return &survival->figures[i].values;
-    }
-    return NULL;
+    label.readers = 1;
+    snprintf(label.name, sizeof(label.name), "%s", name);
+    figures_add(&survival->figures, &label, value);
 }
 
 /* ---- cases ------------------------------------------------------------------------------------------------------ */
@@ -66,7 +50,7 @@ const struct series *survival_find(const struct survival *survival, const char *
 static void death_figure(struct survival *survival, const char *what, const char *size, const char *part,
                          const char *system, double value)
 {
-    char name[SURVIVAL_NAME];
+    char name[FIGURE_NAME];
 
     snprintf(name, sizeof(name), "%s_%s_%s", what, size, part);
     figure_add(survival, name, system, "us", value);
@@ -136,7 +120,7 @@ static int death_measure(const struct survival_round *round, const struct death_
 {
     const struct death death = {one->mib * MIB, one->kills, one->writers, one->rest};
     struct death_figures figures;
-    char name[SURVIVAL_NAME];
+    char name[FIGURE_NAME];
     int result;
 
     snprintf(name, sizeof(name), "death_%s", one->name);
@@ -201,28 +185,11 @@ int survival_round(struct survival *survival, struct crew *crew, const int cpus[
 
 void survival_table(const struct survival *survival, FILE *out)
 {
-    if (survival->count == 0)
+    if (survival->figures.count == 0)
         return;
     fprintf(out,
             "\nDeaths and moves, beside two writers and a lossless reader: median (p10, p90) of the repetitions\n");
-    for (unsigned i = 0; i < survival->count; i++) {
-        const struct survival_figure *figure = &survival->figures[i];
-
-        fprintf(out, "  %-30s %10.2f  (%.2f, %.2f) %s%s\n", figure->name, series_median(&figure->values),
-                series_quantile(&figure->values, 0.1), series_quantile(&figure->values, 0.9), figure->unit,
-                strcmp(figure->system, "machine") == 0 ? ", the machine's own" : "");
-    }
+    figures_table(&survival->figures, out);
     if (survival->dropped)
         fprintf(out, "  %u kills and commits did not count, as the reader still moved.\n", survival->dropped);
-}
-
-void survival_tsv(const struct survival *survival, double hop_ns, FILE *out)
-{
-    for (unsigned i = 0; i < survival->count; i++) {
-        const struct survival_figure *figure = &survival->figures[i];
-
-        fprintf(out, "%s\t%s\t%u\t%u\t1\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", figure->name, figure->system, LOAD_BYTES,
-                LOAD_WRITERS, series_median(&figure->values), series_quantile(&figure->values, 0.1),
-                series_quantile(&figure->values, 0.9), figure->unit, hop_ns);
-    }
 }

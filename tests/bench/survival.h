@@ -13,26 +13,14 @@
 #ifndef BENCH_SURVIVAL_H
 #define BENCH_SURVIVAL_H
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "crew.h"
-#include "stats.h"
-
-#define SURVIVAL_FIGURES 64u
-#define SURVIVAL_NAME    40u
-
-struct survival_figure {
-    char name[SURVIVAL_NAME]; /* as in bench.tsv */
-    const char *system;       /* "ringd" or "machine" */
-    const char *unit;
-    struct series values;
-};
+#include "figures.h"
 
 struct survival {
     const char *only;
-    struct survival_figure figures[SURVIVAL_FIGURES];
-    unsigned count;
+    struct figures figures;
     unsigned dropped; /* kills that did not count */
 };
 
@@ -42,12 +30,6 @@ void survival_init(struct survival *survival, const char *only);
 /* Each case once. 0, or negative with `failure` (CREW_TEXT bytes), which names the case. */
 int survival_round(struct survival *survival, struct crew *crew, const int cpus[2], char *failure);
 
-/* NULL: it was not measured. */
-const struct series *survival_find(const struct survival *survival, const char *name);
-
 void survival_table(const struct survival *survival, FILE *out);
-
-/* Lines for bench.tsv. */
-void survival_tsv(const struct survival *survival, double hop_ns, FILE *out);
 
 #endif

@@ -24,11 +24,10 @@
 #include <linux/ptrace.h>
 
 #include "cases.h"
+#include "clock.h"
 #include "contexts.h"
 
 #define RING          "bench-syscount"
-#define RECORDS       UINT64_C(1000000)
-#define RECORD_BYTES  64u
 #define TRACED        2u
 #define TRACE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)
 #define SYSCALL_STOP  (SIGTRAP | 0x80)
@@ -46,40 +45,59 @@ static void mark(void)
     syscall(SYS_getppid);
 }
 
-static void writer_play(struct crew *crew, unsigned self, bool busy)
+/* Whoever is late does not make up for it. */
+static uint64_t pace(uint64_t due, uint64_t ticks)
 {
+    uint64_t now = clock_ticks();
+
+    while (now < due)
+        now = clock_ticks();
+    return (now - due < ticks ? due : now) + ticks;
+}
+
+static void writer_play(struct crew *crew, unsigned self, const void *task)
+{
+    const struct syscount_load *load = task;
+    uint64_t ticks = load->hz > 0 ? (uint64_t)(1e9 / load->hz / clock_ns_per_tick()) : 0, due;
     struct bench_writer writer;
 
-    bench_writer_open(&writer, crew, self, RING, 0, RECORD_BYTES, busy ? RINGD_NO_WAIT : RINGD_FOREVER);
+    bench_writer_open(&writer, crew, self, RING, 0, SYSCOUNT_RECORD, load->busy ? RINGD_NO_WAIT : RINGD_FOREVER);
     crew_ready(crew, self);
+    due = clock_ticks() + ticks;
     mark();
-    while (writer.sequence < RECORDS) {
+    while (writer.sequence < load->records) {
         bench_fill(&writer, writer.sequence + 1);
+        if (ticks > 0)
+            due = pace(due, ticks);
         bench_write(&writer);
     }
     mark();
+    crew_done(crew, self);
     bench_writer_close(&writer);
 }
 
-static void reader_play(struct crew *crew, unsigned self, bool busy)
+static void reader_play(struct crew *crew, unsigned self, const void *task)
 {
+    const struct syscount_load *load = task;
     const struct ringd_reader_options options = {
         .mode = RINGD_READ_LOSSLESS,
         .start = RINGD_START_OLDEST,
-        .deadline = busy ? RINGD_NO_WAIT : RINGD_FOREVER,
+        .deadline = load->busy ? RINGD_NO_WAIT : RINGD_FOREVER,
+        .wait = load->wait,
     };
     struct bench_reader reader;
 
-    bench_reader_open(&reader, crew, self, RING, 1, RECORD_BYTES, &options);
+    bench_reader_open(&reader, crew, self, RING, 1, SYSCOUNT_RECORD, &options);
     crew_ready(crew, self);
     mark();
-    while (reader.received < RECORDS)
+    while (reader.received < load->records)
         bench_read(&reader);
     mark();
+    crew_done(crew, self);
     bench_reader_close(&reader);
 }
 
-static _Noreturn void traced_play(struct crew *crew, unsigned self, const int cpus[2], bool busy)
+static _Noreturn void traced_play(struct crew *crew, unsigned self, const int cpus[2], const struct syscount_load *load)
 {
     cpu_set_t set;
 
@@ -91,10 +109,10 @@ static _Noreturn void traced_play(struct crew *crew, unsigned self, const int cp
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
         _exit(EXIT_REFUSED);
     raise(SIGSTOP);
-    if (self == 0)
-        writer_play(crew, self, busy);
+    if (self == SYSCOUNT_WRITER)
+        writer_play(crew, self, load);
     else
-        reader_play(crew, self, busy);
+        reader_play(crew, self, load);
     _exit(0);
 }
 
@@ -109,7 +127,7 @@ static struct traced *traced_of(struct traced *traced, pid_t pid)
     return NULL;
 }
 
-static int call_count(struct traced *traced, struct syscount *count)
+static int call_count(struct traced *traced, unsigned self, struct syscount *count)
 {
     struct ptrace_syscall_info info;
 
@@ -120,19 +138,19 @@ static int call_count(struct traced *traced, struct syscount *count)
     if (info.entry.nr == SYS_getppid) {
         traced->marks++;
     } else if (traced->marks == 1) {
-        count->number = count->calls ? count->number : (long)info.entry.nr;
-        count->calls++;
+        count->number = count->number < 0 ? (long)info.entry.nr : count->number;
+        count->calls[self]++;
     }
     return 0;
 }
 
 /* A stopped process goes on. Anything but a stop at a system call, the first SIGSTOP and SIGTRAP is its own signal. */
-static int stop_handle(struct traced *traced, int status, struct syscount *count)
+static int stop_handle(struct traced *traced, unsigned self, int status, struct syscount *count)
 {
     int signal_number = WSTOPSIG(status), result = 0;
 
     if (signal_number == SYSCALL_STOP)
-        result = call_count(traced, count);
+        result = call_count(traced, self, count);
     else if (signal_number == SIGSTOP)
         ptrace(PTRACE_SETOPTIONS, traced->pid, NULL, TRACE_OPTIONS);
     if (signal_number == SYSCALL_STOP || signal_number == SIGSTOP || signal_number == SIGTRAP)
@@ -173,7 +191,7 @@ static int traced_follow(struct crew *crew, struct traced *traced, struct syscou
         if (!which)
             continue;
         if (WIFSTOPPED(status))
-            result = stop_handle(which, status, count);
+            result = stop_handle(which, (unsigned)(which - traced), status, count);
         else
             result = end_handle(crew, (unsigned)(which - traced), which, status, failure);
         if (atomic_load(&crew->ready) == TRACED)
@@ -182,12 +200,12 @@ static int traced_follow(struct crew *crew, struct traced *traced, struct syscou
     return result;
 }
 
-static int traced_begin(struct crew *crew, struct traced *traced, const int cpus[2], bool busy)
+static int traced_begin(struct crew *crew, struct traced *traced, const int cpus[2], const struct syscount_load *load)
 {
     for (unsigned i = 0; i < TRACED; i++) {
         traced[i].pid = fork();
         if (traced[i].pid == 0)
-            traced_play(crew, i, cpus, busy);
+            traced_play(crew, i, cpus, load);
         if (traced[i].pid < 0) {
             traced[i].pid = 0;
             return -errno;
@@ -206,22 +224,39 @@ static void traced_end(struct traced *traced)
     }
 }
 
-int syscount_run(struct crew *crew, const int cpus[2], bool busy, struct syscount *count, char *failure)
+int syscount_run(struct crew *crew, const int cpus[2], const struct syscount_load *load, struct syscount *count,
+                 char *failure)
 {
     struct traced traced[TRACED] = {{0}};
     int result = ringd_create(RING, NULL);
 
-    *count = (struct syscount){.records = RECORDS, .number = -1};
+    *count = (struct syscount){.records = load->records, .number = -1};
     snprintf(failure, CREW_TEXT, "%s", result ? ringd_error() : "");
     if (result)
         return result;
     memset(crew->results, 0, sizeof(crew->results));
     atomic_store(&crew->ready, 0);
     atomic_store(&crew->go, 0);
-    result = traced_begin(crew, traced, cpus, busy);
+    result = traced_begin(crew, traced, cpus, load);
     if (!result)
         result = traced_follow(crew, traced, count, failure);
     traced_end(traced);
+    ringd_remove(RING);
+    return result;
+}
+
+int syscount_sleeps(struct crew *crew, const int cpus[2], const struct syscount_load *load, double *sleeps,
+                    char *failure)
+{
+    const struct crew_role roles[] = {{.cpu = cpus[0], .play = writer_play, .task = load},
+                                      {.cpu = cpus[1], .play = reader_play, .task = load}};
+    int result = ringd_create(RING, NULL);
+
+    snprintf(failure, CREW_TEXT, "%s", result ? ringd_error() : "");
+    if (result)
+        return result;
+    result = crew_run(crew, roles, 2, failure);
+    *sleeps = (double)crew->results[SYSCOUNT_READER].slept / (double)load->records;
     ringd_remove(RING);
     return result;
 }
