@@ -346,18 +346,25 @@ enum choice reader_choose(const struct ringd_reader *r, uint64_t origin)
 enum look lane_take_choice(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
                            enum choice choice, uint64_t origin)
 {
+    enum look look = LOOK_AGAIN;
+
     /* Nobody is shown it, and nobody can release it. */
     if (l->released == record->position) {
         l->released = l->position;
         l->settled_below = l->settled;
     }
-    if (choice == CHOICE_PART)
-        return message_take(r, l, record, origin);
-    ring_count(&r->counters->skipped, 1);
-    STOP_POINT("skip-counted");
-    if (l->messages != NULL)
-        message_end(r, l, record->writer);
-    return LOOK_AGAIN;
+    if (choice == CHOICE_PART) {
+        look = message_take(r, l, record, origin);
+    } else {
+        ring_count(&r->counters->skipped, 1);
+        STOP_POINT("skip-counted");
+        if (l->messages != NULL)
+            message_end(r, l, record->writer);
+    }
+    /* What is published with a locked store later is the position alone: the account goes with it. */
+    if (l->released == l->position && r->mode != RINGD_READ_OBSERVE && !r->member)
+        store_cursor(l, l->released);
+    return look;
 }
 
 void lane_look_for_opening(struct reader_lane *l)
