@@ -1,7 +1,7 @@
 /* ringd.h - write and read a ring in shared memory.
  *
- * A ring is made by the daemon ringd and has a name. Any number of processes (up to 31 writers and 256 readers at once)
- * open it, append records of 0 to max_record bytes and read them, concurrently, without locks, without system calls
+ * A ring is made by the daemon ringd and has a name. Any number of processes (up to 31 writers for each of its 1 to 64
+ * lanes, and 256 readers, at once) open it, append records of 0 to max_record bytes and read them, concurrently, without locks, without system calls
  * while nobody sleeps, and without calling the daemon. The method is that of US patents 9,268,698 and 9,003,131; the
  * claims behind each call are named with it (R1 to R18 are listed in README.md).
  *
@@ -231,8 +231,8 @@ struct ringd_writer_options {
 
 /* Attaches a writer. `options` may be NULL. The slot it gets, lane * 31 + 0 to 30, is record.writer for readers. It
  * stays in its lane: its records are in order.
- * -EUSERS (31 writers for each lane are attached), -EINVAL (an option is unknown, there is no such lane), -EACCES, -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged),
- * -EPROTONOSUPPORT (its layout is of another version). (R12) */
+ * -EUSERS (31 writers for each lane are attached), -EINVAL (an option is unknown, there is no such lane), -EACCES,
+ * -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged), -EPROTONOSUPPORT (its layout is of another version). (R12) */
 int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options);
 
 /* Aborts an open grant and detaches. NULL is allowed. */
@@ -363,8 +363,10 @@ struct ringd_reader_options {
 };
 
 struct ringd_record {
-    const void *data; /* `len` bytes, in place. Lossless reader: valid until ringd_release. Lossy reader, observer: a
-                         checked copy, valid until the next ringd_next, ringd_next_many or ringd_release */
+    const void *data; /* `len` bytes, in place. Lossless reader: valid until ringd_release, or, as a member of a group,
+                         also until the next ringd_next or ringd_next_many. Lossy reader, observer: a checked copy,
+                         valid until the next ringd_next, ringd_next_many or ringd_release. A message of several
+                         records is a copy for all of them, valid as long */
     size_t len;
     uint64_t position;    /* of this record; grows */
     uint64_t next;        /* position of what follows it: start there to resume */
@@ -401,8 +403,9 @@ int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *filter);
 
 /* A descriptor for poll, epoll or an event loop, the same at each call: readable, level-triggered, when ringd_next may
- * have something to say, until it says RINGD_WOULD_BLOCK. Works without the daemon too. Closed with the reader. Negative
- * errno: -EMFILE, -ENOMEM, -ECHILD. Not in a signal handler. */
+ * have something to say, until it says RINGD_WOULD_BLOCK. Works without the daemon too. The program does not read, write or
+ * close it; it is closed with the reader. Negative errno: -EMFILE, -ENOMEM, -EAGAIN (no thread to be had for it), -ENOSYS
+ * (Linux before 5.16), -ECHILD. Not in a signal handler. */
 int ringd_reader_fd(struct ringd_reader *reader);
 
 /* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK (of what was there when the deadline
@@ -429,8 +432,8 @@ int ringd_reader_valid(const struct ringd_reader *reader);
 /* Position of the record that ringd_next gives next. [signal] */
 uint64_t ringd_reader_position(const struct ringd_reader *reader);
 
-/* What this reader has done since it was opened. [signal] (R16) */
-/* Everything committed since it joined = delivered + skipped + lost + still unread. */
+/* What this reader has done since it was opened, in records; a message counts as its parts. Everything committed since it
+ * joined = delivered + skipped + lost + still unread. (Not of a group's member.) [signal] (R16) */
 struct ringd_reader_counters {
     uint64_t delivered, bytes, lost, gaps, slept;
     uint64_t skipped; /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */

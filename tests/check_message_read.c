@@ -723,21 +723,22 @@ static const struct forgery {
     {{P | F, RINGD_FLAG_MORE, P | F, P | L}, 4, "b.cd."}, /* a batch of one that goes on */
 };
 
-static void forge(struct ringd_writer *w, const struct forgery *forgery)
+static void forge(struct ringd_writer *w, char byte, uint64_t flags)
 {
-    for (int i = 0; i < forgery->count; i++) {
-        struct ringd_record_header *h;
-        uint64_t position, flags = forgery->flags[i], origin;
-        char byte = (char)('a' + i);
+    uint64_t position, origin;
 
-        ck_assert_int_eq(ring_position(&w->ring.ring, &position), 0);
-        ck_assert_int_eq(ringd_write(w, &byte, 1), RINGD_OK);
-        h = ring_header(&w->ring.ring, position);
-        origin = h->origin | (flags & 0xff) << RINGD_ORIGIN_FLAGS_SHIFT;
-        if (flags & W)
-            origin ^= UINT64_C(1) << RINGD_ORIGIN_INCARNATION_SHIFT;
-        h->origin = origin;
-    }
+    ck_assert_int_eq(ring_position(&w->ring.ring, &position), 0);
+    ck_assert_int_eq(ringd_write(w, &byte, 1), RINGD_OK);
+    origin = ring_header(&w->ring.ring, position)->origin | (flags & 0xff) << RINGD_ORIGIN_FLAGS_SHIFT;
+    if (flags & W)
+        origin ^= UINT64_C(1) << RINGD_ORIGIN_INCARNATION_SHIFT;
+    ring_header(&w->ring.ring, position)->origin = origin;
+}
+
+static void forge_all(struct ringd_writer *w, const struct forgery *forgery)
+{
+    for (int i = 0; i < forgery->count; i++)
+        forge(w, (char)('a' + i), forgery->flags[i]);
 }
 
 START_TEST(flags_that_make_no_message)
@@ -753,7 +754,7 @@ START_TEST(flags_that_make_no_message)
     make_ring(RING, large);
     w = open_writer(RING);
     reader = open_reader(RING, (uint32_t)_i % MODES, RINGD_START_NOW);
-    forge(w, forgery);
+    forge_all(w, forgery);
     while (ringd_next_many(reader, records, 8, &count) == RINGD_OK) {
         for (size_t i = 0; i < count; i++) {
             strncat(given, records[i].data, records[i].len);
@@ -781,19 +782,46 @@ START_TEST(parts_without_end)
     make_ring(RING, large);
     w = open_writer(RING);
     reader = open_reader(RING, (uint32_t)_i, RINGD_START_NOW);
-    forge(w, &forgeries[10]);
+    forge_all(w, &forgeries[10]);
     ck_nothing(reader);
     before = memory_kib();
     for (int i = 0; i < 20000; i++) {
-        uint64_t position;
-
-        ck_assert_int_eq(ring_position(&w->ring.ring, &position), 0);
-        ck_assert_int_eq(ringd_write(w, "", 1), RINGD_OK);
-        ring_header(&w->ring.ring, position)->origin |= (uint64_t)P << RINGD_ORIGIN_FLAGS_SHIFT;
+        forge(w, 'p', P);
         ck_nothing(reader);
     }
     ck_counters(reader, 0, 20008, 0);
     ck_assert_uint_eq(memory_kib(), before); /* 20,000 bytes fit into what it has */
+    write_message(w, 5, 3 * MAX);
+    ck_next(reader, 5);
+}
+END_TEST
+
+/* The first part has been seen, the second is overwritten, and the last is there. */
+START_TEST(a_part_is_lost)
+{
+    struct ringd_writer *w, *other;
+    struct ringd_reader *reader;
+    struct ringd_record record;
+    uint64_t lost = 0;
+    int result;
+
+    make_ring(RING, small);
+    w = open_writer(RING);
+    other = open_writer(RING);
+    reader = open_reader(RING, (uint32_t)_i, RINGD_START_NOW);
+    forge(w, 'a', P | F);
+    ck_nothing(reader);
+    forge(w, 'b', P);
+    for (uint64_t i = 0; i < 300; i++)
+        write_message(other, i, MAX);
+    forge(w, 'c', P | L);
+    while ((result = ringd_next(reader, &record)) == RINGD_OK || result == RINGD_GAP) {
+        ck_assert(result == RINGD_GAP || record.writer == writer_slot(other));
+        lost += record.writer == writer_slot(w) ? record.lost : 0;
+    }
+    ck_assert_int_eq(result, RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(lost, 1);
+    ck_assert_uint_eq(counters_of(reader).skipped, 2);
     write_message(w, 5, 3 * MAX);
     ck_next(reader, 5);
 }
@@ -816,6 +844,7 @@ int main(void)
     tcase_add_test(tests, an_evicted_readers_messages_stay_until_it_releases);
     for (int mode = 0; mode < MODES; mode += RINGD_READ_OBSERVE) { /* those that can be lapped */
         tcase_add_loop_test(tests, a_reader_lapped_in_the_middle, mode, mode + 1);
+        tcase_add_loop_test(tests, a_part_is_lost, mode, mode + 1);
         tcase_add_loop_test(tests, others_messages_stay_until_the_next_call, mode, mode + 1);
     }
     tcase_add_loop_test(tests, the_ring_moves_in_the_middle, 0, 2 * MODES);
