@@ -290,10 +290,11 @@ enum choice reader_choose(const struct ringd_reader *r, uint64_t origin)
     return origin & READER_CHOOSY ? CHOICE_PART : CHOICE_GIVE;
 }
 
-/* What is published with a locked store later is the position alone: the account goes with it. */
+/* What is published with a locked store later is the position alone: the account goes with it. (The cursor of a group's
+ * member is what its claim holds, which it gives back itself.) */
 static void settle_skipped(const struct ringd_reader *r, struct reader_lane *l)
 {
-    if (r->mode != RINGD_READ_OBSERVE && l->released == l->position)
+    if (r->mode != RINGD_READ_OBSERVE && !r->member && l->released == l->position)
         lane_store_cursor(l, l->released);
 }
 
