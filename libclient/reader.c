@@ -480,9 +480,11 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
 {
     const struct segment *segment = &r->attachment->segment;
     const struct ringd_reader_slot *before = r->counters;
-    bool held = false;
+    bool held = false, kept = r->group != NULL && group_keep_old(r, old);
     int result = 0;
 
+    if (r->group != NULL)
+        result = group_begin_generation(r, segment);
     point_at_slot(r, segment);
     if (r->mode != RINGD_READ_OBSERVE)
         carry_counters(before, r->counters);
@@ -494,11 +496,10 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
             l->named = segment_named(segment, i, r->attachment->label_plus - 1);
         result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
     }
-    if (r->group != NULL)
-        group_begin_generation(r, segment);
     if (r->pollable != NULL)
         pollable_move(r->pollable, &r->waits->data);
-    keep_or_unmap(r, held, old);
+    if (!kept)
+        keep_or_unmap(r, held, old);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
     return result;

@@ -54,7 +54,6 @@ struct reader_lane {
     struct ringd_named_lane *named;  /* of a reader with a named cursor */
     struct reader_message *messages; /* whose last part is still to come */
     uint32_t marks;                  /* of a group's member: flags of the records that it looks at */
-    bool unheld;                     /* of a group's member: what it looks at may be overwritten meanwhile */
     struct ring_tail tail;
 };
 

@@ -19,7 +19,6 @@ enum hold {
     HOLD_NOTHING = 0,
     HOLD_CLAIM,
     HOLD_ORPHAN,
-    HOLD_MESSAGE, /* nothing, but it reads on for the rest of a message that began in the last generation */
 };
 
 /* A member's part of one lane: what it holds goes up to `end`; the lane's position tells how far it has come. */
@@ -38,6 +37,8 @@ struct reader_group {
     uint64_t wanted; /* in bulk; 0: as good */
     int64_t claimed_ns;
     bool given; /* the caller looks at something: nothing may be given back */
+    bool early; /* came here before all others had left the last generation, `old`: nothing is claimed until then */
+    struct segment old;
     struct member members[];
 };
 
@@ -46,21 +47,12 @@ static size_t group_bytes(uint32_t lane_count)
     return sizeof(struct reader_group) + lane_count * sizeof(struct member);
 }
 
-void group_begin_generation(struct ringd_reader *r, const struct segment *segment)
+static void begin_lane(struct ringd_reader *r, struct member *m, const struct segment *segment, uint32_t lane)
 {
-    struct reader_group *g = r->group;
+    uint64_t first = segment_lane_first(segment, lane);
 
-    for (uint32_t i = 0; i < r->lane_count; i++) {
-        struct member *m = &g->members[i];
-
-        *m = (struct member){0};
-        r->lanes[i].marks = 0;
-        r->lanes[i].unheld = r->lanes[i].messages != NULL;
-        if (r->lanes[i].unheld)
-            m->hold = HOLD_MESSAGE;
-        m->cursor = m->end = r->lanes[i].position;
-        ring_group_init(&m->group, segment, &r->lanes[i].ring, i, g->number, g->seat, r->slot);
-    }
+    *m = (struct member){.cursor = first, .end = first};
+    ring_group_init(&m->group, segment, &r->lanes[lane].ring, lane, r->group->number, r->group->seat, r->slot);
 }
 
 struct reader_group *group_new(struct ringd_reader *r, const struct segment *segment, uint32_t number, uint32_t seat)
@@ -73,8 +65,89 @@ struct reader_group *group_new(struct ringd_reader *r, const struct segment *seg
     g->seat = seat;
     g->most = 1;
     r->group = g;
-    group_begin_generation(r, segment);
+    for (uint32_t i = 0; i < r->lane_count; i++)
+        begin_lane(r, &g->members[i], segment, i);
     return g;
+}
+
+/* ---- a message that goes on in the next generation ------------------------------------------------------------------
+ *
+ * Whose parts nobody else keeps: so its owner holds the beginning of the next generation before anything is claimed
+ * there. It goes there with its claim in the old one still open, though all is read; nobody without a message follows
+ * before that is finished, and nobody with one claims. */
+
+static void drop_old(struct reader_group *g)
+{
+    if (g->early)
+        segment_unmap(&g->old);
+    g->early = false;
+}
+
+/* Others are still to leave the old generation, or to hold this one. */
+static bool is_barred(struct ringd_reader *r)
+{
+    struct reader_group *g = r->group;
+
+    for (uint32_t i = 0; g->early && i < r->lane_count; i++) {
+        const struct ring_group old = {.lane = segment_group(&g->old, i, g->number)};
+
+        if (!ring_group_drained(&old, segment_lane_first(&r->attachment->segment, i)))
+            return true;
+    }
+    drop_old(g);
+    return false;
+}
+
+/* A claim without any records, from the lane's beginning on. -EBADMSG */
+static int hold_beginning(struct member *m)
+{
+    struct ring_group_view view;
+    int result;
+
+    do {
+        result = ring_group_look(&m->group, &view);
+        if (result == RINGD_OK && view.position != m->end)
+            result = -EBADMSG;
+        if (result == RINGD_OK)
+            result = ring_group_claim(&m->group, &view, view.position);
+    } while (result == RING_GROUP_LOST);
+    m->hold = result == RINGD_OK ? HOLD_CLAIM : HOLD_NOTHING;
+    return result;
+}
+
+bool group_keep_old(struct ringd_reader *r, const struct segment *old)
+{
+    struct reader_group *g = r->group;
+
+    drop_old(g);
+    for (uint32_t i = 0; i < r->lane_count; i++)
+        g->early |= g->members[i].hold != HOLD_NOTHING;
+    if (g->early)
+        g->old = *old;
+    return g->early;
+}
+
+int group_begin_generation(struct ringd_reader *r, const struct segment *segment)
+{
+    int result = RINGD_OK;
+
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        struct member *m = &r->group->members[i], before = *m;
+        bool last;
+
+        begin_lane(r, m, segment, i);
+        r->lanes[i].marks = 0;
+        if (before.hold == HOLD_NOTHING)
+            continue;
+        if (result == RINGD_OK)
+            result = hold_beginning(m);
+        STOP_POINT("follow-held");
+        if (before.hold == HOLD_CLAIM)
+            ring_group_finish(&before.group, &last);
+        else
+            ring_group_finish_orphan(&before.group, &before.orphan);
+    }
+    return result == RINGD_OK ? 0 : -EBADMSG;
 }
 
 /* ---- giving back --------------------------------------------------------------------------------------------------
@@ -154,6 +227,7 @@ void group_free(struct ringd_reader *r)
         else if (m->hold == HOLD_ORPHAN)
             ring_group_give_back_orphan(&m->group, &m->orphan, rest, seen);
     }
+    drop_old(g);
     handle_free(g, group_bytes(r->lane_count));
     r->group = NULL;
 }
@@ -197,7 +271,6 @@ static void begin(struct reader_lane *l, struct member *m, enum hold hold, uint6
     m->hold = hold;
     m->cursor = l->position = l->released = l->opened = position;
     m->end = end;
-    l->unheld = false;
     l->marks = hold == HOLD_ORPHAN && m->orphan.seen ? RINGD_PERHAPS_SEEN : 0;
 }
 
@@ -264,12 +337,6 @@ static void end_forsaken(struct ringd_reader *r, struct reader_lane *l)
     }
 }
 
-static void end_all(struct ringd_reader *r, struct reader_lane *l)
-{
-    message_free_all(&l->messages);
-    message_look_closely(r);
-}
-
 /* All that is claimed has been read, and it waits for the rest of a message: what comes now others may have, while
  * there are any. Then it is claimed, without a gap. As long as what it holds is its own alone it goes on holding it;
  * else the message is in its memory only from here on. */
@@ -280,7 +347,7 @@ static enum look go_on(struct ringd_reader *r, struct reader_lane *l, struct mem
     uint64_t end;
     int result;
 
-    if (!all_own && m->hold != HOLD_MESSAGE && m->patience++ < PATIENCE)
+    if (!all_own && m->patience++ < PATIENCE)
         return LOOK_NOTHING;
     m->patience = 0;
     if (own && !all_own) {
@@ -313,10 +380,9 @@ static enum look follow_others(struct ringd_reader *r, struct reader_lane *l, st
     len = (uint32_t)extent;
     if (reader_was_evicted(r))
         return LOOK_LAPPED;
-    if (l->unheld && !lane_intact(l, l->position)) {
-        end_all(r, l);
-        return LOOK_AGAIN;
-    }
+    /* X2: after the stamp */
+    if (!l->leaving && atomic_load_explicit(&l->ring.control->moving, memory_order_acquire) != 0)
+        return LOOK_LEAVING;
     if (!ring_state_valid(state) || ring_record_bytes(len) > l->ring.max_grant ||
         (state == RINGD_STATE_COMMITTED && len > r->max_record))
         return LOOK_DAMAGED;
@@ -335,7 +401,9 @@ static enum look look_behind(struct ringd_reader *r, struct reader_lane *l, stru
 
     if (ring_group_look(&m->group, &view) < 0)
         return LOOK_DAMAGED;
-    if (l->leaving && (l->position == l->tail.end || ring_gone_at(&l->tail, l->position) != NULL))
+    if (l->leaving && l->position == l->tail.end)
+        return m->cursor == l->tail.end ? LOOK_NOTHING : LOOK_LEAVING;
+    if (l->leaving && ring_gone_at(&l->tail, l->position) != NULL)
         return LOOK_LEAVING;
     if (view.position != l->position)
         return follow_others(r, l, record);
@@ -401,6 +469,8 @@ static enum look look_in_lane(struct ringd_reader *r, struct reader_lane *l, str
 
 enum look group_look(struct ringd_reader *r, struct reader_lane **lane, struct ringd_record *record)
 {
+    if (is_barred(r))
+        return LOOK_NOTHING;
     /* All of a claim, then the next lane. */
     if (r->group->members[r->turn].hold == HOLD_NOTHING)
         r->turn = (r->turn + 1) % r->lane_count;
@@ -426,16 +496,18 @@ static bool lane_is_ready(const struct reader_lane *l, const struct member *m)
 {
     struct ring_group_view view;
 
-    /* Behind what it holds there is something, or its end: the last writer of a message may have gone unheard. */
+    /* While the ring moves: its end is to be dealt with, once. */
     if (m->hold != HOLD_NOTHING)
-        return l->leaving || (int64_t)(m->end - l->position) > 0 || l->messages == NULL ||
-               ring_record_at(&l->ring, l->position);
+        return (int64_t)(m->end - l->position) > 0 || l->messages == NULL ||
+               (l->leaving ? m->cursor != l->tail.end : ring_record_at(&l->ring, l->position));
     return ring_group_offers_orphan(&m->group) ||
            (ring_group_look(&m->group, &view) == RINGD_OK && claimable(l, view.position));
 }
 
 bool group_ready(struct ringd_reader *r)
 {
+    if (is_barred(r))
+        return false;
     for (uint32_t i = 0; i < r->lane_count; i++) {
         if (lane_is_ready(&r->lanes[i], &r->group->members[i]))
             return true;
@@ -466,12 +538,19 @@ static bool is_leaving(const struct ringd_reader *r)
     return leaving;
 }
 
+/* Nobody has anything left to read. Who has a message that is not whole yet follows first, see above. */
 static bool is_drained(const struct ringd_reader *r)
 {
-    bool drained = true;
+    bool drained = true, holds = false;
 
     for (uint32_t i = 0; i < r->lane_count; i++)
-        drained &= ring_group_drained(&r->group->members[i].group, r->lanes[i].tail.end);
+        holds |= r->group->members[i].hold != HOLD_NOTHING;
+    for (uint32_t i = 0; i < r->lane_count; i++) {
+        const struct ring_group *group = &r->group->members[i].group;
+        uint64_t end = r->lanes[i].tail.end;
+
+        drained &= holds ? ring_group_all_read(group, end) : ring_group_drained(group, end);
+    }
     return drained;
 }
 
@@ -512,6 +591,19 @@ static bool pass_gone(struct reader_lane *l, const struct member *m)
     return true;
 }
 
+/* There is nothing behind it: a message that is not whole goes on in the next generation, and is in the memory of this
+ * member alone. */
+static void read_to_end(struct ringd_reader *r, struct reader_lane *l, struct member *m)
+{
+    settle(l);
+    m->cursor = l->position;
+    if (m->hold == HOLD_CLAIM)
+        ring_group_advance(&m->group, m->cursor);
+    else
+        ring_group_advance_orphan(&m->group, &m->orphan, m->cursor);
+    wake_all(&r->waits->data);
+}
+
 int group_leave(struct ringd_reader *r)
 {
     bool passed = false;
@@ -521,11 +613,13 @@ int group_leave(struct ringd_reader *r)
         struct member *m = &r->group->members[i];
 
         passed |= pass_gone(l, m);
-        if (m->hold != HOLD_NOTHING && l->position == l->tail.end) {
-            /* There is nothing behind it: a message that is not whole goes on in the next generation. */
+        if (m->hold == HOLD_NOTHING || l->position != l->tail.end || (l->messages != NULL && m->cursor == l->tail.end))
+            continue;
+        passed = true;
+        if (l->messages == NULL)
             finish(l, m);
-            passed = true;
-        }
+        else
+            read_to_end(r, l, m);
     }
     if (passed || group_ready(r))
         return RINGD_OK;

@@ -13,8 +13,7 @@
  * and reads on beyond it for the parts; others pass over these. What nobody else has claimed it claims along the way,
  * so that a message never stands in the way of what comes behind it. Where that, or the length of the message, would
  * hold back what is others' or a good part of the lane, it holds only what it has not seen yet; from then on the
- * message is lost if this member dies. One that the end of a generation cuts in two is followed into the next one,
- * where nothing is held for it: it is lost if others are a whole lap ahead.
+ * message is lost if this member dies. So it is if the end of a generation cuts it in two.
  *
  * The order of lanes is any; writers' gaps are nobody's: what a member does not get another one does. Called by
  * reader.c.
@@ -58,7 +57,10 @@ bool group_must_look(const struct ringd_reader *r);
  * RINGD_WOULD_BLOCK: others have something to finish. */
 int group_leave(struct ringd_reader *r);
 
-/* In the next generation. */
-void group_begin_generation(struct ringd_reader *r, const struct segment *segment);
+/* In the next generation, while the lanes are still in the last one. 0 or -EBADMSG. */
+int group_begin_generation(struct ringd_reader *r, const struct segment *segment);
+
+/* Before that: whether it goes on needing the old one, which is the group's from then on. */
+bool group_keep_old(struct ringd_reader *r, const struct segment *old);
 
 #endif

@@ -182,9 +182,7 @@ static enum look add(struct ringd_reader *r, struct reader_lane *l, struct ringd
     message->len += record->len;
     message->parts = parts;
     message->sequence = record->sequence + 1;
-    if (reader_was_evicted(r) ||
-        (l->unheld &&
-         !lane_intact(l, record->position))) { /* and what was copied may have been overwritten meanwhile */
+    if (reader_was_evicted(r)) { /* and what was copied may have been overwritten meanwhile */
         message_end(r, l, record->writer);
         return LOOK_AGAIN;
     }

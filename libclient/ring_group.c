@@ -345,6 +345,21 @@ bool ring_group_drained(const struct ring_group *group, uint64_t end)
            atomic_load_explicit(&group->lane->active, memory_order_acquire) == 0; /* X8 */
 }
 
+bool ring_group_all_read(const struct ring_group *group, uint64_t end)
+{
+    struct ring_group_view view;
+
+    if (look(group->lane, &view) < 0 || (int64_t)(view.position - end) < 0)
+        return false;
+    for (; view.active != 0; view.active &= view.active - 1) {
+        uint32_t seat = (uint32_t)__builtin_ctzll(view.active);
+
+        if ((int64_t)(load_cursor(cursor_of(group->ring, group->group, seat)) - end) < 0)
+            return false;
+    }
+    return true;
+}
+
 /* ---- writers and the daemon ------------------------------------------------------------------------------------ */
 
 /* As for a lossless reader's cursor. */

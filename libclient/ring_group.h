@@ -150,6 +150,9 @@ void ring_group_give_back_orphan(const struct ring_group *group, const struct ri
 /* Of a lane that ended at `end`: all is claimed and every claim is finished. */
 bool ring_group_drained(const struct ring_group *group, uint64_t end);
 
+/* All is claimed and has been read, though who waits for the rest of a message has not finished. */
+bool ring_group_all_read(const struct ring_group *group, uint64_t end);
+
 /* ---- writers and the daemon: of a lane and a group's number -------------------------------------------------------
  */
 
