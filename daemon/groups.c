@@ -470,7 +470,8 @@ static void wake_sleepers(const struct place *place)
 void groups_recover(struct context *context)
 {
     struct place places[PLACES_MAX];
-    uint32_t count = list_places(context->ring, context->generation, places);
+    /* Also in those that it has left: what holds a message's rest goes on before it has finished there. */
+    uint32_t count = list_places(context->ring, 0, places);
     struct left left = {0};
 
     for (uint32_t i = 0; i < count && state_of(context->ring, context->group) == RINGD_GROUP_LIVE; i++)

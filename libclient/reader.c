@@ -54,8 +54,8 @@
 /* An observer without a daemon looks this often. */
 #define OBSERVER_LOOK_NS 2000000
 
-/* So does a group's member for the end of a ring that was removed. */
-#define END_LOOK_NS 10000000
+/* So does a group's member for what nobody wakes it for. */
+#define MEMBER_LOOK_NS 10000000
 
 /* A pollable reader that could not follow a ring that has moved is to try again so soon. */
 #define FOLLOW_LOOK_NS 10000000
@@ -392,7 +392,9 @@ int ringd_reader_valid(const struct ringd_reader *reader)
     for (uint32_t i = 0; i < reader->lane_count; i++) {
         const struct reader_lane *l = &reader->lanes[i];
 
-        if (!lane_intact(l, reader->in_place ? l->in_place_from : l->released))
+        uint64_t from = reader->in_place ? l->in_place_from : l->released;
+
+        if (from != l->position && !lane_intact(l, from))
             return RINGD_EVICTED;
     }
     return RINGD_OK;
@@ -421,6 +423,16 @@ static void release_lanes(struct ringd_reader *r)
     }
 }
 
+static inline void free_given(struct ringd_reader *r)
+{
+    if (__builtin_expect(r->given_messages != NULL, 0))
+        message_free_all(&r->given_messages);
+    if (__builtin_expect(r->held_messages != NULL, 0))
+        message_free_all(&r->held_messages);
+    if (__builtin_expect(r->kept_count != 0, 0))
+        drop_kept(r);
+}
+
 int ringd_release(struct ringd_reader *reader)
 {
     if (__builtin_expect(reader->alive != HANDLE_ALIVE, 0))
@@ -434,12 +446,7 @@ int ringd_release(struct ringd_reader *reader)
     if (reader->mode == RINGD_READ_LOSSLESS &&
         (atomic_load_explicit(&reader->waits->space, memory_order_seq_cst) & WAKE_SLEEPING)) /* P2 */
         wake_all(&reader->waits->space);
-    if (__builtin_expect(reader->given_messages != NULL, 0))
-        message_free_all(&reader->given_messages);
-    if (__builtin_expect(reader->held_messages != NULL, 0))
-        message_free_all(&reader->held_messages);
-    if (__builtin_expect(reader->kept_count != 0, 0))
-        drop_kept(reader);
+    free_given(reader);
     if (__builtin_expect(reader_was_evicted(reader), 0)) {
         reader_turn_lossy(reader);
         reader->in_place = false;
@@ -488,9 +495,11 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
 {
     const struct segment *segment = &r->attachment->segment;
     const struct ringd_reader_slot *before = r->counters;
-    bool held = false;
+    bool held = false, kept = r->group != NULL && group_keep_old(r, old);
     int result = 0;
 
+    if (r->group != NULL)
+        result = group_begin_generation(r, segment);
     point_at_slot(r, segment);
     if (r->mode != RINGD_READ_OBSERVE)
         carry_counters(before, r->counters);
@@ -502,13 +511,12 @@ static int begin_generation(struct ringd_reader *r, struct segment *old)
             l->named = segment_named(segment, i, r->attachment->label_plus - 1);
         result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
     }
-    if (r->group != NULL)
-        group_begin_generation(r, segment);
     if (r->pollable != NULL)
         pollable_move(r->pollable, &r->waits->data);
-    keep_or_unmap(r, held, old);
     if (r->merge != NULL)
         merge_begin_generation(r->merge);
+    if (!kept)
+        keep_or_unmap(r, held, old);
     r->watch = attachment_watch(r->attachment);
     STOP_POINT("follow-begun");
     return result;
@@ -536,10 +544,13 @@ static int follow(struct ringd_reader *r)
 static int leave_group(struct ringd_reader *r)
 {
     int result = RINGD_OK;
+    bool knew = true;
 
-    for (uint32_t i = 0; i < r->lane_count && result == RINGD_OK; i++)
+    for (uint32_t i = 0; i < r->lane_count && result == RINGD_OK; i++) {
+        knew &= r->lanes[i].leaving;
         result = r->lanes[i].leaving ? RINGD_OK : lane_leave(r, &r->lanes[i]);
-    if (result == RINGD_OK && ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO)
+    }
+    if (result == RINGD_OK && knew)
         result = group_leave(r);
     return result == RINGD_END ? follow(r) : result;
 }
@@ -619,9 +630,8 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 /* When a reader that found nothing has to look again, whether it is woken or not. */
 static int64_t watch_writers(struct ringd_reader *r, int64_t until)
 {
-    /* Of a ring that was removed: nobody wakes a member when another one is done with the last records. */
-    if (r->group != NULL && ring_removed(r) && wake_now() + END_LOOK_NS < until)
-        until = wake_now() + END_LOOK_NS;
+    if (r->group != NULL && group_must_look(r) && wake_now() + MEMBER_LOOK_NS < until)
+        until = wake_now() + MEMBER_LOOK_NS;
     for (uint32_t i = 0; i < r->lane_count; i++)
         until = lane_watch_writers(r, &r->lanes[i], until);
     return until;
@@ -879,8 +889,10 @@ static bool looked_long_enough(struct ringd_reader *r, struct search *search, en
 static inline void forget_copies(struct ringd_reader *r)
 {
     r->copies_used = 0;
-    if (__builtin_expect(r->group != NULL, 0))
-        ringd_release(r);
+    if (__builtin_expect(r->group != NULL, 0)) {
+        group_release(r); /* the call itself tells of an eviction */
+        free_given(r);
+    }
     if (__builtin_expect(r->given_messages != NULL && r->mode != RINGD_READ_LOSSLESS, 0))
         message_free_all(&r->given_messages);
 }

@@ -55,6 +55,7 @@ struct reader_lane {
     uint64_t in_place_from;
     struct ringd_named_lane *named;  /* of a reader with a named cursor */
     struct reader_message *messages; /* whose last part is still to come */
+    uint32_t marks;                  /* of a group's member: flags of the records that it looks at */
     struct ring_tail tail;
 };
 

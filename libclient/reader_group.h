@@ -10,9 +10,10 @@
  * records.
  *
  * A message in parts goes to the member that has claimed its first part. It keeps the claim until the message is whole,
- * and reads on beyond it for the parts, without claiming; others pass over these. Where that would hold back a good
- * part of the lane it holds only what it has not seen yet. A writer that gives up in the middle of a message keeps that
- * member from claiming in that lane until it writes again or leaves.
+ * and reads on beyond it for the parts; others pass over these. What nobody else has claimed it claims along the way,
+ * so that a message never stands in the way of what comes behind it. Where that, or the length of the message, would
+ * hold back what is others' or a good part of the lane, it holds only what it has not seen yet; from then on the
+ * message is lost if this member dies. So it is if the end of a generation cuts it in two.
  *
  * The order of lanes is any; writers' gaps are nobody's: what a member does not get another one does. Called by
  * reader.c.
@@ -45,14 +46,21 @@ void group_release(struct ringd_reader *r);
 /* Whether group_look would find something. */
 bool group_ready(struct ringd_reader *r);
 
-/* There is nothing: why? RINGD_OK: look again; RINGD_WOULD_BLOCK; RINGD_END; RINGD_EVICTED; -EBADMSG. */
+/* There is nothing: why? (While the ring moves: of what is left.) RINGD_OK: look again; RINGD_WOULD_BLOCK; RINGD_END; RINGD_EVICTED; -EBADMSG. */
 int group_explain(struct ringd_reader *r);
 
-/* The ring moves, and every lane's end is known. RINGD_END: the group has read all of it; RINGD_WOULD_BLOCK: others
- * have something to finish. */
+/* Whether something that it waits for may come without anybody waking it: the end of a ring that was removed, when
+ * another member is done with the last records; or that the writer of a message has gone. */
+bool group_must_look(const struct ringd_reader *r);
+
+/* The ring moves, and every lane's end is known. RINGD_OK: look again; RINGD_END: the group has read all of it;
+ * RINGD_WOULD_BLOCK: others have something to finish. */
 int group_leave(struct ringd_reader *r);
 
-/* In the next generation. */
-void group_begin_generation(struct ringd_reader *r, const struct segment *segment);
+/* In the next generation, while the lanes are still in the last one. 0 or -EBADMSG. */
+int group_begin_generation(struct ringd_reader *r, const struct segment *segment);
+
+/* Before that: whether it goes on needing the old one, which is the group's from then on. */
+bool group_keep_old(struct ringd_reader *r, const struct segment *old);
 
 #endif

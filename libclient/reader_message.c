@@ -18,6 +18,7 @@ struct reader_message {
     uint64_t sequence; /* of the next part */
     uint64_t parts;
     uint32_t writer, incarnation;
+    uint32_t marks; /* record.flags of the whole, as of the first part */
 };
 
 static unsigned char *payload_of(struct reader_message *message)
@@ -86,6 +87,7 @@ static struct reader_message *message_new(struct ringd_reader *r, struct reader_
     message->writer = record->writer;
     message->incarnation = record->incarnation;
     message->position = record->position;
+    message->marks = l->marks;
     message->sequence = record->sequence;
     message->next = l->messages;
     l->messages = message;
@@ -158,6 +160,7 @@ static enum look give(struct ringd_reader *r, struct reader_lane *l, struct ring
     message_look_closely(r);
     record->data = payload_of(message);
     record->len = message->len;
+    record->flags |= message->marks;
     message->next = r->given_messages;
     r->given_messages = message;
     ring_count(&r->counters->delivered, take_back(r, message->parts));
@@ -206,13 +209,16 @@ enum look message_follow(struct ringd_reader *r, struct reader_lane *l, struct r
     uint64_t flags = origin >> RINGD_ORIGIN_FLAGS_SHIFT;
     struct reader_message *message = continued(r, l, record, flags);
 
-    return message != NULL ? add(r, l, record, message, flags) : LOOK_AGAIN;
+    if (message == NULL)
+        return LOOK_AGAIN;
+    record->sequence = message->sequence; /* all bits of it */
+    return add(r, l, record, message, flags);
 }
 
-uint64_t message_oldest(const struct reader_lane *l, uint64_t position)
+uint64_t message_oldest(const struct reader_lane *l, uint64_t floor, uint64_t position)
 {
     for (const struct reader_message *message = l->messages; message != NULL; message = message->next) {
-        if ((int64_t)(message->position - position) < 0)
+        if ((int64_t)(message->position - floor) >= 0 && (int64_t)(message->position - position) < 0)
             position = message->position;
     }
     return position;

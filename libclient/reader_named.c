@@ -17,7 +17,8 @@ void named_store(struct reader_lane *lane)
     }
     STOP_POINT("named-expected");
     /* A message that is not finished is read again from its beginning, and what others wrote in between is passed. */
-    atomic_store_explicit(&named->position, message_oldest(lane, lane->released), memory_order_release);
+    atomic_store_explicit(&named->position, message_oldest(lane, lane->released - INT64_MAX, lane->released),
+                          memory_order_release);
     STOP_POINT("named-stored");
 }
 

@@ -132,6 +132,26 @@ int ring_group_claim(const struct ring_group *group, const struct ring_group_vie
     return mine ? RINGD_OK : RING_GROUP_LOST;
 }
 
+int ring_group_go_on(const struct ring_group *group, const struct ring_group_view *view, uint64_t end)
+{
+    _Atomic uint64_t *claim_end = &group->cursor->claim_end;
+    uint64_t before = atomic_load_explicit(claim_end, memory_order_relaxed);
+    bool mine;
+
+    if (!(view->active & group->bit))
+        return -EBADMSG;
+    /* If it dies here its claim is taken to go on to where the group is by then: too much is perhaps seen. */
+    atomic_store_explicit(claim_end, end, memory_order_release); /* K1 */
+    pair_tell_sanitizer(&group->lane->position);
+    STOP_POINT("claim-longer");
+    mine = pair_swap(&group->lane->position_and_active, (struct pair){view->position, view->active},
+                     (struct pair){end, view->active}); /* K2 */
+    STOP_POINT("claim-extended");
+    if (!mine)
+        atomic_store_explicit(claim_end, before, memory_order_release);
+    return mine ? RINGD_OK : RING_GROUP_LOST;
+}
+
 /* ---- giving back ----------------------------------------------------------------------------------------------- */
 
 /* Wakes writers that wait for space, if any do. */
@@ -179,7 +199,7 @@ int ring_group_finish(const struct ring_group *group, bool *last)
     return old & group->bit ? RINGD_OK : -EBADMSG;
 }
 
-void ring_group_give_back(const struct ring_group *group, uint64_t position)
+void ring_group_give_back(const struct ring_group *group, uint64_t position, bool seen)
 {
     uint64_t end = atomic_load_explicit(&group->cursor->claim_end, memory_order_relaxed);
     bool last;
@@ -190,7 +210,7 @@ void ring_group_give_back(const struct ring_group *group, uint64_t position)
     }
     atomic_store_explicit(&group->cursor->position, position, memory_order_release); /* K5 */
     STOP_POINT("claim-released");
-    atomic_store_explicit(&group->cursor->claim_end, end | RINGD_CLAIM_RETURNED, memory_order_release);
+    atomic_store_explicit(&group->cursor->claim_end, seen ? end : end | RINGD_CLAIM_RETURNED, memory_order_release);
     STOP_POINT("claim-returned");
     atomic_fetch_or_explicit(&group->lane->orphaned, group->bit, memory_order_seq_cst); /* O1 */
     STOP_POINT("claim-orphaned");
@@ -234,12 +254,14 @@ static bool read_claim(const struct ring *ring, const struct ringd_group *group,
         .end = end & RINGD_POSITION_MASK,
         .seen = !(end & RINGD_CLAIM_RETURNED),
     };
+    if (orphan->end - position < ring->size)
+        orphan->end = position; /* it was about to go on */
     return orphan->begin % RINGD_UNIT == 0 && (int64_t)(orphan->begin - ring_oldest(ring)) >= 0 &&
-           (int64_t)(orphan->end - orphan->begin) > 0 && (int64_t)(position - orphan->end) >= 0;
+           orphan->end - orphan->begin - 1 < ring->size;
 }
 
 /* Takes the orphan of this seat. */
-static bool take_seat(const struct ring_group *group, uint64_t position, uint32_t seat, struct ring_orphan *orphan)
+static bool take_seat(const struct ring_group *group, uint32_t seat, struct ring_orphan *orphan)
 {
     _Atomic uint8_t *taker = &group->lane->takers[seat];
     uint8_t nobody = 0;
@@ -253,24 +275,37 @@ static bool take_seat(const struct ring_group *group, uint64_t position, uint32_
         STOP_POINT("orphan-missed");
         return false;
     }
-    if (read_claim(group->ring, group->group, position, seat, orphan))
+    /* After it was seen to be an orphan: no claim of it lies beyond. */
+    if (read_claim(group->ring, group->group, atomic_load_explicit(&group->lane->position, memory_order_acquire), seat,
+                   orphan))
         return true;
     clear_seat(group->lane, seat);
     tell_finished(group->ring);
     return false;
 }
 
+bool ring_group_offers_orphan(const struct ring_group *group)
+{
+    uint64_t orphaned = atomic_load_explicit(&group->lane->orphaned, memory_order_acquire) & ~group->bit; /* O2 */
+
+    for (; orphaned != 0; orphaned &= orphaned - 1) {
+        uint32_t seat = (uint32_t)__builtin_ctzll(orphaned);
+
+        if (is_orphaned(group->lane, UINT64_C(1) << seat) &&
+            atomic_load_explicit(&group->lane->takers[seat], memory_order_acquire) == 0)
+            return true;
+    }
+    return false;
+}
+
 int ring_group_take_over(const struct ring_group *group, struct ring_orphan *orphan)
 {
     uint64_t orphaned = atomic_load_explicit(&group->lane->orphaned, memory_order_acquire); /* O2 */
-    struct ring_group_view view;
 
-    if (orphaned != 0 && look(group->lane, &view) < 0)
-        return -EBADMSG;
     for (orphaned &= ~group->bit; orphaned != 0; orphaned &= orphaned - 1) {
         uint32_t seat = (uint32_t)__builtin_ctzll(orphaned);
 
-        if (is_orphaned(group->lane, UINT64_C(1) << seat) && take_seat(group, view.position, seat, orphan))
+        if (is_orphaned(group->lane, UINT64_C(1) << seat) && take_seat(group, seat, orphan))
             return RINGD_OK;
     }
     return RING_GROUP_NOTHING;
@@ -287,13 +322,16 @@ void ring_group_finish_orphan(const struct ring_group *group, const struct ring_
     tell_finished(group->ring);
 }
 
-void ring_group_give_back_orphan(const struct ring_group *group, const struct ring_orphan *orphan, uint64_t position)
+void ring_group_give_back_orphan(const struct ring_group *group, const struct ring_orphan *orphan, uint64_t position,
+                                 bool seen)
 {
     if ((int64_t)(orphan->end - position) <= 0) {
         ring_group_finish_orphan(group, orphan);
         return;
     }
     advance(group->ring, orphan->cursor, position);
+    if (seen)
+        atomic_store_explicit(&orphan->cursor->claim_end, orphan->end, memory_order_release);
     atomic_store_explicit(&group->lane->takers[orphan->seat], 0, memory_order_release);
     STOP_POINT("orphan-returned");
     wake_all(&group->ring->waits->data);
@@ -305,6 +343,21 @@ bool ring_group_drained(const struct ring_group *group, uint64_t end)
 
     return (int64_t)(position - end) >= 0 &&
            atomic_load_explicit(&group->lane->active, memory_order_acquire) == 0; /* X8 */
+}
+
+bool ring_group_all_read(const struct ring_group *group, uint64_t end)
+{
+    struct ring_group_view view;
+
+    if (look(group->lane, &view) < 0 || (int64_t)(view.position - end) < 0)
+        return false;
+    for (; view.active != 0; view.active &= view.active - 1) {
+        uint32_t seat = (uint32_t)__builtin_ctzll(view.active);
+
+        if ((int64_t)(load_cursor(cursor_of(group->ring, group->group, seat)) - end) < 0)
+            return false;
+    }
+    return true;
 }
 
 /* ---- writers and the daemon ------------------------------------------------------------------------------------ */

@@ -106,6 +106,11 @@ int ring_group_choose(const struct ring_group *group, const struct ring_group_vi
  * cursor holds them. RING_GROUP_LOST. -EBADMSG: its bit is set already. */
 int ring_group_claim(const struct ring_group *group, const struct ring_group_view *view, uint64_t end);
 
+/* For one that is active and has read all that is claimed, view->position and not before `end`: claims on from there to
+ * `end` and stays active. What its cursor holds it goes on holding; so either the own claim ended at view->position, or
+ * its cursor is there. As ring_group_claim. */
+int ring_group_go_on(const struct ring_group *group, const struct ring_group_view *view, uint64_t end);
+
 /* All of the own claim below `position` (a record boundary, not below the last one) is released. Writers that wait for
  * space are woken. */
 void ring_group_advance(const struct ring_group *group, uint64_t position);
@@ -116,8 +121,9 @@ void ring_group_advance(const struct ring_group *group, uint64_t position);
 int ring_group_finish(const struct ring_group *group, bool *last);
 
 /* For one that leaves in order with an open claim: what lies from `position` to the claim's end was not delivered and
- * goes to another member. Nothing of this lane may be claimed by this member after that. */
-void ring_group_give_back(const struct ring_group *group, uint64_t position);
+ * goes to another member; `seen`: some of it was, as it lies between the parts of a message. Nothing of this lane may
+ * be claimed by this member after that. */
+void ring_group_give_back(const struct ring_group *group, uint64_t position, bool seen);
 
 /* ---- orphans: for a member without a claim in this lane, when there is nothing to claim, and now and then ----------
  */
@@ -128,17 +134,24 @@ static inline bool ring_group_has_orphans(const struct ring_group *group)
     return atomic_load_explicit(&group->lane->orphaned, memory_order_acquire) != 0; /* O2 */
 }
 
+/* Whether there is one that nobody has taken over yet. */
+bool ring_group_offers_orphan(const struct ring_group *group);
+
 /* Takes one over. RINGD_OK with *orphan, RING_GROUP_NOTHING. One that makes no sense is cleared away on the way. */
 int ring_group_take_over(const struct ring_group *group, struct ring_orphan *orphan);
 
 /* As ring_group_advance and ring_group_finish; and, for one that leaves in order, give_back: it is an orphan as before,
- * and what it had not delivered is marked as it was. */
+ * and what it had not delivered is marked as it was, or if some of it was `seen`. */
 void ring_group_advance_orphan(const struct ring_group *group, const struct ring_orphan *orphan, uint64_t position);
 void ring_group_finish_orphan(const struct ring_group *group, const struct ring_orphan *orphan);
-void ring_group_give_back_orphan(const struct ring_group *group, const struct ring_orphan *orphan, uint64_t position);
+void ring_group_give_back_orphan(const struct ring_group *group, const struct ring_orphan *orphan, uint64_t position,
+                                 bool seen);
 
 /* Of a lane that ended at `end`: all is claimed and every claim is finished. */
 bool ring_group_drained(const struct ring_group *group, uint64_t end);
+
+/* All is claimed and has been read, though who waits for the rest of a message has not finished. */
+bool ring_group_all_read(const struct ring_group *group, uint64_t end);
 
 /* ---- writers and the daemon: of a lane and a group's number -------------------------------------------------------
  */

@@ -176,7 +176,7 @@ static int find_time(const struct options *options, uint64_t *time)
 
 static uint32_t mode_of(const struct options *options)
 {
-    if (options->lossless)
+    if (options->lossless || options->group != NULL)
         return RINGD_READ_LOSSLESS;
     return options->cursor != NULL ? RINGD_READ_LOSSY : RINGD_READ_OBSERVE;
 }

@@ -404,7 +404,7 @@ START_TEST(a_group_ends_with_its_last_member)
     join(&a, "g");
     put(w, 6);
     ck_assert_int_eq(member_claim(&a.member, 4, &claim), RINGD_OK);
-    ring_group_give_back(&a.member.group, claim.begin);
+    ring_group_give_back(&a.member.group, claim.begin, false);
     leave(&a);
     wait_ended(w);
     put(w, 3 * SIZE / 64);
@@ -423,7 +423,7 @@ START_TEST(what_was_given_back_is_not_lost)
     attach(&b, wanted);
     put(w, 6);
     ck_assert_int_eq(member_claim(&a.member, 4, &claim), RINGD_OK);
-    ring_group_give_back(&a.member.group, claim.begin);
+    ring_group_give_back(&a.member.group, claim.begin, false);
     leave(&a);
     ck_assert_uint_eq(member_drain(&b.member, 4), 6);
     tally_settle(tally, 0, 6);

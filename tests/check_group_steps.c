@@ -468,7 +468,7 @@ START_TEST(what_is_given_back_was_seen_by_nobody)
     claim = take(&scene.members[0], 3);
     part = (struct claim){claim.begin, claim.begin + ring_record_bytes(RECORD_MIN)};
     member_read(&scene.members[0], &part, false);
-    ring_group_give_back(&scene.members[0].group, part.end);
+    ring_group_give_back(&scene.members[0].group, part.end, false);
     ck_assert(!ring_group_is_owed(&scene.ring, GROUP));
     ck_assert_uint_eq(frontier_of(&scene), part.end);
     ck_assert_int_eq(ring_group_left_behind(&scene.ring, GROUP, 0, &orphan), RING_GROUP_NOTHING);
@@ -476,12 +476,12 @@ START_TEST(what_is_given_back_was_seen_by_nobody)
     ck_assert(!orphan.seen);
     ck_assert_uint_eq(orphan.begin, part.end);
     ck_assert_uint_eq(orphan.end, claim.end);
-    ring_group_give_back_orphan(&scene.members[1].group, &orphan, orphan.begin);
+    ring_group_give_back_orphan(&scene.members[1].group, &orphan, orphan.begin, false);
     drain(&scene, 2);
     /* Until somebody takes it over and dies. */
     put(&scene, 1);
     claim = take(&scene.members[0], 1);
-    ring_group_give_back(&scene.members[0].group, claim.begin);
+    ring_group_give_back(&scene.members[0].group, claim.begin, false);
     ck_assert_int_eq(ring_group_take_over(&scene.members[1].group, &orphan), RINGD_OK);
     repair(&scene, 1);
     ck_assert_int_eq(ring_group_take_over(&scene.members[2].group, &orphan), RINGD_OK);
@@ -494,7 +494,7 @@ START_TEST(what_is_given_back_was_seen_by_nobody)
     put(&scene, 1);
     claim = take(&scene.members[1], 1);
     member_read(&scene.members[1], &claim, false);
-    ring_group_give_back(&scene.members[1].group, claim.end);
+    ring_group_give_back(&scene.members[1].group, claim.end, false);
     for (uint64_t i = 0; i < writer_sequence(scene.w); i++)
         ck_assert_uint_eq(scene.tally->again[i], 0);
     require_all_given(&scene);
@@ -591,7 +591,7 @@ static void read_some(void *argument)
 
         require(ring_group_take_over(&member.group, &orphan) == RINGD_OK, "no orphan");
         claim = (struct claim){orphan.begin, orphan.end};
-        ring_group_give_back_orphan(&member.group, &orphan, orphan.begin);
+        ring_group_give_back_orphan(&member.group, &orphan, orphan.begin, false);
         require(ring_group_take_over(&member.group, &orphan) == RINGD_OK, "no orphan");
         member_read(&member, &claim, orphan.seen);
         ring_group_finish_orphan(&member.group, &orphan);
@@ -603,7 +603,7 @@ static void read_some(void *argument)
     claim = take(&member, 2);
     part = (struct claim){claim.begin, claim.begin + ring_span(&member.ring, claim.begin)};
     member_read(&member, &part, false);
-    ring_group_give_back(&member.group, part.end);
+    ring_group_give_back(&member.group, part.end, false);
 }
 
 static const char *const member_points[] = {
