@@ -66,12 +66,17 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
 all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-stop-point
 
-# ---- objects: those of the library are position independent and serve both forms of it
+# ---- objects: those of the library are position independent and serve both forms of it. The calls of the hot path are
+# whole in writer.c and reader.c; all others are to be small. What only the daemon calls is left out of the shared one.
+
+HOT_OBJECTS := $(BUILD)/pic/libclient/writer.o $(BUILD)/pic/libclient/reader.o
+LIB_CFLAGS = -fPIC -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	$(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
 
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -c $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) $(LIB_CFLAGS) -c $< -o $@
 
 $(BUILD)/obj/libclient/ringctl%.o: libclient/ringctl%.c
 	@mkdir -p $(@D)
@@ -87,7 +92,7 @@ $(BUILD)/obj/%.o: %.c
 
 $(SHARED): $(LIB_OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -Wl,--gc-sections -o $@ $^
 
 $(BUILD)/libringd.so: $(SHARED)
 	$(Q)ln -sf $(<F) $(BUILD)/libringd.so.$(SOVERSION)

@@ -23,6 +23,9 @@
 
 #define WRITEV_MAX 1024
 
+/* Small rather than fast. */
+#define WRITER_COLD __attribute__((cold))
+
 /* Between two reports of a reader that is too far behind: the daemon needs a fraction of it. */
 #define REPORT_PAUSE_NS 20000000
 
@@ -110,7 +113,7 @@ static void enter(struct ringd_writer *w, const struct segment *segment, uint32_
         w->ring.watch = writer_watch;
 }
 
-int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
+WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
                const struct ringd_writer_options *options)
 {
     static const struct ringd_writer_options defaults;
@@ -137,7 +140,7 @@ int writer_new(struct ringd_writer **writer, const struct segment *segment, uint
     return 0;
 }
 
-int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options)
+WRITER_COLD int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options)
 {
     struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
@@ -265,7 +268,7 @@ static void carry_counters(const struct ringd_writer *w, const struct ringd_writ
 
 /* Waits for the next generation, gets it, and goes on in it. *old: the mapping that was left, the caller's to unmap;
  * empty if the move was given up. RINGD_FULL: not by the deadline. */
-static int writer_follow(struct ringd_writer *w, struct segment *old)
+WRITER_COLD static int writer_follow(struct ringd_writer *w, struct segment *old)
 {
     const struct ringd_writer_slot *before = w->ring.slot;
     int64_t deadline = writer_deadline(w), patience = wake_now() + MOVE_PATIENCE_NS;
@@ -343,7 +346,7 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
     return RINGD_DROPPED;
 }
 
-void ringd_writer_close(struct ringd_writer *writer)
+WRITER_COLD void ringd_writer_close(struct ringd_writer *writer)
 {
     if (writer == NULL)
         return;
@@ -508,7 +511,7 @@ static const struct ringd_record_header *next_lost(const struct ringd_writer *w,
 }
 
 /* Takes the records off the accounts again. */
-static int recall(struct ringd_writer *w, struct lost_grant *lost)
+WRITER_COLD static int recall(struct ringd_writer *w, struct lost_grant *lost)
 {
     struct ringd_writer_slot *slot = w->ring.slot;
     uint64_t position;
@@ -528,12 +531,12 @@ static int recall(struct ringd_writer *w, struct lost_grant *lost)
     return lost->bytes <= lost->grant.bytes ? RINGD_OK : -EBADMSG;
 }
 
-static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
+WRITER_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
 
 /* My grant was given up while I was stopped or slow: its records go into the next generation, in one grant and with a
  * new time, or are refused or dropped. The lane's ring of the old generation is copied: `w->ring` becomes the new one.
  */
-static int append_anew(struct ringd_writer *w)
+WRITER_COLD static int append_anew(struct ringd_writer *w)
 {
     const struct ring before = w->ring.ring;
     struct lost_grant lost = {.ring = &before};
@@ -577,7 +580,7 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
 }
 
 /* The grant is as long as the records are. They stay what they were to each other: their flags come along. */
-static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
+WRITER_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
 {
     struct ring_writer ring = w->ring;
     uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0, flags;
