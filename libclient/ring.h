@@ -47,6 +47,10 @@
  * Readers that share a lane, each record going to one of them, have a word of their own, the mirror image of W:
  * ring_group.h.
  *
+ * A ring has 1 to 64 lanes, each with all of this for itself; they share control, waits and the bits of `lossless` and
+ * `groups`. A message longer than max_record is written as several records, which readers put together:
+ * reader_message.h.
+ *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
  *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
