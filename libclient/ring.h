@@ -104,6 +104,7 @@
  *   K5 store cursor       release    K4 load cursor   seq_cst         (as P1, for a part of a claim)
  *   K6 RMW   active &=    seq_cst    K3 load both     seq_cst         overwriting what is being read (as G3)
  *                                    X8 load active   acquire         following while a claim is still read
+ *      (after K2 in the next generation)                               going on there before a message's owner holds it
  *   O1 RMW   orphaned |=  seq_cst    O2 load orphaned acquire         an orphan without its range
  *   O3 CAS   takers       seq_cst    O3 of another    seq_cst         two members with one orphan
  *      then load active,             K6, O4           seq_cst         an orphan that was finished before

@@ -21,9 +21,10 @@
  * several claims. Its reader is the member whose claim has its first part; everybody else passes over parts that are
  * not the first (they settle as skipped). That member does not advance beyond the first part before it has the last
  * one: as long as it is active its cursor holds everything from there on, also beyond the end of its claim, and it may
- * read on there, without claiming, for the parts of this writer. Where a message is too long for that (a good part of
- * the lane lies behind the cursor) it copies, advances along, past the end of its claim too, and finishes when it has
- * the last part: then the message is lost if this member dies.
+ * read on there for the parts of this writer. Where it comes to what nobody has claimed it goes on claiming while it is
+ * active (ring_group_go_on): nobody else may come. Where that would make others' records its own, or where a message is
+ * too long (a good part of the lane lies behind the cursor), it copies, advances along, past the end of its claim too,
+ * and finishes when it has the last part: then the message is lost if this member dies.
  *
  * Orphans. A member that goes while its bit is set leaves the range from its cursor to claim_end. The daemon (after its
  * certain death), or the member itself (which leaves in order and has not read all of its claim), sets its bit in
@@ -37,7 +38,9 @@
  * The claim's end may lie within a range of the list. Once the list is closed ring_group_choose is given the tail: it
  * goes by the list, up to the end. A member follows when ring_group_drained says so of every lane: all is claimed and
  * all claims are finished; until then it waits for data and looks for orphans. In the next generation the group's
- * words begin where the lanes do, with nobody active; seats and group numbers are the same.
+ * words begin where the lanes do, with nobody active; seats and group numbers are the same. Only who waits there for
+ * the rest of a message follows sooner, when all has been read: it claims nothing at the beginning, which holds it,
+ * before it finishes in the old generation, and does not go on before that is drained.
  *
  * All words here are input: positions are checked by their stamps, lengths are bounded, loops are counted. A member
  * that is hostile can lose records for its group, or hold it, and is evicted with it; no more.
