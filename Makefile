@@ -33,11 +33,12 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c segment.c wake.c pollable.c proto.c client.c \
 	writer.c reader.c reader_filter.c reader_group.c reader_lane.c reader_merge.c reader_message.c reader_named.c \
-	reader_start.c strerror.c)
+	reader_open.c reader_start.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 # what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
 KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)
-DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) libclient/ring_repair.c $(KEPT_SOURCES)
+DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) \
+	$(addprefix libclient/,ring_group_daemon.c ring_join.c ring_repair.c ring_seal.c) $(KEPT_SOURCES)
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
 CHECK_SOURCES := $(sort $(wildcard tests/check_*.c))
 SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
@@ -67,11 +68,10 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-stop-point
 
 # ---- objects: those of the library are position independent and serve both forms of it. The calls of the hot path are
-# whole in writer.c and reader.c; all others are to be small. What only the daemon calls is left out of the shared one.
+# whole in writer.c and reader.c; all others are to be small.
 
 HOT_OBJECTS := $(BUILD)/pic/libclient/writer.o $(BUILD)/pic/libclient/reader.o
-LIB_CFLAGS = -fPIC -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
-	$(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
+LIB_CFLAGS = -fPIC -fno-asynchronous-unwind-tables $(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
 
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
@@ -92,7 +92,7 @@ $(BUILD)/obj/%.o: %.c
 
 $(SHARED): $(LIB_OBJECTS)
 	$(call say,LD)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -Wl,--gc-sections -o $@ $^
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libringd.so.$(SOVERSION) -Wl,-z,now -Wl,-z,relro -Wl,--as-needed -o $@ $^
 
 $(BUILD)/libringd.so: $(SHARED)
 	$(Q)ln -sf $(<F) $(BUILD)/libringd.so.$(SOVERSION)

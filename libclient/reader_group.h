@@ -46,7 +46,8 @@ void group_release(struct ringd_reader *r);
 /* Whether group_look would find something. */
 bool group_ready(struct ringd_reader *r);
 
-/* There is nothing: why? (While the ring moves: of what is left.) RINGD_OK: look again; RINGD_WOULD_BLOCK; RINGD_END; RINGD_EVICTED; -EBADMSG. */
+/* There is nothing: why? (While the ring moves: of what is left.) RINGD_OK: look again; RINGD_WOULD_BLOCK; RINGD_END;
+ * RINGD_EVICTED; -EBADMSG. */
 int group_explain(struct ringd_reader *r);
 
 /* Whether something that it waits for may come without anybody waking it: the end of a ring that was removed, when

@@ -28,7 +28,8 @@ enum look message_follow(struct ringd_reader *r, struct reader_lane *l, struct r
 /* That writer goes on with something else. */
 void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer);
 
-/* The position of the first part of the oldest one that is not finished and began at `floor` or later, or `position`. */
+/* The position of the first part of the oldest one that is not finished and began at `floor` or later, or `position`.
+ */
 uint64_t message_oldest(const struct reader_lane *l, uint64_t floor, uint64_t position);
 
 /* The sequence number of the first part of the message of that writer (as in record.writer) which is not finished, or

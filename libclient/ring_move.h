@@ -73,6 +73,24 @@ int ring_settle(struct ring *ring, struct ring_end *end);
 /* The lane of the next generation, empty and private so far: begins where the other ended, with its counters. */
 void ring_carry(const struct ring *from, const struct ring_end *end, struct ring *to);
 
+/* ---- both sides -------------------------------------------------------------------------------------------------- */
+
+/* Once: the first one counts. Whether it is this one. */
+static inline bool ring_give_verdict(struct ringd_writer_slot *slot, uint64_t verdict) /* X5 */
+{
+    uint64_t none = RINGD_VERDICT_NONE;
+
+    return atomic_compare_exchange_strong_explicit(&slot->verdict, &none, verdict, memory_order_seq_cst,
+                                                   memory_order_seq_cst) ||
+           none == verdict;
+}
+
+/* The limit stands still: `position` lies between the floor and a whole ring above it. */
+static inline bool ring_end_fits(const struct ring *ring, uint64_t position)
+{
+    return position % RINGD_UNIT == 0 && position - ring_oldest(ring) <= ring->size;
+}
+
 /* ---- writers ----------------------------------------------------------------------------------------------------- */
 
 /* After ring_finish said RING_SEALED: whether my grant counts. False: it was abandoned. */

@@ -59,7 +59,7 @@ static int64_t writer_tell_kept(struct ringd_writer *w, int64_t now)
 
 /* Readers beyond the ring's limits, see slow_readers.h: says so to the daemon, which judges for itself. For
  * struct ring_writer.watch: when to look again at the latest. */
-static int64_t writer_watch(struct ring_writer *ring)
+WRITER_COLD static int64_t writer_watch(struct ring_writer *ring)
 {
     struct ringd_writer *w = (void *)((unsigned char *)ring - offsetof(struct ringd_writer, ring));
     int64_t now = wake_now(), kept = writer_tell_kept(w, now), far = ring->far_behind ? w->watch.tell_far : INT64_MAX;
@@ -176,7 +176,7 @@ int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
     return RINGD_OK;
 }
 
-int ringd_writer_fd(struct ringd_writer *writer)
+WRITER_COLD int ringd_writer_fd(struct ringd_writer *writer)
 {
     if (!writer_alive(writer))
         return -ECHILD;
@@ -224,7 +224,7 @@ int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_co
 
 /* A lossless reader's cursor makes no sense and holds the ring. Only the daemon can put that reader out; it takes some
  * microseconds, or for ever if there is no daemon. */
-static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
+WRITER_COLD static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
 {
     _Atomic uint32_t *space = &w->ring.ring.waits->space;
     int64_t pause = wake_now() + SUSPICION_PAUSE_NS;
@@ -330,7 +330,7 @@ static void carry_account(struct ringd_writer *w)
 }
 
 /* No room: refused or dropped, by the ring's policy and the reason. */
-static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
+WRITER_COLD static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 

@@ -179,6 +179,17 @@ static void read_as(uint32_t mode)
     ringd_reader_close(r);
 }
 
+/* All of a message. */
+static void read_long(void *unused)
+{
+    struct ringd_reader *r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    struct ringd_record record;
+
+    write_long(unused);
+    require(ringd_next(r, &record) == RINGD_OK && record.len == 3000, "next");
+    ringd_reader_close(r);
+}
+
 static void read_lossless(void *unused)
 {
     (void)unused;
@@ -303,6 +314,8 @@ static const struct row rows[] = {
     {"batch-filled", write_pieces, RINGD_LOSSLESS, 0},
     {"batch-record", write_pieces, RINGD_LOSSLESS, 0},
     {"message-part", write_long, RINGD_LOSSLESS, 0},
+    {"message-unskipped", read_long, RINGD_LOSSLESS, 0},
+    {"message-delivered", read_long, RINGD_LOSSLESS, 0},
     {"pad-header", write_less, RINGD_LOSSLESS, 0},
     {"pad-stamped", write_less, RINGD_LOSSLESS, 0},
     {"abort-padded", write_less, RINGD_LOSSLESS, 0},
