@@ -1,9 +1,9 @@
 /* ringd.h - write and read a ring in shared memory.
  *
  * A ring is made by the daemon ringd and has a name. Any number of processes (up to 31 writers for each of its 1 to 64
- * lanes, and 256 readers, at once) open it, append records of 0 to max_record bytes and read them, concurrently, without locks, without system calls
- * while nobody sleeps, and without calling the daemon. The method is that of US patents 9,268,698 and 9,003,131; the
- * claims behind each call are named with it (R1 to R18 are listed in README.md).
+ * lanes, and 256 readers, at once) open it, append records of 0 to max_record bytes and read them, concurrently,
+ * without locks, without system calls while nobody sleeps, and without calling the daemon. The method is that of US
+ * patents 9,268,698 and 9,003,131; the claims behind each call are named with it (R1 to R18 are listed in README.md).
  *
  *     struct ringd *ring;                          struct ringd_reader *reader;
  *     struct ringd_writer *writer;                 struct ringd_record record;
@@ -232,7 +232,8 @@ struct ringd_writer_options {
 /* Attaches a writer. `options` may be NULL. The slot it gets, lane * 31 + 0 to 30, is record.writer for readers. It
  * stays in its lane: its records are in order.
  * -EUSERS (31 writers for each lane are attached), -EINVAL (an option is unknown, there is no such lane), -EACCES,
- * -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged), -EPROTONOSUPPORT (its layout is of another version). (R12) */
+ * -ENOENT, -ECONNREFUSED, -EBADMSG (the segment is damaged), -EPROTONOSUPPORT (its layout is of another version). (R12)
+ */
 int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options);
 
 /* Aborts an open grant and detaches. NULL is allowed. */
@@ -345,10 +346,10 @@ struct ringd_reader_options {
     uint32_t mode;
     uint32_t start;
     uint64_t position;
-    int64_t deadline; /* as ringd_reader_deadline */
-    uint32_t wait;    /* enum ringd_wait */
-    uint32_t merge;   /* enum ringd_merge */
-    uint64_t time;    /* with RINGD_START_TIME, as in record.time */
+    int64_t deadline;                  /* as ringd_reader_deadline */
+    uint32_t wait;                     /* enum ringd_wait */
+    uint32_t merge;                    /* enum ringd_merge */
+    uint64_t time;                     /* with RINGD_START_TIME, as in record.time */
     const struct ringd_filter *filter; /* copied; NULL: all */
     const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released
                            (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
@@ -379,7 +380,7 @@ struct ringd_record {
     uint16_t type;
     uint8_t level;
     uint8_t reserved_0;
-    uint32_t flags; /* RINGD_PERHAPS_SEEN: a member of the group that died may have seen it already */
+    uint32_t flags;       /* RINGD_PERHAPS_SEEN: a member of the group that died may have seen it already */
     uint64_t reserved[3]; /* not set */
 };
 #define RINGD_PERHAPS_SEEN 1u
@@ -393,25 +394,25 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
 /* Releases everything and detaches. NULL is allowed. */
 void ringd_reader_close(struct ringd_reader *reader);
 
-/* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. A signal handler may call it
- * also on the handle that it has interrupted a call of: the call ends by the new deadline, unless it was just about to
- * sleep. (A signal alone ends a sleep, with -EINTR, but not the looking of RINGD_WAIT_BUSY or of a reader that has more
- * to pass over than it wants to see.) [signal] */
+/* Until when ringd_next waits: CLOCK_MONOTONIC nanoseconds, RINGD_NO_WAIT or RINGD_FOREVER. A signal handler may call
+ * it also on the handle that it has interrupted a call of: the call ends by the new deadline, unless it was just about
+ * to sleep. (A signal alone ends a sleep, with -EINTR, but not the looking of RINGD_WAIT_BUSY or of a reader that has
+ * more to pass over than it wants to see.) [signal] */
 int ringd_reader_deadline(struct ringd_reader *reader, int64_t deadline_ns);
 
 /* From now on the reader sees what this says; NULL: all. -EINVAL, -ENOMEM, -ECHILD. Not in a signal handler. */
 int ringd_reader_filter(struct ringd_reader *reader, const struct ringd_filter *filter);
 
 /* A descriptor for poll, epoll or an event loop, the same at each call: readable, level-triggered, when ringd_next may
- * have something to say, until it says RINGD_WOULD_BLOCK. Works without the daemon too. The program does not read, write or
- * close it; it is closed with the reader. Negative errno: -EMFILE, -ENOMEM, -EAGAIN (no thread to be had for it), -ENOSYS
- * (Linux before 5.16), -ECHILD. Not in a signal handler. */
+ * have something to say, until it says RINGD_WOULD_BLOCK. Works without the daemon too. The program does not read,
+ * write or close it; it is closed with the reader. Negative errno: -EMFILE, -ENOMEM, -EAGAIN (no thread to be had for
+ * it), -ENOSYS (Linux before 5.16), -ECHILD. Not in a signal handler. */
 int ringd_reader_fd(struct ringd_reader *reader);
 
-/* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK (of what was there when the deadline
- * passed, or when the call began if that is later, there is nothing left that this reader wants), RINGD_END, RINGD_GAP
- * (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum ringd_slow);
- * -EINTR, -ECHILD, -EBADMSG (the ring is damaged). [signal] (R8) */
+/* The next record, in ring order. RINGD_OK (*record is a record), RINGD_WOULD_BLOCK (of what was there when the
+ * deadline passed, or when the call began if that is later, there is nothing left that this reader wants), RINGD_END,
+ * RINGD_GAP (record->writer, record->lost; the reader goes on with the next call), RINGD_EVICTED (once, see enum
+ * ringd_slow); -EINTR, -ECHILD, -EBADMSG (the ring is damaged). [signal] (R8) */
 int ringd_next(struct ringd_reader *reader, struct ringd_record *record);
 
 /* Up to `max` records at once; RINGD_OK with *count at least 1, else as ringd_next with *count 0, or with RINGD_GAP one
@@ -432,11 +433,11 @@ int ringd_reader_valid(const struct ringd_reader *reader);
 /* Position of the record that ringd_next gives next. [signal] */
 uint64_t ringd_reader_position(const struct ringd_reader *reader);
 
-/* What this reader has done since it was opened, in records; a message counts as its parts. Everything committed since it
- * joined = delivered + skipped + lost + still unread. (Not of a group's member.) [signal] (R16) */
+/* What this reader has done since it was opened, in records; a message counts as its parts. Everything committed since
+ * it joined = delivered + skipped + lost + still unread. (Not of a group's member.) [signal] (R16) */
 struct ringd_reader_counters {
     uint64_t delivered, bytes, lost, gaps, slept;
-    uint64_t skipped; /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */
+    uint64_t skipped;   /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */
     uint64_t unordered; /* merge by time: records whose time was ahead of this reader's clock or that came after a later
                            one, as of a writer in another time namespace or virtual machine: the order is not exact
                            there */

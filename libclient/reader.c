@@ -76,6 +76,15 @@
 /* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
 #define FOLLOW_PATIENCE_NS 100000000
 
+/* Payload that may change while it is copied: the copy counts only if lane_intact() says so afterwards. */
+__attribute__((no_sanitize("thread"))) void *reader_keep_copy(struct ringd_reader *r, const void *payload, size_t len)
+{
+    unsigned char *copy = r->copies + r->copies_used;
+
+    copy_payload(copy, payload, len);
+    return copy;
+}
+
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 int ringd_reader_valid(const struct ringd_reader *reader)

@@ -359,6 +359,7 @@ static enum look go_on(struct ringd_reader *r, struct reader_lane *l, struct mem
         return LOOK_NOTHING;
     if (result != RINGD_OK)
         return result == RING_GROUP_LOST ? LOOK_AGAIN : LOOK_DAMAGED;
+    STOP_POINT("claim-held");
     if (m->hold == HOLD_ORPHAN)
         ring_group_finish_orphan(&m->group, &m->orphan);
     if (own)

@@ -245,15 +245,6 @@ void lane_resume(struct reader_lane *l)
     l->lapped = l->ask_silent = true;
 }
 
-/* Payload that may change while it is copied: the copy counts only if lane_intact() says so afterwards. */
-__attribute__((no_sanitize("thread"))) void *lane_keep_copy(struct ringd_reader *r, const void *payload, size_t len)
-{
-    unsigned char *copy = r->copies + r->copies_used;
-
-    copy_payload(copy, payload, len);
-    return copy;
-}
-
 bool reader_was_evicted(const struct ringd_reader *r)
 {
     const struct ringd_owner *owner = &r->control->readers[r->slot];

@@ -100,7 +100,7 @@ enum look lane_look_choosily(struct ringd_reader *r, struct reader_lane *l, stru
 enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, uint32_t writer,
                             uint32_t sequence, uint32_t len);
 enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const struct ringd_record_header *h);
-void *lane_keep_copy(struct ringd_reader *r, const void *payload, size_t len);
+void *reader_keep_copy(struct ringd_reader *r, const void *payload, size_t len);
 
 /* ---- inline: the hot path --------------------------------------------------------------------------------------- */
 
@@ -167,7 +167,7 @@ RING_HOT enum look lane_look_at(struct ringd_reader *r, struct reader_lane *l, s
         if (copied && r->copies_used + len > r->copies_bytes)
             return LOOK_NO_ROOM;
         if (copied)
-            data = lane_keep_copy(r, data, len);
+            data = reader_keep_copy(r, data, len);
         STOP_POINT("next-copied");
         if (!lane_intact(l, l->position))
             return LOOK_LAPPED;

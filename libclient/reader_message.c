@@ -130,7 +130,7 @@ static struct reader_message *continued(struct ringd_reader *r, struct reader_la
 
 /* Of the parts that were counted as skipped, those that are not any more: of a group's member only the first, as the
  * others are skipped by whoever claims them. */
-static uint64_t take_back(struct ringd_reader *r, uint64_t parts)
+__attribute__((noinline)) static uint64_t take_back(struct ringd_reader *r, uint64_t parts)
 {
     uint64_t mine = r->member ? 1 : parts;
 

@@ -340,7 +340,7 @@ static inline uint64_t ring_span(const struct ring *ring, uint64_t position)
 }
 
 /* Only its owner adds to a counter: no RMW is needed, and a reader of it gets some recent value. */
-static inline void ring_count(_Atomic uint64_t *counter, uint64_t n)
+RING_HOT void ring_count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }

@@ -106,7 +106,6 @@ int ring_group_go_on(const struct ring_group *group, const struct ring_group_vie
 {
     _Atomic uint64_t *claim_end = &group->cursor->claim_end;
     uint64_t before = atomic_load_explicit(claim_end, memory_order_relaxed);
-    bool mine;
 
     if (!(view->active & group->bit))
         return -EBADMSG;
@@ -114,12 +113,12 @@ int ring_group_go_on(const struct ring_group *group, const struct ring_group_vie
     atomic_store_explicit(claim_end, end, memory_order_release); /* K1 */
     pair_tell_sanitizer(&group->lane->position);
     STOP_POINT("claim-longer");
-    mine = pair_swap(&group->lane->position_and_active, (struct pair){view->position, view->active},
-                     (struct pair){end, view->active}); /* K2 */
-    STOP_POINT("claim-extended");
-    if (!mine)
+    if (!pair_swap(&group->lane->position_and_active, (struct pair){view->position, view->active},
+                   (struct pair){end, view->active})) { /* K2 */
         atomic_store_explicit(claim_end, before, memory_order_release);
-    return mine ? RINGD_OK : RING_GROUP_LOST;
+        return RING_GROUP_LOST;
+    }
+    return RINGD_OK;
 }
 
 /* ---- giving back ----------------------------------------------------------------------------------------------- */

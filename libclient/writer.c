@@ -330,7 +330,7 @@ static void carry_account(struct ringd_writer *w)
 }
 
 /* No room: refused or dropped, by the ring's policy and the reason. */
-WRITER_COLD static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
+static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_shortage shortage)
 {
     struct ringd_writer_slot *slot = w->ring.slot;
 

@@ -1012,7 +1012,7 @@ static void write_and_read_message(void *argument)
 /* It dies while its claim grows with the message. */
 START_TEST(r13_a_death_in_the_middle_of_a_message)
 {
-    static const char *const points[] = {"claim-longer", "claim-extended", "message-unskipped", "claim-finished"};
+    static const char *const points[] = {"claim-longer", "claim-held", "message-unskipped", "claim-finished"};
     struct ringd_reader *next;
     struct ringd_record record;
     struct at_point at;

@@ -102,10 +102,6 @@ queue-entered lock or
 queue-drawn lock xadd
 queue-left lock and
 raise-swapped lock cmpxchg16b
-join-lossless lock or
-join-published xchg
-join-counted lock (xadd|add|inc)
-leave-lossless lock and
 publish-stored xchg
 release-settling mov +%r[a-z0-9]+,0x8\(
 release-stored mov +%r[a-z0-9]+,(0x0)?\(
@@ -116,22 +112,33 @@ wake-counted lock cmpxchg
 END
 }
 
-# stores FILE: "ADDRESS STORE" for each instruction: its address, and the last store before it in its function
+# Of those that only the daemon has.
+daemon_steps() {
+    cat <<'END'
+join-lossless lock or
+join-published xchg
+join-counted lock (xadd|add|inc)
+leave-lossless lock and
+END
+}
+
+# stores FILE: "ADDRESS STORE" for each instruction: its address, and the last store before it in its function. (What adds
+# to memory without a lock adds to private memory: the compiler makes nothing of the kind of atomics.)
 stores() {
     objdump -d --no-show-raw-insn "$1" | awk '
         /^[0-9a-f]+ <.*>:$/ { last = "none"; next }
         !/^ *[0-9a-f]+:\t/ { next }
         { address = $1; sub(/:$/, "", address); sub(/^ *[0-9a-f]+:\t/, "") }
         { print address, last }
-        /^(cmp|test|lea|call|j|nop|data16|cs |prefetch|bt)/ || /\(%rsp[,)]/ { next }
-        /^lock|^xchg.*\(/ || /,[-0-9a-fx]*(%fs:)?[-0-9a-fx]*\([^)]*\)$/ || /^(inc|dec|neg|not|set)[a-z]* .*\)$/ { last = $0 }'
+        /^(cmp|test|lea|call|j|nop|data16|cs |prefetch|bt|add|sub|inc|dec|neg|not|and|or|xor)/ || /\(%rsp[,)]/ { next }
+        /^lock|^xchg.*\(/ || /,[-0-9a-fx]*(%fs:)?[-0-9a-fx]*\([^)]*\)$/ || /^set[a-z]* .*\)$/ { last = $0 }'
 }
 
-# exact FILE: the places of all points in the list above; prints how many
+# exact FILE LIST: the places of all points in one of the lists above
 exact() {
     "$build/at-stop-point" --list --addresses "$1" >"$work/places" || return
     stores "$1" >"$work/stores"
-    steps | awk -v stores="$work/stores" -v places="$work/places" '
+    "$2" | awk -v stores="$work/stores" -v places="$work/places" '
         BEGIN { while ((getline <stores) > 0) { at = $1; sub(/^[^ ]* /, ""); last[at] = $0 } }
         { name = $1; sub(/^[^ ]* /, ""); step[name] = $0 }
         END {
@@ -168,7 +175,8 @@ check 'make stop-points lists what both have' test "$("${MAKE:-make}" -s --no-pr
     "$("$build/at-stop-point" --list "$build/libringd.so" "$build/ringd")"
 if [ "$(uname -m)" = x86_64 ] && is_gcc; then
     check 'the write of most records is the same' same_length ringd_write
-    check 'each point comes right after its step' exact "$build/libringd.so"
+    check 'each point comes right after its step' exact "$build/libringd.so" steps
+    check 'also in the daemon' exact "$build/ringd" daemon_steps
 else
     echo 'skip each point comes right after its step: what a step looks like is known of gcc for x86-64'
 fi
