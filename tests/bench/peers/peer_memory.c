@@ -1,0 +1,53 @@
+/* peer_memory.c - buffers and shared memory for peers; see peer.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "peer.h"
+
+static bool halve;
+static unsigned char *half_page;
+static size_t half_bytes;
+
+static unsigned char *half_buffer_new(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), half = (bytes / 2 + 7) / 8 * 8, room = (half + page - 1) / page * page;
+    unsigned char *map =
+        mmap(NULL, 2 * room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    if (map == MAP_FAILED)
+        return NULL;
+    half_page = map + room;
+    half_bytes = room;
+    return map + room - half;
+}
+
+unsigned char *record_buffer_new(size_t bytes)
+{
+    return halve ? half_buffer_new(bytes) : aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
+void record_buffers_halve(void)
+{
+    halve = true;
+}
+
+int record_buffer_break(void)
+{
+    return mprotect(half_page, half_bytes, PROT_NONE) ? -errno : 0;
+}
+
+void *shared_new(size_t bytes)
+{
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    return map == MAP_FAILED ? NULL : map;
+}
+
+void shared_free(void *memory, size_t bytes)
+{
+    if (memory)
+        munmap(memory, bytes);
+}
