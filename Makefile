@@ -149,7 +149,7 @@ $(BUILD)/tests/bench: $(BENCH_OBJECTS) $(BUILD)/libringd.so
 # our warnings; slots are copied as their users' compilers would
 
 pkg_have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && $(PKG_CONFIG) $(2) $(1))
-PEERS_CFLAGS = $(patsubst -I%,-isystem %,$(call pkg_have,libdpdk,--cflags-only-I)) $(call pkg_have,libqb,--cflags) -O3 -mssse3
+PEERS_CFLAGS = $(patsubst -I%,-isystem %,$(call pkg_have,libdpdk,--cflags-only-I)) $(call pkg_have,libqb,--cflags) $(filter -march=%,$(call pkg_have,libdpdk,--cflags-only-other)) -O3
 PEERS_LIBS = $(call pkg_have,libqb,--libs) $(call pkg_have,libzmq,--libs) $(if $(wildcard /usr/include/nng/nng.h),-lnng) \
 	$(if $(call pkg_have,libdpdk,--modversion),-lrte_ring -lrte_eal) $(if $(wildcard /usr/include/ck_ring.h),-lck) -lrt -ldl
 
@@ -176,7 +176,7 @@ $(BUILD)/tests/bench_lttng.so: tests/bench/peers/lttng/point.c tests/bench/peers
 
 check-programs: all $(CHECKS) $(PROGRAMS)
 bench-programs: all $(BUILD)/tests/bench
-bench-peers-programs: all $(BUILD)/tests/bench_peers $(if $(wildcard /usr/include/lttng/tracepoint.h),$(BUILD)/tests/bench_lttng.so)
+bench-peers-programs: all $(BUILD)/tests/bench_peers $(if $(call pkg_have,lttng-ust,--modversion),$(BUILD)/tests/bench_lttng.so)
 
 demo: have-deps
 	+@$(MAKE) --no-print-directory all $(BUILD)/tests/demo_reader $(BUILD)/tests/demo_path

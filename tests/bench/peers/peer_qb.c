@@ -6,12 +6,13 @@
  *               socket for each request. The server's event loop is a poll() over what libqb asks to be watched. Its
  *               callbacks hand out up to some dozen requests at a time: they are copied to where receive() finds them.
  *
- * A file of libqb in /dev/shm that is left over by a process that was killed is removed by the next run. */
+ * What libqb leaves in /dev/shm when a server or a client is killed is removed with the line. */
 #define _GNU_SOURCE
 #include "peer_list.h"
 
 #if __has_include(<qb/qbrb.h>)
 #include <errno.h>
+#include <glob.h>
 #include <poll.h>
 #include <qb/qbipcc.h>
 #include <qb/qbipcs.h>
@@ -23,12 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TURN_MS 100
+#define TURN_MS      100
+#define SOCKET_DEPTH 64u
 
 struct qb_line {
     struct peer_setup setup;
     char name[48];
     qb_ringbuffer_t *ring; /* of the parent: keeps the name */
+    pid_t server;          /* IPC: by the reader; its files are named by it */
 };
 
 struct qb_ring_end {
@@ -45,7 +48,7 @@ static uint32_t ring_flags(const struct peer_setup *setup)
 
 static int line_new(const struct peer_setup *setup, struct qb_line **line)
 {
-    *line = calloc(1, sizeof(**line));
+    *line = shared_new(sizeof(**line));
     if (!*line)
         return -ENOMEM;
     (*line)->setup = *setup;
@@ -63,7 +66,7 @@ static int qb_ring_line_open(const struct peer_setup *setup, void **line)
     own->ring = qb_rb_open(own->name, setup->ring_bytes, ring_flags(setup) | QB_RB_FLAG_CREATE, 0);
     if (!own->ring) {
         result = -errno;
-        free(own);
+        shared_free(own, sizeof(*own));
         return result;
     }
     *line = own;
@@ -75,7 +78,7 @@ static void qb_ring_line_close(void *line)
     struct qb_line *own = line;
 
     qb_rb_close(own->ring); /* made here, so this removes the name too */
-    free(own);
+    shared_free(own, sizeof(*own));
 }
 
 static uint32_t qb_depth(void *line)
@@ -84,6 +87,14 @@ static uint32_t qb_depth(void *line)
     uint64_t depth = own->setup.ring_bytes / 2 / (own->setup.bytes + 32u);
 
     return depth ? (uint32_t)depth : 1;
+}
+
+/* So many bytes fit into the socket for sure while the server looks away. */
+static uint32_t qb_ipc_depth(void *line)
+{
+    uint32_t depth = qb_depth(line);
+
+    return depth < SOCKET_DEPTH ? depth : SOCKET_DEPTH;
 }
 
 static int qb_ring_attach(void *line, unsigned index, void **end)
@@ -345,10 +356,11 @@ static int qb_ipc_reader(void *line, unsigned index, void **end)
                                                  .dispatch_add = server_watch_add,
                                                  .dispatch_mod = server_watch_mod,
                                                  .dispatch_del = server_watch_del};
-    const struct qb_line *own = line;
+    struct qb_line *own = line;
     int result;
 
     (void)index;
+    own->server = getpid();
     server = calloc(1, sizeof(*server));
     if (!server)
         return -ENOMEM;
@@ -405,9 +417,29 @@ static int qb_ipc_line_open(const struct peer_setup *setup, void **line)
     return result;
 }
 
+static void paths_remove(const char *pattern)
+{
+    glob_t found;
+
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            remove(found.gl_pathv[i]);
+        globfree(&found);
+    }
+}
+
 static void qb_ipc_line_close(void *line)
 {
-    free(line);
+    struct qb_line *own = line;
+    char pattern[64];
+
+    if (own->server > 0) {
+        snprintf(pattern, sizeof(pattern), "/dev/shm/qb-%d-*/*", (int)own->server);
+        paths_remove(pattern);
+        snprintf(pattern, sizeof(pattern), "/dev/shm/qb-%d-*", (int)own->server);
+        paths_remove(pattern);
+    }
+    shared_free(own, sizeof(*own));
 }
 #define QB(value)  (value)
 #define QB_MISSING NULL
@@ -450,7 +482,7 @@ const struct peer peer_libqb_ipc = {
     .missing = QB_MISSING,
     .open = QB(qb_ipc_line_open),
     .close = QB(qb_ipc_line_close),
-    .depth = QB(qb_depth),
+    .depth = QB(qb_ipc_depth),
     .writer = QB(qb_ipc_writer),
     .reader = QB(qb_ipc_reader),
     .send = QB(qb_ipc_send),

@@ -91,9 +91,9 @@ static void ringd_line_close(void *line)
 static uint32_t ringd_depth(void *line)
 {
     const struct ringd_line *own = line;
-    uint64_t depth = own->setup.ring_bytes / 2 / (own->setup.bytes + 64u) / BATCH * BATCH;
+    uint64_t depth = own->setup.ring_bytes / 2 / (own->setup.bytes + 64u);
 
-    return depth ? (uint32_t)depth : 1;
+    return (uint32_t)(depth > BATCH ? depth / BATCH * BATCH : depth > 0 ? depth : 1);
 }
 
 static int ringd_writer_attach(void *line, unsigned index, void **end)

@@ -71,8 +71,10 @@ static int end_new(const struct zmq_line *line, int type, bool bind, struct zmq_
         return -ENOMEM;
     zmq_setsockopt(own->socket, ZMQ_SNDHWM, &line->limit, sizeof(line->limit));
     zmq_setsockopt(own->socket, ZMQ_RCVHWM, &line->limit, sizeof(line->limit));
-    if (type == ZMQ_XPUB)
+    if (type == ZMQ_XPUB) {
         zmq_setsockopt(own->socket, ZMQ_XPUB_NODROP, &yes, sizeof(yes));
+        zmq_setsockopt(own->socket, ZMQ_XPUB_VERBOSE, &yes, sizeof(yes)); /* tells of each subscriber */
+    }
     if (type == ZMQ_SUB)
         zmq_setsockopt(own->socket, ZMQ_SUBSCRIBE, "", 0);
     if (bind) {
