@@ -1,5 +1,5 @@
-/* boost_queue.h - Boost.Interprocess message_queue as C sees it; boost_queue.cpp has it, peer_boost.c makes a peer of it.
- * Results: 0, 1 (full or empty), -1 (it threw). */
+/* boost_queue.h - Boost.Interprocess message_queue as C sees it; boost_queue.cpp has it, peer_boost.c makes a peer of
+ * it. Results: 0, 1 (full or empty), -1 (it threw). */
 #ifndef BENCH_BOOST_QUEUE_H
 #define BENCH_BOOST_QUEUE_H
 

@@ -283,7 +283,8 @@ static double try_run(struct fault *fault, double *lost)
     word_await(fault, next_there, FAULT_LIMIT_MS * INT64_C(1000000));
     next_ns = atomic_load(&shared->next_ns);
     nap(QUIET_NS); /* what the victim had sent has come by then */
-    *lost = fmax(0, (double)atomic_load(&shared->sent) - (double)atomic_load(&shared->received));
+    if (fault->kind == FAULT_WRITER_KILLED)
+        *lost = fmax(0, (double)atomic_load(&shared->sent) - (double)atomic_load(&shared->received));
     roles_end(fault);
     fault->peer->close(fault->line);
     return next_ns ? (double)(next_ns - atomic_load(&shared->at_ns)) / 1e3 : NAN;

@@ -41,9 +41,11 @@ enum peer_can {
 enum peer_cases {
     PEER_WRITE = 1, /* a writer alone */
     PEER_STREAMS = 2,
-    PEER_LATENCY = 4,
-    PEER_FAULTS = 8,
-    PEER_EVERYTHING = 15,
+    PEER_BUSY = 4,     /* round trips in which nobody sleeps; not where the peer has threads of its own */
+    PEER_SLEEPING = 8, /* and in which both do */
+    PEER_FAULTS = 16,
+    PEER_LATENCY = PEER_BUSY | PEER_SLEEPING,
+    PEER_EVERYTHING = 31,
 };
 
 /* The same for both ends of a line. */

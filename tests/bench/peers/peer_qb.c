@@ -131,7 +131,8 @@ static int qb_ring_receive(void *end, const void **data, bool wait)
     *data = place;
     if (count == (ssize_t)own->bytes)
         return PEER_OK;
-    if (count == 0 || count == -ETIMEDOUT || count == -EAGAIN)
+    /* without the semaphore an empty ring is a bad message to it */
+    if (count == 0 || count == -ETIMEDOUT || count == -EAGAIN || count == -EBADMSG)
         return PEER_AGAIN;
     return count < 0 ? (int)count : -EMSGSIZE;
 }

@@ -52,7 +52,7 @@ static void entry_row(const struct peers_plan *plan, const struct peers_entry *e
     figure_print(rate ? 1e3 / median : NAN, 8, out);
     figure_print(rate ? entry->peers_case->play_case.bytes / median : NAN, 6, out);
     fprintf(out, " %6.1f%s", series_median(&entry->limits.hop), entry->limits.unsteady ? " *" : "");
-    if (is_fault)
+    if (is_fault && entry->peers_case->fault == FAULT_WRITER_KILLED)
         fprintf(out, "  %.0f records lost", series_median(&entry->values[1]));
     fprintf(out, "\n");
 }
@@ -111,7 +111,8 @@ static void entry_tsv(const struct peers_entry *entry, FILE *out)
                 play_case->bytes, play_case->writers, play_case->readers);
     } else if (entry->peers_case->is_fault) {
         line_tsv(entry, "", &entry->values[0], "us", out);
-        line_tsv(entry, "_lost", &entry->values[1], "records", out);
+        if (entry->peers_case->fault == FAULT_WRITER_KILLED)
+            line_tsv(entry, "_lost", &entry->values[1], "records", out);
     } else if (peers_case_is_latency(entry->peers_case)) {
         for (unsigned i = 0; i < PLAY_FIGURES; i++)
             line_tsv(entry, suffixes[i], &entry->values[i], "ns", out);

@@ -227,7 +227,7 @@ static void ask(struct crew *crew, unsigned self, const void *task)
     part_sender(part, crew, self, play->lines[0], &sender);
     part_receiver(part, crew, self, play->lines[1], 1, &receiver);
     crew_ready(crew, self);
-    while (stage(play) != STAGE_OVER) {
+    while (stage(play) != STAGE_OVER || crew->sample_count == 0) {
         uint64_t start;
 
         if (rests)
@@ -235,7 +235,7 @@ static void ask(struct crew *crew, unsigned self, const void *task)
         start = clock_ticks();
         sender_next(&sender);
         receiver_next(&receiver);
-        if (stage(play) == STAGE_TIMED)
+        if (stage(play) != STAGE_WARM)
             sample_put(crew, clock_ticks() - start);
     }
     crew_done(crew, self);
@@ -287,8 +287,8 @@ bool play_can(const struct peer *peer, const struct play_case *play_case)
 {
     static const unsigned cases[] = {[PLAY_WRITE] = PEER_WRITE,
                                      [PLAY_STREAM] = PEER_STREAMS,
-                                     [PLAY_BUSY] = PEER_LATENCY,
-                                     [PLAY_SLEEPING] = PEER_LATENCY};
+                                     [PLAY_BUSY] = PEER_BUSY,
+                                     [PLAY_SLEEPING] = PEER_SLEEPING};
     bool many = play_case->writers + play_case->readers > 2;
     uint32_t bytes_max = many && peer->bytes_many ? peer->bytes_many : peer->bytes_max;
 
@@ -380,8 +380,6 @@ static void latency_figures(struct play *play)
     static const double parts[PLAY_FIGURES] = {0.5, 0.99, 0.999};
     struct crew *crew = play->crew;
 
-    if (crew->sample_count == 0)
-        return;
     samples_sort(crew->samples, crew->sample_count);
     for (unsigned i = 0; i < PLAY_FIGURES; i++)
         play->figures[i] =
