@@ -20,7 +20,7 @@
 #define REPEAT_HOP_DRIFT 1.2
 #define REPEAT_SHARE     0.95
 #define REPEAT_TRIES     5u
-#define REPEAT_RETRY_S   0u /* how long a round may drop repetitions */
+#define REPEAT_RETRY_S   60u /* how long a round may drop repetitions */
 
 /* Limits beside each repetition, in the order of the rounds. */
 struct repeat_series {

@@ -69,7 +69,8 @@ by_size() {
 
 # by_writers BYTES: the same by the number of writers
 by_writers() {
-    systems many "$table" >"$folder/many$1.systems"
+    awk -F'\t' -v bytes="$1" '$1 == "many" && $3 == bytes && $6 != "nan" && !seen[$2]++ { print $2 }' "$table" \
+        >"$folder/many$1.systems"
     while read -r system; do
         awk -F'\t' -v bytes="$1" -v peer="$system" \
             '($1 == "many" || $1 == "one") && $2 == peer && $3 == bytes && $6 != "nan" { print $4, 1000 / $6 }' \

@@ -1,5 +1,5 @@
-/* peer_ringd.c - ringd itself: ringd_write, ringd_next and ringd_release through the shared library; batches of 16 with
- * ringd_next_many; with time stamps, which is what LTTng is to be compared with.
+/* peer_ringd.c - ringd itself: ringd_write, ringd_next and ringd_release through the shared library; batches of 16 (as
+ * far as they fit max_record) with ringd_next_many; with time stamps, which is what LTTng is to be compared with.
  *
  * Records beyond the ring's max_record (a 64th of it) go through ringd_write_message, in parts. In the faults a writer
  * that is stopped in mid-record is in the way for 20 ms, then the ring moves; by default that would be a second. */
@@ -23,7 +23,7 @@ struct ringd_line {
 
 struct ringd_writer_end {
     struct ringd_writer *writer;
-    uint32_t bytes, pending;
+    uint32_t bytes, batch, pending;
     int64_t deadline;
     bool parts;
     struct iovec pieces[BATCH];
@@ -112,6 +112,8 @@ static int ringd_writer_attach(void *line, unsigned index, void **end)
     result = ringd_writer_open(&writer->writer, ring, &options);
     ringd_close(ring);
     writer->bytes = own->setup.bytes;
+    writer->batch = own->max_record / (writer->bytes + 64u);
+    writer->batch = writer->batch < 1 ? 1 : writer->batch > BATCH ? BATCH : writer->batch;
     writer->parts = own->setup.bytes > own->max_record;
     *end = writer;
     return result;
@@ -192,7 +194,7 @@ static int ringd_send_batch(void *end, const void *data, bool wait)
     (void)wait;
     writer_deadline(writer, true);
     writer->pieces[writer->pending++] = (struct iovec){(void *)(uintptr_t)data, writer->bytes};
-    return writer->pending < BATCH ? PEER_OK : batch_flush(writer);
+    return writer->pending < writer->batch ? PEER_OK : batch_flush(writer);
 }
 
 static int ringd_receive(void *end, const void **data, bool wait)
@@ -266,8 +268,8 @@ const struct peer peer_ringd = {
     .cases = PEER_EVERYTHING, .bytes_max = 1u << 20, .open = ringd_line_open, RINGD_COMMON, RINGD_SINGLE};
 
 const struct peer peer_ringd_batch = {
-    .name = "ringd-batch", .what = "the same in batches of 16: ringd_write_batch, ringd_next_many",
-    .cases = PEER_WRITE | PEER_STREAMS, .bytes_max = 768, .open = ringd_line_open, RINGD_COMMON,
+    .name = "ringd-batch", .what = "the same in batches of up to 16: ringd_write_batch, ringd_next_many",
+    .cases = PEER_WRITE | PEER_STREAMS, .bytes_max = 1024, .open = ringd_line_open, RINGD_COMMON,
     .held = 2 * BATCH, .send = ringd_send_batch, .flush = batch_flush, .receive = ringd_receive_many, .release = ringd_release_many};
 
 const struct peer peer_ringd_monotonic = {
