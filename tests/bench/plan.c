@@ -160,7 +160,7 @@ int plan_round(struct plan *plan, struct crew *crew, const int cpus[2], char *fa
 
     plan->repeat.crew = crew;
     plan->repeat.cpus = cpus;
-    repeat_round(&plan->repeat);
+    repeat_round(&plan->repeat, PLAN_RETRY_S);
     for (unsigned i = 0; i < plan->count && !result; i++)
         result = entry_repeat(plan, &plan->entries[i], crew, cpus, failure);
     return result;

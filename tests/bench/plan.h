@@ -20,6 +20,7 @@
 #include "stats.h"
 
 #define PLAN_ENTRIES 80u
+#define PLAN_RETRY_S 60u /* of a round */
 
 /* Series have one value for each round, in the order of the rounds. */
 struct plan_entry {

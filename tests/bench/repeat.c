@@ -39,9 +39,9 @@ static double probes_hop_ns(const struct probes *probes, bool steady)
     return steady ? (before_ns + after_ns) / 2 : fmin(before_ns, after_ns);
 }
 
-void repeat_round(struct repeat *repeat)
+void repeat_round(struct repeat *repeat, unsigned retry_s)
 {
-    repeat->until_ns = clock_now_ns() + REPEAT_RETRY_S * INT64_C(1000000000);
+    repeat->until_ns = clock_now_ns() + retry_s * INT64_C(1000000000);
 }
 
 int repeat_run(struct repeat *repeat, repeat_play play, void *task, struct repeat_series *series, char *failure)

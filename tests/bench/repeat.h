@@ -20,7 +20,6 @@
 #define REPEAT_HOP_DRIFT 1.2
 #define REPEAT_SHARE     0.95
 #define REPEAT_TRIES     5u
-#define REPEAT_RETRY_S   60u /* how long a round may drop repetitions */
 
 /* Limits beside each repetition, in the order of the rounds. */
 struct repeat_series {
@@ -38,8 +37,8 @@ struct repeat {
 /* Runs once; *share: the smallest crew_share() of the roles that never sleep. As crew_run. */
 typedef int (*repeat_play)(void *task, double *share, char *failure);
 
-/* Begins a round. */
-void repeat_round(struct repeat *repeat);
+/* Begins a round, which may drop repetitions for so long. */
+void repeat_round(struct repeat *repeat, unsigned retry_s);
 
 /* One repetition; its limits are added to `series`, what it gave is what `play` has left in `task` last. */
 int repeat_run(struct repeat *repeat, repeat_play play, void *task, struct repeat_series *series, char *failure);

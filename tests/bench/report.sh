@@ -164,7 +164,7 @@ HEAD
     echo '<h2>Throughput, one writer to one reader</h2>'
     by_size one 'Rings of 1 MiB'
     by_size one_256KiB 'Rings of 256 KiB, which fit the second-level cache'
-    by_size one_32MiB 'Rings of 32 MiB'
+    by_size one_16MiB 'Rings of 16 MiB'
     echo '<h2>Throughput by writers</h2>'
     by_writers 64 '64 bytes'
     by_writers 1024 '1024 bytes'

@@ -96,9 +96,9 @@ int record_buffer_break(void);
 void *shared_new(size_t bytes);
 void shared_free(void *memory, size_t bytes);
 
-/* Touches every page that this process shares with others, without changing a byte: what a peer has mapped by then is
- * not mapped for the first time while it is timed. */
-void shared_touch(void);
+/* Touches every page that this process shares with others, without changing a byte, but for the mapping in which `but`
+ * lies: what a peer has mapped by then is not looked at for the first time while it is timed. */
+void shared_touch(const void *but);
 
 /* The largest power of two that is not above. */
 static inline uint32_t power_below(uint64_t value)

@@ -53,15 +53,29 @@ void shared_free(void *memory, size_t bytes)
         munmap(memory, bytes);
 }
 
-void shared_touch(void)
+static void pages_touch(uintptr_t from, uintptr_t to, bool write)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    for (; from < to; from += page) {
+        if (write)
+            __atomic_fetch_or((unsigned char *)from, 0, __ATOMIC_RELAXED);
+        else
+            (void)*(volatile unsigned char *)from;
+    }
+}
+
+void shared_touch(const void *but)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
     unsigned long from, to;
     char rights[8], line[512];
 
     while (maps && fgets(line, sizeof(line), maps)) {
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 && rights[3] == 's' && rights[0] == 'r')
-            madvise((void *)from, to - from, rights[1] == 'w' ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[3] != 's' || rights[0] != 'r')
+            continue;
+        if ((uintptr_t)but < from || (uintptr_t)but >= to)
+            pages_touch(from, to, rights[1] == 'w');
     }
     if (maps)
         fclose(maps);

@@ -60,7 +60,7 @@ static bool writer_binds(const struct zmq_line *line)
 static int end_new(const struct zmq_line *line, int type, bool bind, struct zmq_end **end)
 {
     struct zmq_end *own = calloc(1, sizeof(*own));
-    int yes = 1, result = 0;
+    int yes = 1, result = 0, again_ms = 1; /* else it tries every 100 ms until the other side is there */
 
     if (!own)
         return -ENOMEM;
@@ -71,6 +71,7 @@ static int end_new(const struct zmq_line *line, int type, bool bind, struct zmq_
         return -ENOMEM;
     zmq_setsockopt(own->socket, ZMQ_SNDHWM, &line->limit, sizeof(line->limit));
     zmq_setsockopt(own->socket, ZMQ_RCVHWM, &line->limit, sizeof(line->limit));
+    zmq_setsockopt(own->socket, ZMQ_RECONNECT_IVL, &again_ms, sizeof(again_ms));
     if (type == ZMQ_XPUB) {
         zmq_setsockopt(own->socket, ZMQ_XPUB_NODROP, &yes, sizeof(yes));
         zmq_setsockopt(own->socket, ZMQ_XPUB_VERBOSE, &yes, sizeof(yes)); /* tells of each subscriber */

@@ -51,7 +51,7 @@ void sender_open(struct sender *sender, const struct peer *peer, void *line, str
         if (!sender->buffers[i])
             crew_fail_errno(crew, self, "no memory for the records to write", -ENOMEM);
     }
-    shared_touch();
+    shared_touch(crew);
     payload_fill(buffer_of(sender, 0), bytes, payload_first(index, 0));
 }
 
@@ -116,7 +116,7 @@ void receiver_open(struct receiver *receiver, const struct peer *peer, void *lin
     }
     if (result)
         crew_fail_errno(crew, self, "cannot attach a reader", result);
-    shared_touch();
+    shared_touch(crew);
 }
 
 static uint32_t writer_of_last(struct receiver *receiver, uint64_t first)
