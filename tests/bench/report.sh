@@ -1,5 +1,6 @@
 #!/bin/sh
-# report.sh - `make bench-report`: BUILD/bench-report.html from what `make bench-peers` and `make bench` have left there.
+# report.sh - `make bench-report`: BUILD/bench-report.html from what `make bench-peers` and `make bench` have left there,
+# and BUILD/bench-report.md, the table of README.md.
 #
 #     BUILD=build tests/bench/report.sh
 #
@@ -189,4 +190,34 @@ MIDDLE
     fi
     echo '</html>'
 } >"$page"
+
+# One line for each system: 64 bytes unless the column says so.
+awk -F'\t' '
+    function figure(value) { return value >= 100 ? sprintf("%.0f", value) : value >= 10 ? sprintf("%.1f", value) : sprintf("%.2f", value) }
+    function cell(name, system, bytes, writers, readers, scale, how,    key) {
+        key = name SUBSEP system SUBSEP bytes SUBSEP writers SUBSEP readers
+        if (unit[key] == "stalls") return "stalls"
+        if (!(key in median)) return "-"
+        return figure(how == "rate" ? scale / median[key] : median[key] / scale)
+    }
+    NR > 1 && $2 != "machine" {
+        key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4 SUBSEP $5
+        median[key] = $6
+        unit[key] = $9
+        if ($9 == "stalls") delete median[key]
+        if (!seen[$2]++) system[++systems] = $2
+    }
+    END {
+        print "| 64 bytes | write, ns | 1 to 1, M/s | 1 KiB, GB/s | 4 / 8 writers, M/s | one way busy p50 / p99, ns | asleep p50, us | after a killed writer, ms |"
+        print "|---|---|---|---|---|---|---|---|"
+        for (i = 1; i <= systems; i++) {
+            s = system[i]
+            printf "| %s | %s | %s | %s | %s / %s | %s / %s | %s | %s |\n", s, cell("write", s, 64, 1, 1, 1, "time"),
+                cell("one", s, 64, 1, 1, 1000, "rate"), cell("one", s, 1024, 1, 1, 1024, "rate"),
+                cell("many", s, 64, 4, 1, 1000, "rate"), cell("many", s, 64, 8, 1, 1000, "rate"),
+                cell("latency_busy_p50", s, 64, 1, 1, 1, "time"), cell("latency_busy_p99", s, 64, 1, 1, 1, "time"),
+                cell("latency_sleeping_p50", s, 64, 1, 1, 1000, "time"),
+                cell("fault_writer_killed", s, 1024, 2, 1, 1000, "time")
+        }
+    }' "$table" >"$build/bench-report.md"
 echo "$page"
