@@ -194,8 +194,8 @@ MIDDLE
 # One line for each system: 64 bytes unless the column says so.
 awk -F'\t' '
     function figure(value) { return value >= 100 ? sprintf("%.0f", value) : value >= 10 ? sprintf("%.1f", value) : sprintf("%.2f", value) }
-    function cell(name, system, bytes, writers, readers, scale, how,    key) {
-        key = name SUBSEP system SUBSEP bytes SUBSEP writers SUBSEP readers
+    function cell(name, peer, bytes, writers, readers, scale, how,    key) {
+        key = name SUBSEP peer SUBSEP bytes SUBSEP writers SUBSEP readers
         if (unit[key] == "stalls") return "stalls"
         if (!(key in median)) return "-"
         return figure(how == "rate" ? scale / median[key] : median[key] / scale)
@@ -205,13 +205,13 @@ awk -F'\t' '
         median[key] = $6
         unit[key] = $9
         if ($9 == "stalls") delete median[key]
-        if (!seen[$2]++) system[++systems] = $2
+        if (!seen[$2]++) peers[++peer_count] = $2
     }
     END {
         print "| 64 bytes | write, ns | 1 to 1, M/s | 1 KiB, GB/s | 4 / 8 writers, M/s | one way busy p50 / p99, ns | asleep p50, us | after a killed writer, ms |"
         print "|---|---|---|---|---|---|---|---|"
-        for (i = 1; i <= systems; i++) {
-            s = system[i]
+        for (i = 1; i <= peer_count; i++) {
+            s = peers[i]
             printf "| %s | %s | %s | %s | %s / %s | %s / %s | %s | %s |\n", s, cell("write", s, 64, 1, 1, 1, "time"),
                 cell("one", s, 64, 1, 1, 1000, "rate"), cell("one", s, 1024, 1, 1, 1024, "rate"),
                 cell("many", s, 64, 4, 1, 1000, "rate"), cell("many", s, 64, 8, 1, 1000, "rate"),
