@@ -39,7 +39,8 @@ plot() {
         echo "set terminal svg size 760,620 dynamic font 'sans-serif,15' name '$name' linewidth 1.5"
         echo "set output '$folder/$name.svg'"
         echo "set title '$2' noenhanced; set xlabel '$3'; set ylabel '$4'"
-        echo "set grid; set key below maxcols 4 noenhanced; set tics nomirror"
+        echo "set grid; set tics nomirror; set bmargin 8; set format y '%g'"
+        echo "set key at screen 0.5,0.01 center bottom horizontal maxcols 4 noenhanced"
         echo "$5"
         separator='plot '
         number=0
@@ -63,7 +64,7 @@ by_size() {
     systems "$1" "$table" >"$folder/$1.systems"
     while read -r system; do
         awk -F'\t' -v want="$1" -v peer="$system" '$1 == want && $2 == peer && $6 != "nan" { print $3, 1000 / $6 }' \
-            "$table" | sort -n >"$folder/$1.$system.dat"
+            "$table" | sort -g >"$folder/$1.$system.dat"
     done <"$folder/$1.systems"
     plot "$1" "$2" 'bytes of a record' 'million records a second' 'set logscale xy; set xtics (8, 64, 256, 1024, 65536)'
 }
@@ -75,7 +76,7 @@ by_writers() {
     while read -r system; do
         awk -F'\t' -v bytes="$1" -v peer="$system" \
             '($1 == "many" || $1 == "one") && $2 == peer && $3 == bytes && $6 != "nan" { print $4, 1000 / $6 }' \
-            "$table" | sort -n >"$folder/many$1.$system.dat"
+            "$table" | sort -g >"$folder/many$1.$system.dat"
     done <"$folder/many$1.systems"
     plot "many$1" "$2" 'writers, on two cores' 'million records a second' \
         'set logscale xy; set xtics (1, 2, 4, 8); set xrange [0.9:9]'
@@ -89,7 +90,7 @@ latency() {
         awk -F'\t' -v want="$1" -v bytes="$2" -v peer="$system" \
             '$1 == want && $3 == bytes && $2 == peer { to[++n] = $4 + 0; upper[n] = $5; count[n] = $6; sum += $6 }
              END { for (i = 1; i <= n; i++) print (to[i] + upper[i]) / 2, 100 * count[i] / sum }' \
-            "$histograms" | sort -n >"$folder/$1.$system.dat"
+            "$histograms" | sort -g >"$folder/$1.$system.dat"
     done <"$folder/$1.systems"
     plot "$1" "$3" 'nanoseconds, one way' 'per cent of the messages' 'set logscale x; set yrange [0:*]; set format x "%.0f"'
 }
