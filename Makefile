@@ -40,6 +40,7 @@ KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c
 DAEMON_SOURCES := $(sort $(wildcard daemon/*.c)) \
 	$(addprefix libclient/,ring_group_daemon.c ring_join.c ring_repair.c ring_seal.c) $(KEPT_SOURCES)
 BENCH_SOURCES := $(sort $(wildcard tests/bench/*.c))
+PEERS_SOURCES := $(sort $(wildcard tests/bench/peers/*.c))
 CHECK_SOURCES := $(sort $(wildcard tests/check_*.c))
 SUPPORT_SOURCES := $(sort $(wildcard tests/support*.c))
 PROGRAM_SOURCES := $(sort $(wildcard tests/scenario/*.c tests/stress_*.c tests/fuzz_*.c))
@@ -50,6 +51,8 @@ RINGCTL_OBJECTS := $(RINGCTL_SOURCES:%.c=$(BUILD)/obj/%.o) $(KEPT_SOURCES:%.c=$(
 	$(addprefix $(BUILD)/pic/libclient/,segment.o proto.o wake.o)
 DAEMON_OBJECTS := $(DAEMON_SOURCES:%.c=$(BUILD)/obj/%.o)
 BENCH_OBJECTS := $(BENCH_SOURCES:%.c=$(BUILD)/obj/%.o)
+PEERS_OBJECTS := $(PEERS_SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/bench/peers/boost_queue.o \
+	$(addprefix $(BUILD)/obj/tests/bench/,clock.o crew.o limits.o machine.o repeat.o server.o settings.o stats.o)
 SUPPORT_OBJECTS := $(SUPPORT_SOURCES:%.c=$(BUILD)/obj/%.o)
 CHECKS := $(CHECK_SOURCES:tests/%.c=$(BUILD)/tests/%)
 PROGRAMS := $(patsubst %.c,$(BUILD)/tests/%,$(notdir $(PROGRAM_SOURCES)))
@@ -63,7 +66,8 @@ RINGCTL_LIBS = $(shell $(PKG_CONFIG) --libs smartcols jansson)
 RINGCTL_CFLAGS = $(shell $(PKG_CONFIG) --cflags smartcols jansson)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-.PHONY: all stop-points demo test bench sanitize soak install deps have-deps clean help check-programs bench-programs lint
+.PHONY: all stop-points demo test bench bench-peers bench-report sanitize soak install deps have-deps clean help check-programs bench-programs \
+	bench-peers-programs lint
 
 all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-stop-point
 
@@ -146,8 +150,38 @@ $(BUILD)/tests/bench: $(BENCH_OBJECTS) $(BUILD)/libringd.so
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(BENCH_OBJECTS) -L$(BUILD) -lringd -lm
 
+# ---- make bench-peers: what is not installed is left out, and the program says so. The headers of others are not held to
+# our warnings; slots are copied as their users' compilers would
+
+pkg_have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && $(PKG_CONFIG) $(2) $(1))
+PEERS_CFLAGS = $(patsubst -I%,-isystem %,$(call pkg_have,libdpdk,--cflags-only-I)) $(call pkg_have,libqb,--cflags) $(filter -march=%,$(call pkg_have,libdpdk,--cflags-only-other)) -O3
+PEERS_LIBS = $(call pkg_have,libqb,--libs) $(call pkg_have,libzmq,--libs) $(if $(wildcard /usr/include/nng/nng.h),-lnng) \
+	$(if $(call pkg_have,libdpdk,--modversion),-lrte_ring -lrte_eal) $(if $(wildcard /usr/include/ck_ring.h),-lck) -lrt -ldl
+
+$(BUILD)/obj/tests/bench/peers/%.o: tests/bench/peers/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(PEERS_CFLAGS) -c $< -o $@
+
+$(BUILD)/obj/tests/bench/peers/%.o: tests/bench/peers/%.cpp
+	@mkdir -p $(@D)
+	$(call say,CXX)
+	$(Q)$(CXX) -std=gnu++17 -O3 -g -Wall -Wextra -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/bench_peers: $(PEERS_OBJECTS) $(BUILD)/libringd.so
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CXX) $(ALL_LDFLAGS) -Wl,--as-needed -Wl,-rpath,'$$ORIGIN/..' -o $@ $(PEERS_OBJECTS) -L$(BUILD) -lringd -lm $(PEERS_LIBS)
+
+# a tracepoint lives in a shared object of its own: it starts threads in who has it
+$(BUILD)/tests/bench_lttng.so: tests/bench/peers/lttng/point.c tests/bench/peers/lttng/point.h
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu17 -O3 -g -fPIC -shared -I. -o $@ $< -llttng-ust -ldl
+
 check-programs: all $(CHECKS) $(PROGRAMS)
 bench-programs: all $(BUILD)/tests/bench
+bench-peers-programs: all $(BUILD)/tests/bench_peers $(if $(call pkg_have,lttng-ust,--modversion),$(BUILD)/tests/bench_lttng.so)
 
 demo: have-deps
 	+@$(MAKE) --no-print-directory all $(BUILD)/tests/demo_reader $(BUILD)/tests/demo_path
@@ -160,6 +194,14 @@ test: have-deps
 bench: have-deps
 	+@$(MAKE) --no-print-directory bench-programs
 	@BUILD=$(BUILD) REPS="$(REPS)" CASES="$(CASES)" tests/bench/run.sh
+
+bench-peers:
+	@tests/deps.sh peers
+	+@$(MAKE) --no-print-directory bench-peers-programs
+	@BUILD=$(BUILD) REPS="$(REPS)" CASES="$(CASES)" PEERS="$(PEERS)" tests/bench/run.sh bench_peers
+
+bench-report:
+	@BUILD=$(BUILD) tests/bench/report.sh
 
 sanitize: have-deps
 	@MAKE="$(MAKE)" BUILD=$(BUILD) tests/sanitize.sh
@@ -212,6 +254,8 @@ help:
 	@echo 'make demo       several processes write real logs into one ring, others read them back; LOGS="a b c" for yours'
 	@echo 'make test       all checks; ends with how many ran, failed and were skipped'
 	@echo 'make bench      speed beside the limits of this machine; REPS=1 for a short run, CASES="a b" for some; $(BUILD)/bench.tsv'
+	@echo 'make bench-peers  the same work on ringd and on what people use today (installs these); also PEERS="a b"'
+	@echo 'make bench-report  $(BUILD)/bench-report.html from what the two have measured'
 	@echo 'make stop-points  where $(BUILD)/at-stop-point can kill, stop or hold a program; --help says how'
 	@echo 'make sanitize   the checks under address, undefined behaviour and thread sanitizers'
 	@echo 'make soak       longer runs of the models and the stress tests'

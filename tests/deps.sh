@@ -1,10 +1,16 @@
 #!/bin/sh
-# deps.sh [install] - the Debian packages that ringd is built and tested with. Without an argument: installs what is
-# missing, if anything is. Needs root or sudo for that, and says what it does.
+# deps.sh [install|peers] - the Debian packages that ringd is built and tested with. Without an argument: installs what is
+# missing, if anything is. `peers`: also those of the systems that make bench-peers measures ringd beside, and what
+# make bench-report draws with. Needs root or sudo for that, and says what it does.
 set -eu
 
 packages='gcc make pkg-config libc6-dev libev-dev libbsd-dev libsystemd-dev libinih-dev uthash-dev libsmartcols-dev
 libjansson-dev check spin strace systemd'
+
+if [ "${1:-}" = peers ]; then
+    packages="$packages g++ libqb-dev libboost-dev libzmq3-dev libnng-dev libdpdk-dev libck-dev liblttng-ust-dev
+lttng-tools gnuplot-nox"
+fi
 
 missing=
 for package in $packages; do

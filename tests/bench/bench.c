@@ -26,10 +26,10 @@
 #include "report.h"
 #include "scale.h"
 #include "server.h"
+#include "settings.h"
 #include "survival.h"
 #include "syscount.h"
 
-#define REPS_DEFAULT    5u
 #define COUNTED_RECORDS UINT64_C(1000000)
 #define EXIT_USAGE      2
 #define EXIT_SKIPPED    77
@@ -49,24 +49,6 @@ struct bench {
 
 /* ---- arguments -------------------------------------------------------------------------------------------------- */
 
-static int reps_parse(unsigned *reps)
-{
-    const char *text = getenv("REPS");
-    char *end;
-    unsigned long value;
-
-    *reps = REPS_DEFAULT;
-    if (!text || !*text)
-        return 0;
-    value = strtoul(text, &end, 10);
-    if (*end || value < 1 || value > SERIES_MAX) {
-        fprintf(stderr, "bench: REPS is '%s'; it must be a number from 1 to %u\n", text, SERIES_MAX);
-        return -EINVAL;
-    }
-    *reps = (unsigned)value;
-    return 0;
-}
-
 static int arguments_parse(struct bench *bench, int count, char **arguments)
 {
     if (count != 3) {
@@ -75,7 +57,7 @@ static int arguments_parse(struct bench *bench, int count, char **arguments)
     }
     bench->build = arguments[1];
     bench->folder = arguments[2];
-    return reps_parse(&bench->reps);
+    return settings_reps(&bench->reps);
 }
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
@@ -145,12 +127,12 @@ static void conditions_print(const struct bench *bench)
     unsigned unsteady = 0;
 
     for (unsigned i = 0; i < plan->count; i++)
-        unsteady += plan->entries[i].unsteady;
+        unsteady += plan->entries[i].limits.unsteady;
     printf("ringd %s: %u repetitions of %u cases, processors %d and %d.\n", ringd_version(), bench->reps, plan->count,
            bench->cpus[0], bench->cpus[1]);
     printf("%u repetitions were dropped, as the hop moved by more than %.0f %% or others took more than %.0f %% of a\n"
            "processor; each is tried %u times at most, and %u were kept all the same, in cases marked *.\n",
-           plan->dropped, 100 * (PLAN_HOP_DRIFT - 1), 100 * (1 - PLAN_SHARE), PLAN_TRIES, unsteady);
+           plan->repeat.dropped, 100 * (REPEAT_HOP_DRIFT - 1), 100 * (1 - REPEAT_SHARE), REPEAT_TRIES, unsteady);
     printf(
         "Rings of 1 MiB; records filled and checked in full; counters on; time none unless named. Readers of one_\n"
         "and latency_busy poll (RINGD_NO_WAIT); all others, and all writers, wait with RINGD_FOREVER. Columns xadds\n"
@@ -175,7 +157,7 @@ static int tsv_write(const struct bench *bench)
 static int report(const struct bench *bench)
 {
     conditions_print(bench);
-    report_limits(&bench->plan, stdout);
+    machine_print(&bench->plan.machine, stdout);
     report_table(&bench->plan, stdout);
     report_histograms(&bench->plan, stdout);
     scale_table(&bench->scale, stdout);

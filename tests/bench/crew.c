@@ -42,6 +42,11 @@ void crew_free(struct crew *crew)
 
 /* ---- in the role ------------------------------------------------------------------------------------------------ */
 
+static unsigned limit_s(const struct crew *crew)
+{
+    return crew->limit_s ? crew->limit_s : CREW_LIMIT_S;
+}
+
 static int self_pin(const struct crew_role *role)
 {
     cpu_set_t set;
@@ -58,7 +63,7 @@ static _Noreturn void role_play(struct crew *crew, unsigned self, const struct c
     int result = self_pin(role);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(CREW_LIMIT_S);
+    alarm(limit_s(crew));
     if (result)
         crew_fail(crew, self, "cannot pin the process to its processor", result);
     role->play(crew, self, role->task);
@@ -119,12 +124,13 @@ static void company_end(struct company *company)
     }
 }
 
-static void failure_tell(const struct crew *crew, unsigned role, int status, char *failure)
+static void failure_tell(struct crew *crew, unsigned role, int status, char *failure)
 {
+    crew->timed_out = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
     if (*crew->results[role].failure)
         snprintf(failure, CREW_TEXT, "%s", crew->results[role].failure);
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        snprintf(failure, CREW_TEXT, "process %u did not finish within %u s", role, CREW_LIMIT_S);
+    else if (crew->timed_out)
+        snprintf(failure, CREW_TEXT, "process %u did not finish within %u s", role, limit_s(crew));
     else if (WIFSIGNALED(status))
         snprintf(failure, CREW_TEXT, "process %u was ended by signal %d", role, WTERMSIG(status));
     else
@@ -132,7 +138,7 @@ static void failure_tell(const struct crew *crew, unsigned role, int status, cha
 }
 
 /* Waits for one child, whichever ends first. 0: one has ended as it should, or (WNOHANG) none has ended. */
-static int company_wait(struct company *company, const struct crew *crew, int options, char *failure)
+static int company_wait(struct company *company, struct crew *crew, int options, char *failure)
 {
     int status = 0;
     pid_t pid = waitpid(-1, &status, options);
@@ -198,6 +204,7 @@ int crew_run(struct crew *crew, const struct crew_role *roles, unsigned count, c
 
     memset(crew->results, 0, sizeof(crew->results));
     crew->sample_count = 0;
+    crew->timed_out = false;
     atomic_store(&crew->ready, 0);
     atomic_store(&crew->go, 0);
     snprintf(failure, CREW_TEXT, "cannot start a process");

@@ -8,7 +8,7 @@
  * What holds true:
  *   - The parent sleeps while roles work; it uses no processor time between the start and the end of a run.
  *   - A role that fails says why, once, and ends; the parent then ends the others (its own children, by their ids).
- *   - A role that gets stuck is ended by its own alarm after CREW_LIMIT_S seconds; that is a failure too.
+ *   - A role that gets stuck is ended by its own alarm after CREW_LIMIT_S seconds (or limit_s); that is a failure too.
  *   - A role ends with its parent.
  *
  * Called by limits.c, cases.c, drain.c, latency.c, load.c, syscount.c, waking.c and lanes.c.
@@ -38,6 +38,8 @@ struct crew_result {
 struct crew {
     _Atomic uint32_t ready; /* roles that wait for the start */
     _Atomic uint32_t go;
+    uint32_t limit_s;      /* 0: CREW_LIMIT_S; by the parent */
+    bool timed_out;        /* the last run was ended by it */
     uint32_t sample_count; /* of `samples`, by the one role that has some */
     _Alignas(128) struct crew_result results[CREW_ROLES];
     _Alignas(128) _Atomic uint64_t line_there; /* for limits.c, drain.c and lanes.c */

@@ -54,9 +54,9 @@ static void writes_report(const struct plan *plan, FILE *out)
 
     for (unsigned i = 0; i < 2; i++) {
         const struct plan_entry *entry = plan_find(plan, "write", sizes_bytes[i], 1, 0);
-        double xadds = series_median_ratio(&entry->values[0], &entry->xadd);
+        double xadds = series_median_ratio(&entry->values[0], &entry->limits.xadd);
 
-        goal_line(out, xadds <= WRITE_XADDS, entry->unsteady,
+        goal_line(out, xadds <= WRITE_XADDS, entry->limits.unsteady,
                   "uncontended write, %u bytes: %.2f lock xadds (at most %.0f)", sizes_bytes[i], xadds, WRITE_XADDS);
     }
 }
@@ -67,10 +67,10 @@ static void latency_report(const struct plan *plan, FILE *out)
 
     for (unsigned i = 0; i < 2; i++) {
         const struct plan_entry *entry = plan_find(plan, "latency_busy", sizes_bytes[i], 1, 1);
-        double hops = series_median_ratio(&entry->values[0], &entry->hop);
+        double hops = series_median_ratio(&entry->values[0], &entry->limits.hop);
 
-        goal_line(out, hops <= LATENCY_HOPS, entry->unsteady, "one way, busy, %u bytes, p50: %.2f hops (at most %.2f)",
-                  sizes_bytes[i], hops, LATENCY_HOPS);
+        goal_line(out, hops <= LATENCY_HOPS, entry->limits.unsteady,
+                  "one way, busy, %u bytes, p50: %.2f hops (at most %.2f)", sizes_bytes[i], hops, LATENCY_HOPS);
     }
 }
 
@@ -78,9 +78,9 @@ static void latency_report(const struct plan *plan, FILE *out)
 static void one_report(const struct plan *plan, const char *name, double hops_most, double ns_most, FILE *out)
 {
     const struct plan_entry *entry = plan_find(plan, name, 64, 1, 1);
-    double hops = series_median_ratio(&entry->values[0], &entry->hop), ns = series_median(&entry->values[0]);
+    double hops = series_median_ratio(&entry->values[0], &entry->limits.hop), ns = series_median(&entry->values[0]);
 
-    goal_line(out, hops <= hops_most || ns <= ns_most, entry->unsteady,
+    goal_line(out, hops <= hops_most || ns <= ns_most, entry->limits.unsteady,
               "%s, 64 bytes: %.2f hops, %.1f ns a record (at most %.2f hops or %.0f ns)", name, hops, ns, hops_most,
               ns_most);
 }
@@ -88,9 +88,9 @@ static void one_report(const struct plan *plan, const char *name, double hops_mo
 static void one_kib_report(const struct plan *plan, const char *name, FILE *out)
 {
     const struct plan_entry *entry = plan_find(plan, name, 1024, 1, 1);
-    double gbs = 1024 / series_median(&entry->values[0]), stream_gbs = series_median(&entry->stream);
+    double gbs = 1024 / series_median(&entry->values[0]), stream_gbs = series_median(&entry->limits.stream);
 
-    goal_line(out, gbs >= ONE_KIB_GBS || gbs >= ONE_KIB_STREAM * stream_gbs, entry->unsteady,
+    goal_line(out, gbs >= ONE_KIB_GBS || gbs >= ONE_KIB_STREAM * stream_gbs, entry->limits.unsteady,
               "%s, 1 KiB: %.1f GB/s, %.2f of the stream (at least %.0f GB/s or %.1f)", name, gbs, gbs / stream_gbs,
               ONE_KIB_GBS, ONE_KIB_STREAM);
 }
@@ -105,7 +105,7 @@ static void batch_report(const struct plan *plan, FILE *out)
         const struct plan_entry *copy = plan_find(plan, "limit_copy", sizes_bytes[i], 1, 0);
         double share = series_median_ratio(&batch->values[0], &single->values[0]);
 
-        goal_line(out, share <= BATCH_SHARE, batch->unsteady + single->unsteady,
+        goal_line(out, share <= BATCH_SHARE, batch->limits.unsteady + single->limits.unsteady,
                   "batch of 16, %u bytes: %.2f of a single write's cost a record (at most %.1f; filling and copying "
                   "alone: %.2f)",
                   sizes_bytes[i], share, BATCH_SHARE, series_median_ratio(&copy->values[0], &single->values[0]));
@@ -121,7 +121,7 @@ static void many_report(const struct plan *plan, uint32_t writers, FILE *out)
         const struct plan_entry *one = plan_find(plan, "one_next", sizes_bytes[i], 1, 1);
         double share = series_median_ratio(&one->values[0], &many->values[0]);
 
-        goal_line(out, share >= MANY_SHARE, many->unsteady + one->unsteady,
+        goal_line(out, share >= MANY_SHARE, many->limits.unsteady + one->limits.unsteady,
                   "%u writers to one reader, %u bytes: %.2f of the 1 to 1 rate (at least %.1f)", writers,
                   sizes_bytes[i], share, MANY_SHARE);
     }
@@ -341,7 +341,7 @@ static void drain_line(const struct plan *plan, const char *name, uint32_t lanes
     fprintf(out, "              %s, 64 bytes, %u lanes, %u readers: %.1f ns of processor time a record, %.2f of %s%s\n",
             name, lanes, members, series_median(&entry->values[0]),
             series_median_ratio(&entry->values[0], &plain->values[0]), base,
-            entry->unsteady + plain->unsteady ? "  *" : "");
+            entry->limits.unsteady + plain->limits.unsteady ? "  *" : "");
 }
 
 static void drains_report(const struct plan *plan, FILE *out)

@@ -7,11 +7,10 @@
 #include "plan.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
+#include "settings.h"
 
 #define RUN_NS            100e6 /* of a full run of a case */
 #define CALIBRATE_RECORDS 40000.0
@@ -23,22 +22,9 @@ static const uint32_t sizes_bytes[] = {8, 64, 256, 1024};
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
 
-bool plan_wants(const char *only, const char *name)
-{
-    size_t len = strlen(name);
-
-    if (!only || !*only)
-        return true;
-    for (const char *at = strstr(only, name); at; at = strstr(at + 1, name)) {
-        if ((at == only || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
-            return true;
-    }
-    return false;
-}
-
 static void case_add(struct plan *plan, const struct bench_case *bench_case)
 {
-    if (!plan_wants(plan->only, bench_case->name))
+    if (!settings_wants(plan->only, bench_case->name))
         return;
     assert(plan->count < PLAN_ENTRIES);
     plan->entries[plan->count++].bench_case = *bench_case;
@@ -149,11 +135,13 @@ const struct plan_entry *plan_find(const struct plan *plan, const char *name, ui
 
 /* ---- one repetition --------------------------------------------------------------------------------------------- */
 
-/* What one run of a case gave, and the limits beside it. */
+/* One run of a case, and what it gave. */
 struct repetition {
+    const struct bench_case *bench_case;
+    struct crew *crew;
+    const int *cpus;
     struct case_figures figures;
     struct histogram histogram;
-    struct limits before, after; /* after: the hop alone */
 };
 
 static void failure_name(const struct bench_case *bench_case, char *failure)
@@ -165,51 +153,18 @@ static void failure_name(const struct bench_case *bench_case, char *failure)
     memcpy(failure, text, sizeof(text));
 }
 
-static int repetition_run(const struct bench_case *bench_case, struct crew *crew, const int cpus[2],
-                          struct repetition *repetition, char *failure)
+static int repetition_play(void *task, double *share, char *failure)
 {
-    int result = limits_measure(crew, cpus, &repetition->before, failure);
+    struct repetition *repetition = task;
+    const struct bench_case *bench_case = repetition->bench_case;
+    int result = case_run(repetition->crew, repetition->cpus, bench_case, &repetition->figures, failure);
 
     repetition->histogram.count = 0;
-    if (!result)
-        result = case_run(crew, cpus, bench_case, &repetition->figures, failure);
     if (!result && case_is_latency(bench_case))
-        histogram_init(&repetition->histogram, crew->samples, crew->sample_count, case_sample_ns);
-    if (!result)
-        result = limits_hop(crew, cpus, &repetition->after, failure);
-    if (result)
-        failure_name(bench_case, failure);
+        histogram_init(&repetition->histogram, repetition->crew->samples, repetition->crew->sample_count,
+                       case_sample_ns);
+    *share = repetition->figures.share;
     return result;
-}
-
-static bool repetition_steady(const struct repetition *repetition)
-{
-    const struct limits *before = &repetition->before, *after = &repetition->after;
-    double share = fmin(repetition->figures.share, fmin(before->share, after->share));
-
-    return share >= PLAN_SHARE && after->hop_ns <= before->hop_ns * PLAN_HOP_DRIFT &&
-           before->hop_ns <= after->hop_ns * PLAN_HOP_DRIFT;
-}
-
-/* Of a disturbed one the smaller hop counts: disturbance makes it larger and would flatter what is divided by it. */
-static double repetition_hop_ns(const struct repetition *repetition, bool steady)
-{
-    double before_ns = repetition->before.hop_ns, after_ns = repetition->after.hop_ns;
-
-    return steady ? (before_ns + after_ns) / 2 : fmin(before_ns, after_ns);
-}
-
-static void repetition_keep(struct plan_entry *entry, const struct repetition *repetition, bool steady)
-{
-    for (unsigned i = 0; i < CASE_FIGURES; i++)
-        series_add(&entry->values[i], repetition->figures.values[i]);
-    series_add(&entry->hop, repetition_hop_ns(repetition, steady));
-    series_add(&entry->xadd, repetition->before.xadd_ns);
-    series_add(&entry->stream, repetition->before.stream_gbs);
-    entry->slept = repetition->figures.slept;
-    entry->unsteady += !steady;
-    if (repetition->histogram.count)
-        histogram_merge(&entry->histogram, &repetition->histogram);
 }
 
 /* ---- rounds ----------------------------------------------------------------------------------------------------- */
@@ -217,46 +172,28 @@ static void repetition_keep(struct plan_entry *entry, const struct repetition *r
 static int entry_repeat(struct plan *plan, struct plan_entry *entry, struct crew *crew, const int cpus[2],
                         char *failure)
 {
-    struct repetition repetition;
-    bool steady = false;
+    struct repetition repetition = {.bench_case = &entry->bench_case, .crew = crew, .cpus = cpus};
+    int result = repeat_run(&plan->repeat, repetition_play, &repetition, &entry->limits, failure);
 
-    for (unsigned tries = 0; !steady && tries < PLAN_TRIES; tries++) {
-        if (tries > 0 && clock_now_ns() > plan->retry_until_ns)
-            break;
-        int result = repetition_run(&entry->bench_case, crew, cpus, &repetition, failure);
-
-        if (result)
-            return result;
-        plan->dropped += tries > 0; /* the one before this */
-        steady = repetition_steady(&repetition);
-    }
-    repetition_keep(entry, &repetition, steady);
-    return 0;
-}
-
-static int machine_measure(struct plan *plan, struct crew *crew, const int cpus[2], char *failure)
-{
-    struct limits limits;
-    struct limits_copy copy;
-    int result = limits_measure(crew, cpus, &limits, failure);
-
-    if (!result)
-        result = limits_copy_measure(crew, cpus, &copy, failure);
-    if (result)
+    if (result) {
+        failure_name(&entry->bench_case, failure);
         return result;
-    series_add(&plan->hop, limits.hop_ns);
-    series_add(&plan->xadd, limits.xadd_ns);
-    series_add(&plan->stream, limits.stream_gbs);
-    series_add(&plan->cached_copy, copy.cached_gbs);
-    series_add(&plan->large_copy, copy.large_gbs);
+    }
+    for (unsigned i = 0; i < CASE_FIGURES; i++)
+        series_add(&entry->values[i], repetition.figures.values[i]);
+    entry->slept = repetition.figures.slept;
+    if (repetition.histogram.count)
+        histogram_merge(&entry->histogram, &repetition.histogram);
     return 0;
 }
 
 int plan_round(struct plan *plan, struct crew *crew, const int cpus[2], char *failure)
 {
-    int result = machine_measure(plan, crew, cpus, failure);
+    int result = machine_measure(&plan->machine, crew, cpus, failure);
 
-    plan->retry_until_ns = clock_now_ns() + PLAN_RETRY_S * INT64_C(1000000000);
+    plan->repeat.crew = crew;
+    plan->repeat.cpus = cpus;
+    repeat_round(&plan->repeat, PLAN_RETRY_S);
     for (unsigned i = 0; i < plan->count && !result; i++)
         result = entry_repeat(plan, &plan->entries[i], crew, cpus, failure);
     return result;

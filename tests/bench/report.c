@@ -1,4 +1,4 @@
-/* report.c - the machine's limits, the table, the histograms and bench.tsv; see report.h. (What must be reached is in
+/* report.c - the table, the histograms and bench.tsv; see report.h. (What must be reached is in
  * goals.c.)
  *
  * All times are nanoseconds. For a stream they are nanoseconds a record, over all writers, until the last reader has
@@ -12,42 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "clock.h"
-
 static const char *const latency_parts[CASE_FIGURES] = {"p50", "p99", "p99.9"};
-
-/* ---- the machine's limits --------------------------------------------------------------------------------------- */
-
-struct limit_row {
-    const char *name, *tsv_name, *unit;
-    const struct series *series;
-    uint32_t bytes;
-};
-
-#define LIMIT_ROWS 5u
-
-static void limit_rows(const struct plan *plan, struct limit_row rows[LIMIT_ROWS])
-{
-    rows[0] = (struct limit_row){"hop of a cache line, one way", "limit_hop", "ns", &plan->hop, 8};
-    rows[1] = (struct limit_row){"uncontended lock xadd", "limit_xadd", "ns", &plan->xadd, 8};
-    rows[2] = (struct limit_row){"stream, a flag per 4 KiB", "limit_stream", "GB/s", &plan->stream, 4096};
-    rows[3] = (struct limit_row){"memcpy, 128 KiB", "limit_memcpy_cached", "GB/s", &plan->cached_copy, 1 << 17};
-    rows[4] = (struct limit_row){"memcpy, 64 MiB", "limit_memcpy_large", "GB/s", &plan->large_copy, 1 << 26};
-}
-
-void report_limits(const struct plan *plan, FILE *out)
-{
-    struct limit_row rows[LIMIT_ROWS];
-
-    limit_rows(plan, rows);
-    fprintf(out, "\nThis machine's limits: median (p10, p90)\n");
-    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
-        fprintf(out, "  %-30s %8.2f  (%.2f, %.2f) %s\n", rows[i].name, series_median(rows[i].series),
-                series_quantile(rows[i].series, 0.1), series_quantile(rows[i].series, 0.9), rows[i].unit);
-    }
-    fprintf(out, "  %-30s %8.2f  ns, taken off each round trip of the latency cases\n", "reading the clock",
-            clock_read_ns());
-}
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
@@ -58,7 +23,7 @@ static double stream_share(const struct plan_entry *entry)
 
     for (unsigned i = 0; i < entry->values[0].count; i++)
         series_add(&rates, entry->bench_case.bytes / entry->values[0].values[i]);
-    return series_median_ratio(&rates, &entry->stream);
+    return series_median_ratio(&rates, &entry->limits.stream);
 }
 
 /* A figure of `width` places, or as many blanks with a dash. */
@@ -77,8 +42,8 @@ static void ratios_print(const struct plan_entry *entry, unsigned figure, FILE *
 
     bool alone = shape == CASE_ALONE || shape == CASE_DRAIN;
 
-    figure_print(alone ? series_median_ratio(values, &entry->xadd) : NAN, 7, out);
-    figure_print(alone ? NAN : series_median_ratio(values, &entry->hop), 8, out);
+    figure_print(alone ? series_median_ratio(values, &entry->limits.xadd) : NAN, 7, out);
+    figure_print(alone ? NAN : series_median_ratio(values, &entry->limits.hop), 8, out);
     figure_print(shape == CASE_STREAM ? stream_share(entry) : NAN, 7, out);
 }
 
@@ -95,7 +60,7 @@ static void entry_row(const struct plan_entry *entry, unsigned figure, FILE *out
     fprintf(out, " | %9.1f %9.1f %9.1f", median_ns, series_quantile(values, 0.1), series_quantile(values, 0.9));
     figure_print(latency ? NAN : 1e3 / median_ns, 8, out);
     figure_print(latency ? NAN : bench_case->bytes / median_ns, 6, out);
-    fprintf(out, " %6.1f%s\n", series_median(&entry->hop), entry->unsteady ? "  *" : "");
+    fprintf(out, " %6.1f%s\n", series_median(&entry->limits.hop), entry->limits.unsteady ? "  *" : "");
 }
 
 void report_table(const struct plan *plan, FILE *out)
@@ -145,23 +110,16 @@ static void entry_tsv(const struct plan_entry *entry, FILE *out)
         fprintf(out, "%s%s\t%s\t%u\t%u\t%u\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", bench_case->name, latency ? suffixes[i] : "",
                 bench_case->write == CASE_COPY ? "machine" : "ringd", bench_case->bytes, bench_case->writers,
                 bench_case->readers, series_median(&entry->values[i]), series_quantile(&entry->values[i], 0.1),
-                series_quantile(&entry->values[i], 0.9), latency ? "ns" : "ns/record", series_median(&entry->hop));
+                series_quantile(&entry->values[i], 0.9), latency ? "ns" : "ns/record",
+                series_median(&entry->limits.hop));
     }
 }
 
 void report_tsv(const struct plan *plan, const struct scale *scale, const struct survival *survival, FILE *out)
 {
-    struct limit_row rows[LIMIT_ROWS];
-
-    limit_rows(plan, rows);
-    fprintf(out, "case\tsystem\tbytes\twriters\treaders\tmedian\tp10\tp90\tunit\thop_ns\n");
-    for (unsigned i = 0; i < LIMIT_ROWS; i++) {
-        fprintf(out, "%s\tmachine\t%u\t0\t0\t%.3f\t%.3f\t%.3f\t%s\t%.2f\n", rows[i].tsv_name, rows[i].bytes,
-                series_median(rows[i].series), series_quantile(rows[i].series, 0.1),
-                series_quantile(rows[i].series, 0.9), rows[i].unit, series_median(&plan->hop));
-    }
+    machine_tsv(&plan->machine, out);
     for (unsigned i = 0; i < plan->count; i++)
         entry_tsv(&plan->entries[i], out);
-    figures_tsv(&scale->figures, series_median(&plan->hop), out);
-    figures_tsv(&survival->figures, series_median(&plan->hop), out);
+    figures_tsv(&scale->figures, series_median(&plan->machine.hop), out);
+    figures_tsv(&survival->figures, series_median(&plan->machine.hop), out);
 }

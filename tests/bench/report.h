@@ -1,4 +1,4 @@
-/* report.h - what the bench says: the machine's limits, the table, the histograms, bench.tsv.
+/* report.h - what the bench says: the table, the histograms, bench.tsv.
  *
  * Ratios come first, as the absolute times of a virtual machine mean little: each value is divided by the limit that
  * was measured beside it, in the same repetition, and the median of these quotients is shown. (What must be reached:
@@ -15,7 +15,6 @@
 #include "scale.h"
 #include "survival.h"
 
-void report_limits(const struct plan *plan, FILE *out);
 void report_table(const struct plan *plan, FILE *out);
 void report_histograms(const struct plan *plan, FILE *out);
 

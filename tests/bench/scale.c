@@ -6,8 +6,8 @@
 
 #include "idle.h"
 #include "lanes.h"
-#include "plan.h"
 #include "ringd.h"
+#include "settings.h"
 #include "syscount.h"
 #include "waking.h"
 
@@ -62,7 +62,7 @@ static int waking_measure(struct scale *scale, struct crew *crew, const int cpus
     struct waking_figures figures;
     int result;
 
-    if (!plan_wants(scale->only, "waking"))
+    if (!settings_wants(scale->only, "waking"))
         return 0;
     result = waking_run(crew, cpus, &figures, failure);
     if (result)
@@ -109,11 +109,11 @@ int scale_round(struct scale *scale, struct crew *crew, const int cpus[2], char 
 {
     int result = waking_measure(scale, crew, cpus, failure);
 
-    if (!result && (plan_wants(scale->only, "lanes_write") || plan_wants(scale->only, "lanes_pair")))
+    if (!result && (settings_wants(scale->only, "lanes_write") || settings_wants(scale->only, "lanes_pair")))
         result = lanes_measure(scale, crew, cpus, LANES_COPIERS, "limit_lanes", failure);
-    if (!result && plan_wants(scale->only, "lanes_write"))
+    if (!result && settings_wants(scale->only, "lanes_write"))
         result = lanes_measure(scale, crew, cpus, LANES_WRITERS, "lanes_write", failure);
-    if (!result && plan_wants(scale->only, "lanes_pair")) {
+    if (!result && settings_wants(scale->only, "lanes_pair")) {
         result = lanes_measure(scale, crew, cpus, LANES_PAIRS, "lanes_pair_filter", failure);
         if (!result)
             result = lanes_measure(scale, crew, cpus, LANES_PAIRS_GROUP, "lanes_pair_group", failure);
@@ -192,13 +192,13 @@ static int idle_measure(struct scale *scale, struct crew *crew, pid_t server, ch
 /* What cannot be measured here is said in the report; what went wrong is a failure. */
 int scale_once(struct scale *scale, struct crew *crew, const int cpus[2], pid_t server, char *failure)
 {
-    if (plan_wants(scale->only, "calls"))
+    if (settings_wants(scale->only, "calls"))
         scale->calls_result = calls_run(scale, crew, cpus, failure);
     if (scale->calls_result == -ECANCELED) {
         failure_name("calls", failure);
         return -ECANCELED;
     }
-    if (plan_wants(scale->only, "idle"))
+    if (settings_wants(scale->only, "idle"))
         scale->idle_result = idle_measure(scale, crew, server, failure);
     if (scale->idle_result && scale->idle_result != -ENOTSUP)
         return scale->idle_result;

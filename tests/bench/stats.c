@@ -118,6 +118,11 @@ void histogram_merge(struct histogram *histogram, const struct histogram *more)
     histogram->count += more->count;
 }
 
+double histogram_from_ns(unsigned bucket)
+{
+    return exp2((double)bucket / BUCKETS_PER_OCTAVE);
+}
+
 static uint64_t row_count(const struct histogram *histogram, unsigned row)
 {
     uint64_t count = 0;
@@ -130,8 +135,8 @@ static uint64_t row_count(const struct histogram *histogram, unsigned row)
 static void row_print(unsigned row, uint64_t count, uint64_t total, FILE *out)
 {
     static const char bar[BAR_WIDTH + 1] = "##################################################";
-    double from_ns = exp2((double)row * BUCKETS_PER_ROW / BUCKETS_PER_OCTAVE);
-    double to_ns = exp2((double)(row + 1) * BUCKETS_PER_ROW / BUCKETS_PER_OCTAVE);
+    double from_ns = histogram_from_ns(row * BUCKETS_PER_ROW);
+    double to_ns = histogram_from_ns((row + 1) * BUCKETS_PER_ROW);
     double share = (double)count / (double)total;
 
     fprintf(out, "    %9.0f to %9.0f ns %9llu %8.4f %%  %.*s\n", from_ns, to_ns, (unsigned long long)count,

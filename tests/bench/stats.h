@@ -46,6 +46,9 @@ void samples_sort(uint32_t *samples, size_t count);
 void histogram_init(struct histogram *histogram, const uint32_t *samples, size_t count, double (*sample_ns)(double));
 void histogram_merge(struct histogram *histogram, const struct histogram *more);
 
+/* Where a bucket begins. */
+double histogram_from_ns(unsigned bucket);
+
 /* One line for each half octave between the first and the last sample: range, count, share, a bar. */
 void histogram_print(const struct histogram *histogram, FILE *out);
 

@@ -9,6 +9,7 @@
 #include "load.h"
 #include "move.h"
 #include "plan.h"
+#include "settings.h"
 #include "storm.h"
 
 /* In a ring of 4 MiB the writers have filled the ring by the time the victim is killed, and sleep; in larger ones they
@@ -124,7 +125,7 @@ static int death_measure(const struct survival_round *round, const struct death_
     int result;
 
     snprintf(name, sizeof(name), "death_%s", one->name);
-    if (!plan_wants(round->survival->only, name) || !memory_suffices(death.ring_bytes))
+    if (!settings_wants(round->survival->only, name) || !memory_suffices(death.ring_bytes))
         return 0;
     result = death_run(round->load, round->crew, round->cpus, &death, &figures, round->failure);
     if (result)
@@ -139,7 +140,7 @@ static int storm_measure(const struct survival_round *round)
     struct storm_figures figures;
     int result;
 
-    if (!plan_wants(round->survival->only, "storm"))
+    if (!settings_wants(round->survival->only, "storm"))
         return 0;
     result = storm_run(round->load, round->crew, round->cpus, &figures, round->failure);
     if (result)
@@ -154,7 +155,7 @@ static int move_measure(const struct survival_round *round)
     struct move_figures figures;
     int result;
 
-    if (!plan_wants(round->survival->only, "move_64MiB") || !memory_suffices(MOVE_BYTES))
+    if (!settings_wants(round->survival->only, "move_64MiB") || !memory_suffices(MOVE_BYTES))
         return 0;
     result = move_run(round->load, round->crew, round->cpus, &figures, round->failure);
     if (result)
