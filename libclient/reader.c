@@ -130,9 +130,9 @@ static void release_lanes(struct ringd_reader *r)
 static inline void free_given(struct ringd_reader *r)
 {
     if (__builtin_expect(r->given_messages != NULL, 0))
-        message_free_all(&r->given_messages);
+        message_free_all(r, &r->given_messages);
     if (__builtin_expect(r->held_messages != NULL, 0))
-        message_free_all(&r->held_messages);
+        message_free_all(r, &r->held_messages);
     if (__builtin_expect(r->kept_count != 0, 0))
         reader_drop_kept(r);
 }
@@ -606,7 +606,7 @@ static inline void forget_copies(struct ringd_reader *r)
         free_given(r);
     }
     if (__builtin_expect(r->given_messages != NULL && r->mode != RINGD_READ_LOSSLESS, 0))
-        message_free_all(&r->given_messages);
+        message_free_all(r, &r->given_messages);
 }
 
 /* Before it says that there is nothing: its descriptor is to be readable when there is something again. Nobody wakes a

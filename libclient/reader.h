@@ -101,6 +101,7 @@ struct ringd_reader {
     bool in_place; /* evicted, and has not released since: what it was given from `in_place_from` on is not held */
     struct reader_filter *filter;
     struct reader_merge *merge;            /* NULL: lanes in any order */
+    struct reader_message *spare_message;  /* memory for the next one */
     struct pollable *pollable;             /* NULL: nobody has asked for a descriptor */
     struct reader_message *given_messages; /* that the caller looks at */
     struct reader_message *held_messages;  /* of these, until a release: given before it was evicted */

@@ -221,7 +221,7 @@ void group_free(struct ringd_reader *r)
         bool seen = rest != l->position; /* what lies between the parts of a message that is another's now */
 
         settle(l);
-        message_free_all(&l->messages);
+        message_free_all(r, &l->messages);
         if (m->hold == HOLD_CLAIM)
             ring_group_give_back(&m->group, rest, seen);
         else if (m->hold == HOLD_ORPHAN)

@@ -9,6 +9,9 @@
 
 #define MESSAGE_BYTES_FIRST 65536
 
+/* The memory of one message is kept for the next, unless it is longer. */
+#define SPARE_BYTES_MOST (4u << 20)
+
 /* At the beginning of its own mapping; the payload follows. */
 struct reader_message {
     struct reader_message *next;
@@ -44,15 +47,42 @@ static struct reader_message *take_out(struct reader_message **link)
     return message;
 }
 
-static void message_free(struct reader_message *message)
+static void message_free(struct ringd_reader *r, struct reader_message *message)
 {
-    munmap(message, message->map_bytes);
+    if (r->spare_message == NULL && message->map_bytes <= SPARE_BYTES_MOST)
+        r->spare_message = message;
+    else
+        munmap(message, message->map_bytes);
 }
 
-void message_free_all(struct reader_message **messages)
+void message_free_all(struct ringd_reader *r, struct reader_message **messages)
 {
     while (*messages != NULL)
-        message_free(take_out(messages));
+        message_free(r, take_out(messages));
+}
+
+void message_free_spare(struct ringd_reader *r)
+{
+    if (r->spare_message != NULL)
+        munmap(r->spare_message, r->spare_message->map_bytes);
+    r->spare_message = NULL;
+}
+
+/* Memory for one, or NULL: pages that are new cost more than what is copied into them. */
+static struct reader_message *message_memory(struct ringd_reader *r)
+{
+    struct reader_message *message = r->spare_message;
+    size_t bytes = MESSAGE_BYTES_FIRST;
+
+    r->spare_message = NULL;
+    if (message != NULL)
+        bytes = message->map_bytes;
+    else
+        message = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (message == MAP_FAILED)
+        return NULL;
+    *message = (struct reader_message){.map_bytes = bytes};
+    return message;
 }
 
 /* As long as one is begun, ordinary records are looked at closely too: one may be its writer's. */
@@ -71,19 +101,17 @@ void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer)
 
     if (*link == NULL)
         return;
-    message_free(take_out(link));
+    message_free(r, take_out(link));
     message_look_closely(r);
 }
 
 static struct reader_message *message_new(struct ringd_reader *r, struct reader_lane *l,
                                           const struct ringd_record *record)
 {
-    struct reader_message *message =
-        mmap(NULL, MESSAGE_BYTES_FIRST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct reader_message *message = message_memory(r);
 
-    if (message == MAP_FAILED)
+    if (message == NULL)
         return NULL;
-    message->map_bytes = MESSAGE_BYTES_FIRST;
     message->writer = record->writer;
     message->incarnation = record->incarnation;
     message->position = record->position;

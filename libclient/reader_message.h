@@ -40,6 +40,9 @@ uint64_t message_expected(const struct reader_lane *l, uint32_t writer, uint64_t
 void message_look_closely(struct ringd_reader *r);
 
 /* Gives a list back. */
-void message_free_all(struct reader_message **messages);
+void message_free_all(struct ringd_reader *r, struct reader_message **messages);
+
+/* And what is kept for the next one. */
+void message_free_spare(struct ringd_reader *r);
 
 #endif

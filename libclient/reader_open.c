@@ -223,7 +223,7 @@ void reader_drop_kept(struct ringd_reader *r)
 static void free_lanes(struct ringd_reader *r)
 {
     for (uint32_t i = 0; r->lanes != NULL && i < r->lane_count; i++)
-        message_free_all(&r->lanes[i].messages);
+        message_free_all(r, &r->lanes[i].messages);
     if (r->lanes != NULL && r->lanes != &r->one_lane)
         handle_free(r->lanes, r->lane_count * sizeof *r->lanes);
 }
@@ -237,11 +237,12 @@ void ringd_reader_close(struct ringd_reader *reader)
         reader_drop_kept(reader);
         group_free(reader);
         attachment_free(reader->attachment);
-        message_free_all(&reader->given_messages);
-        message_free_all(&reader->held_messages);
+        message_free_all(reader, &reader->given_messages);
+        message_free_all(reader, &reader->held_messages);
         merge_free(reader->merge, reader->lane_count);
         filter_free(reader->filter);
         free_lanes(reader);
+        message_free_spare(reader);
         free(reader->copies);
     }
     handle_free(reader, sizeof *reader);
