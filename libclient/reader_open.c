@@ -101,16 +101,6 @@ int reader_new(struct ringd_reader **reader, const struct segment *segment, uint
 
 /* ---- options ---- */
 
-static int check_label(const char *what, const char *label)
-{
-    size_t len = label != NULL ? strlen(label) : 1;
-
-    if (len == 0 || len >= RINGD_LABEL_BYTES)
-        return client_fail(-EINVAL, "the name of a %s has 1 to %u characters, this one has %zu", what,
-                           RINGD_LABEL_BYTES - 1, len);
-    return 0;
-}
-
 static int check_choices(const struct ringd_reader_options *o)
 {
     if (o->mode > RINGD_READ_OBSERVE)
@@ -132,10 +122,6 @@ static int check_options(const struct ringd_reader_options *o)
 
     if (result == 0)
         result = filter_check(o->filter);
-    if (result == 0)
-        result = check_label("group", o->group);
-    if (result == 0)
-        result = check_label("cursor", o->cursor);
     if (result == 0 && o->group != NULL && o->cursor != NULL)
         result = client_fail(-EINVAL, "a reader is of a group or has a named cursor; a group remembers where it is");
     if (result == 0 && o->group != NULL && o->merge != RINGD_MERGE_NONE)

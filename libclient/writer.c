@@ -113,8 +113,8 @@ static void enter(struct ringd_writer *w, const struct segment *segment, uint32_
         w->ring.watch = writer_watch;
 }
 
-WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot, uint32_t incarnation,
-               const struct ringd_writer_options *options)
+WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot,
+                           uint32_t incarnation, const struct ringd_writer_options *options)
 {
     static const struct ringd_writer_options defaults;
     const struct ringd_writer_options *o = options != NULL ? options : &defaults;
@@ -140,7 +140,8 @@ WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *s
     return 0;
 }
 
-WRITER_COLD int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring, const struct ringd_writer_options *options)
+WRITER_COLD int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring,
+                                  const struct ringd_writer_options *options)
 {
     struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
