@@ -83,10 +83,10 @@ struct ringd_reply {
     uint32_t slot; /* attach */
     uint32_t incarnation;
     union {
-        uint32_t value;     /* arm */
+        uint32_t value;      /* arm */
         uint32_t label_plus; /* attach of a reader with a label: the number of the group or cursor, and one; else 0 */
     };
-    uint32_t seat; /* attach of a group's member */
+    uint32_t seat;                     /* attach of a group's member */
     uint64_t position;                 /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };

@@ -325,8 +325,8 @@ struct ringd_group_lane {
     uint64_t reserved[5];
 };
 
-/* What a named cursor has to remember of one lane, for when its reader comes back. Written by that reader; by the daemon
- * when nobody has it, and before a reader goes on to this generation. */
+/* What a named cursor has to remember of one lane, for when its reader comes back. Written by that reader; by the
+ * daemon when nobody has it, and before a reader goes on to this generation. */
 struct ringd_named_lane {
     _Atomic uint64_t position;                     /* 0  all below is released; UINT64_MAX: nobody has been here */
     _Atomic uint64_t next[RINGD_WRITERS_PER_LANE]; /* 8  the sequence number expected from each writer as of there;

@@ -185,8 +185,8 @@ static bool ring_swap_limit(struct ringd_lane *lane, const struct ring_view *vie
 
     pair_tell_sanitizer(&lane->limit);
     STOP_POINT("raise-computed");
-    swapped = pair_swap(&lane->limit_and_joins, (struct pair){view->limit, view->joins},
-                        (struct pair){limit, view->joins});
+    swapped =
+        pair_swap(&lane->limit_and_joins, (struct pair){view->limit, view->joins}, (struct pair){limit, view->joins});
     STOP_POINT("raise-swapped");
     return swapped;
 }

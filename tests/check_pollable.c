@@ -431,7 +431,7 @@ START_TEST(idle_pollers_use_no_processor_time)
     }
     ck_assert_uint_eq(rest, 0);
     ck_assert_uint_lt(full, 10000); /* and then no more: they are still */
-    give_back(reader, 1); /* who stands in line comes first */
+    give_back(reader, 1);           /* who stands in line comes first */
     if (_i > 0)
         child_finish(pids[3]);
     else

@@ -222,7 +222,8 @@ static void open_and_tamper(void *argument)
     uint32_t mode = *(const uint32_t *)argument;
     struct ringd_reader *reader = open_reader(RING, mode, RINGD_START_NOW);
     unsigned char *places[] = {reader->lanes[0].ring.data, (unsigned char *)reader->lanes[0].ring.lane,
-                               (unsigned char *)reader->lanes[0].ring.control, (unsigned char *)reader->lanes[0].ring.waits};
+                               (unsigned char *)reader->lanes[0].ring.control,
+                               (unsigned char *)reader->lanes[0].ring.waits};
     int count = mode == RINGD_READ_OBSERVE ? 4 : 3;
 
     for (int i = 0; i < count; i++) {
