@@ -134,7 +134,9 @@ static int take_snapshot(const struct ring *ring, uint32_t writer, struct ring_r
 
     if (ring_look(ring, &view) < 0) /* E1 */
         return -EBADMSG;
-    floor = ring_floor(ring, view.limit);
+    /* M once more: a raise that was computed before the death may have been done between the view's limit and its word,
+     * and others may have gone round the ring since, which is no damage. */
+    floor = floor_after(ring);
     if (view.position - floor > ring->size || (int64_t)(begin - view.position) > 0)
         return -EBADMSG;
     repair->begun = true;
