@@ -321,20 +321,25 @@ static int get(struct ringd_reader *r, struct reader_lane *l, struct member *m)
 /* ---- the rest of a message -----------------------------------------------------------------------------------------
  */
 
-/* Whoever was to write the rest has gone, or nothing can be written any more, and everything is read. */
+/* Whoever was to write the rest has gone, or nothing can be written any more, and everything is read. In this order: one
+ * who was seen to be gone has written all he ever will. */
 static void end_forsaken(struct ringd_reader *r, struct reader_lane *l)
 {
     bool removed = atomic_load_explicit(&r->control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
     struct ring_view view;
+    uint32_t gone = 0;
 
-    if (ring_look(&l->ring, &view) < 0 || view.position != l->position)
-        return;
     for (uint32_t i = 0; i < RINGD_WRITERS_PER_LANE; i++) {
         const struct ringd_owner *owner = &l->ring.lane->writers[i].owner;
 
         if (removed || atomic_load_explicit(&owner->state, memory_order_acquire) != RINGD_OWNER_WRITER)
-            message_end(r, l, l->number * RINGD_WRITERS_PER_LANE + i);
+            gone |= UINT32_C(1) << i;
     }
+    STOP_POINT("claim-forsaken");
+    if (ring_look(&l->ring, &view) < 0 || view.position != l->position)
+        return;
+    for (; gone != 0; gone &= gone - 1)
+        message_end(r, l, l->number * RINGD_WRITERS_PER_LANE + (uint32_t)__builtin_ctz(gone));
 }
 
 /* All that is claimed has been read, and it waits for the rest of a message: what comes now others may have, while

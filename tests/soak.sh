@@ -14,8 +14,7 @@
 #
 # Environment: BUILD, SOAK_MINUTES (30), RINGD_FUZZ_SECONDS (60, for one run of a fuzzer), SOAK_MODELS (yes; no leaves
 # them out), SEARCH_SECONDS, RINGD_RESTARTS (1000, of a ringd under load, in each run of check_takeover), RINGD_KILLS (1000,
-# of contexts under load, in each run of check_recovery), RINGD_SURVIVAL (all: every point, action and policy in check_survival),
-# RINGD_CUTS (messages to groups while the ring moves, in check_group).
+# of contexts under load, in each run of check_recovery), RINGD_SURVIVAL (all: every point, action and policy in check_survival)
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -26,7 +25,6 @@ export RINGD_STRESS_SECONDS=${RINGD_STRESS_SECONDS:-60}
 export RINGD_RESTARTS=${RINGD_RESTARTS:-1000}
 export RINGD_KILLS=${RINGD_KILLS:-1000}
 export RINGD_SURVIVAL=${RINGD_SURVIVAL:-all}
-export RINGD_CUTS=${RINGD_CUTS:-1}
 work=$(mktemp -d)
 runs=0
 failures=0
