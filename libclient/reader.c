@@ -67,11 +67,14 @@
 /* How many empty looks pass before a busy reader makes sure that the ring is not damaged. */
 #define IDLE_CHECK 1024
 
-/* Pacing, see pace(): how long, how many records make it worth while, how rarely it is tried. */
-#define PACE_PAUSES    32
-#define PACE_RUN       4
-#define PACE_EVERY_MIN 512
-#define PACE_EVERY_MAX 65536
+/* Pacing, see pace(): how long (a pause for so many bytes of the ring, in which no writer gets a quarter of it ahead),
+ * how many records make it worth while (one in so many pauses), how rarely it is tried. */
+#define PACE_PAUSES_MIN 32
+#define PACE_PAUSES_MAX 128
+#define PACE_BYTES      8192
+#define PACE_RUN        16
+#define PACE_EVERY_MIN  512
+#define PACE_EVERY_MAX  65536
 
 /* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
 #define FOLLOW_PATIENCE_NS 100000000
@@ -425,12 +428,14 @@ static bool worth_explaining(struct ringd_reader *r)
  * often while it brings one. */
 static void pace(struct ringd_reader *r)
 {
+    uint64_t share = r->lanes[0].ring.size / PACE_BYTES;
+    uint64_t pauses = share < PACE_PAUSES_MIN ? PACE_PAUSES_MIN : share > PACE_PAUSES_MAX ? PACE_PAUSES_MAX : share;
     uint64_t delivered = atomic_load_explicit(&r->counters->delivered, memory_order_relaxed);
     uint64_t run = delivered - r->pace_delivered;
 
     r->pace_delivered = delivered;
     if (run > 0 && r->pacing) {
-        r->pacing = run >= PACE_RUN;
+        r->pacing = run * PACE_RUN >= pauses;
         r->pace_every = r->pacing                            ? PACE_EVERY_MIN
                         : r->pace_every * 2 < PACE_EVERY_MAX ? r->pace_every * 2
                                                              : PACE_EVERY_MAX;
@@ -438,7 +443,7 @@ static void pace(struct ringd_reader *r)
     } else if (run > 0) {
         r->pacing = --r->pace_in == 0;
     }
-    for (int i = 0; r->pacing && i < PACE_PAUSES; i++)
+    for (uint64_t i = 0; r->pacing && i < pauses; i++)
         relax();
 }
 

@@ -215,8 +215,8 @@ enum ring_shortage {
 
 /* How far ahead of its grant a writer asks for lines, for how much at most (more would push out what it is copying),
  * and how long these are. */
-#define RING_PREFETCH      512
-#define RING_PREFETCH_MOST 1024
+#define RING_PREFETCH      1024
+#define RING_PREFETCH_MOST 2048
 #define RING_LINE          64
 
 /* How soon a writer that has gone to sleep for space looks once more; see ring_wait_in_turn. */
