@@ -3,6 +3,7 @@
 #include "context.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,10 @@
 
 #define LOOK_FIRST_S 0.001
 #define LOOK_LAST_S  1.0
+
+/* Looks at the lock of one that has just come to its end, before it is waited for. */
+#define LOOKS_AT_ONCE 8
+
 #define NS_PER_S     UINT64_C(1000000000)
 
 bool context_is_writer(const struct context *context)
@@ -195,11 +200,25 @@ static void watch(struct context *context)
     context->look_s = context->look_s * 2 < LOOK_LAST_S ? context->look_s * 2 : LOOK_LAST_S;
 }
 
+/* The kernel lets go of the lock some ten microseconds after it has said that the connection or the process is at its
+ * end: far less than it takes to start a thread that waits. */
+static bool check_in_a_moment(struct context *context)
+{
+    bool anew = context->wait == NULL && !context->waited && !context->adopted;
+    bool dead = context_check(context);
+
+    for (int look = 1; look < LOOKS_AT_ONCE && anew && !dead; look++) {
+        sched_yield();
+        dead = context_check(context);
+    }
+    return dead;
+}
+
 void context_look(struct context *context)
 {
     struct shared_ring *ring = context->ring;
 
-    if (!context_check(context)) {
+    if (!check_in_a_moment(context)) {
         watch(context);
         return;
     }

@@ -18,7 +18,10 @@
 #define DROPPED_MOST 4u /* times the kills that are wanted */
 #define COMMIT_PART  5u /* every so manyth victim commits */
 
-enum { SERIES_RECORD, SERIES_COMMIT, SERIES_HANGUP, SERIES_LOCK };
+enum { SERIES_RECORD, SERIES_COMMIT, SERIES_HANGUP, SERIES_LOCK, SERIES_BEYOND };
+
+/* Added to what may be less than nothing: samples may not. */
+#define BEYOND_ZERO_NS INT64_C(1000000000)
 
 struct death_task {
     struct load *load;
@@ -155,9 +158,10 @@ static int64_t kill_time(const struct killer *killer, const struct victim *victi
     return load->next.at_ns - start_ns;
 }
 
-/* Both are with the writer in mid-record and the reader before it. Who is killed second has a little less to take down,
- * as the first one's mappings are gone. Where the writers rest it is the same for both whether the reader has gone on,
- * and they take turns; else it is the victim. False: it does not count. */
+/* A pair of kills, one right after the other. Both are with the writer in mid-record and the reader before it. Who is
+ * killed second has a little less to take down, as the first one's mappings are gone. Where the writers rest it is the
+ * same for both whether the reader has gone on, and they take turns; else it is the victim. False: it does not count.
+ */
 static bool kill_measure(struct killer *killer, const struct victim *victim, struct exit_process *other)
 {
     bool victim_first = killer->rest && killer->kills++ % 2 == 1;
@@ -175,6 +179,7 @@ static bool kill_measure(struct killer *killer, const struct victim *victim, str
     load_sample(killer->load, SERIES_RECORD, record_ns);
     load_sample(killer->load, SERIES_HANGUP, times.hangup_ns);
     load_sample(killer->load, SERIES_LOCK, times.lock_ns);
+    load_sample(killer->load, SERIES_BEYOND, BEYOND_ZERO_NS + record_ns - times.hangup_ns);
     return true;
 }
 
@@ -248,6 +253,7 @@ int death_run(struct load *load, struct crew *crew, const int cpus[2], const str
         .hangup_p50_us = load_quantile(load, SERIES_HANGUP, 0.5) / 1e3,
         .hangup_p99_us = load_quantile(load, SERIES_HANGUP, 0.99) / 1e3,
         .lock_p50_us = load_quantile(load, SERIES_LOCK, 0.5) / 1e3,
+        .beyond_p50_us = (load_quantile(load, SERIES_BEYOND, 0.5) - BEYOND_ZERO_NS) / 1e3,
         .dropped = crew->sample_count,
     };
     return 0;

@@ -10,9 +10,11 @@
  * does not count.
  *   - The clock is read right before kill(), in the process that calls it.
  *
- * Right before each of these kills another process with the same memory mapped, which ringd has nothing to do with, is
- * killed under the same load (exit.h). And in between there are victims that are not killed but commit: from commit to
- * record is what the machine takes to give a woken reader a processor, with no death in it.
+ * Beside each of these kills another process with the same memory mapped, which ringd has nothing to do with, is killed
+ * under the same load (exit.h): what ringd takes beyond the kernel is the difference in such a pair, as the kernel's
+ * own time with a large ring is many times that and differs from pair to pair. And in between there are victims that
+ * are not killed but commit: from commit to record is what the machine takes to give a woken reader a processor, with
+ * no death in it.
  *
  * Called by survival.c.
  */
@@ -34,6 +36,7 @@ struct death_figures {
     double commit_p50_us, commit_p99_us; /* from commit to record */
     double hangup_p50_us, hangup_p99_us; /* the kernel's own: from kill to hang-up ... */
     double lock_p50_us;                  /* ... and until the lock is gone */
+    double beyond_p50_us;                /* from kill to record less the kernel's own beside it: median of the pairs */
     unsigned dropped;                    /* kills and commits that did not count */
 };
 
