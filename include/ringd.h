@@ -57,7 +57,9 @@ enum ringd_result {
     RINGD_EVICTED = 6, /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
-/* How somebody waits, until its deadline. */
+/* How somebody waits, until its deadline. (An adaptive writer that meets others in full flow, one in a hundred times after
+ * its record is committed, also spins for some microseconds whatever its deadline is: they take turns at what they
+ * share, and all of them are faster.) */
 enum ringd_wait {
     RINGD_WAIT_ADAPTIVE = 0, /* looks a little, as often as that has helped of late, then sleeps */
     RINGD_WAIT_BUSY = 1,     /* looks all the time: never sleeps, keeps a processor busy; no signal ends it */

@@ -616,7 +616,9 @@ int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit)
     wake_all(&waits->space);
     if (!(old_word & bit))
         return -EBADMSG;
-    return old_word & RINGD_W_SEALED ? RING_SEALED : RINGD_OK;
+    if (old_word & RINGD_W_SEALED)
+        return RING_SEALED;
+    return (old_word & RINGD_W_ACTIVE) != bit ? RING_IN_COMPANY : RINGD_OK;
 }
 
 /* ---- questions of readers --------------------------------------------------------------------------------------- */

@@ -117,7 +117,8 @@
  *   counters and marks    relaxed    -                                (numbers; a mark is checked by the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
- * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record.
+ * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record. (Writers in
+ * full flow on several processors take turns, so that most of their records find that line at home: take_turns().)
  * Cost of a read: the record's own lines. W, limit and cursors only when there is nothing to read or a batch is done.
  */
 #ifndef LIBCLIENT_RING_H
@@ -207,6 +208,9 @@ struct ring_view {
 /* ring_finish: the lane was sealed while the grant was open (ring_move.h). Never leaves the library. */
 #define RING_SEALED 64
 
+/* ring_finish: others are in mid-record at this moment. Never leaves the library either. */
+#define RING_IN_COMPANY 63
+
 /* Why there is no room. */
 enum ring_shortage {
     RING_FULL_READER = 1, /* a lossless reader, or the ring holds for one */
@@ -248,8 +252,8 @@ int ring_take_failed(struct ringd_lane *lane, uint64_t bit, uint64_t old_word);
 /* Notes a record boundary in another section of the data, for raises that need not go all the way. */
 void ring_mark(struct ring_writer *writer, uint64_t position);
 
-/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, else RINGD_OK.
- */
+/* Somebody may sleep, or the word that I took my bit from was not {.., my bit}: -EBADMSG, RING_SEALED, RING_IN_COMPANY,
+ * else RINGD_OK. */
 int ring_finish_slow(struct ringd_waits *waits, uint64_t old_word, uint64_t bit);
 
 /* ---- what readers and the daemon ask ---------------------------------------------------------------------------- */
@@ -411,7 +415,7 @@ RING_HOT int ring_finish(struct ring_writer w)
     STOP_POINT("commit-finished");
     asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_seq_cst) |
              atomic_load_explicit(&w.ring.waits->space, memory_order_seq_cst); /* C4 */
-    if (__builtin_expect((asleep & 1) != 0 || (old & (RINGD_W_SEALED | w.bit)) != w.bit, 0))
+    if (__builtin_expect((asleep & 1) != 0 || (old & (RINGD_W_SEALED | RINGD_W_ACTIVE)) != w.bit, 0))
         return ring_finish_slow(w.ring.waits, old, w.bit);
     return RINGD_OK;
 }

@@ -18,10 +18,16 @@
 
 #include "copy.h"
 #include "record_time.h"
+#include "relax.h"
 #include "ring_move.h"
 #include "wake.h"
 
 #define WRITEV_MAX 1024
+
+/* Turns, see take_turns(): how long they are, and how long others are let have theirs. */
+#define TURN_RECORDS     128
+#define TURN_RECORDS_MAX 65536
+#define TURN_PAUSES      256
 
 /* Small rather than fast. */
 #define WRITER_COLD __attribute__((cold))
@@ -104,6 +110,12 @@ static void set_label(struct ringd_writer *w, uint16_t type, uint8_t level)
     w->origin |= (uint64_t)type << RINGD_ORIGIN_TYPE_SHIFT | (uint64_t)level << RINGD_ORIGIN_LEVEL_SHIFT;
 }
 
+static void begin_turn(struct ringd_writer *w, uint64_t records)
+{
+    w->turn_records = records;
+    w->turn_over = w->sequence + records;
+}
+
 /* Its part in this generation of the ring. */
 static void enter(struct ringd_writer *w, const struct segment *segment, uint32_t slot)
 {
@@ -136,6 +148,7 @@ WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *s
     w->watch.slow_after = segment->geometry.slow_after_ms * INT64_C(1000000);
     enter(w, segment, slot);
     w->sequence = atomic_load_explicit(&w->ring.slot->sequence, memory_order_relaxed);
+    begin_turn(w, TURN_RECORDS);
     read_counters(w, &w->base);
     return 0;
 }
@@ -561,9 +574,40 @@ WRITER_COLD static int append_anew(struct ringd_writer *w)
 }
 
 /* The lane was sealed while my grant was open. */
-__attribute__((noinline)) static int writer_sealed(struct ringd_writer *w)
+static int writer_sealed(struct ringd_writer *w)
 {
     return ring_claim(&w->ring) ? RINGD_OK : append_anew(w);
+}
+
+/* Writers in full flow on different processors pass the line of W back and forth with every record, a hop or more each
+ * time; writers that take turns do not. So: one that has had its turn and meets others in mid-record lets them have
+ * theirs, for some microseconds in which it holds nothing. If nobody has made use of that (they stand still, or wait
+ * for this very processor), its next turn is twice as long. The looks at W are hints: nothing is concluded from them.
+ */
+static void take_turns(struct ringd_writer *w)
+{
+    const _Atomic uint64_t *word = &w->ring.ring.lane->word;
+    uint64_t records = w->turn_records * 2 < TURN_RECORDS_MAX ? w->turn_records * 2 : TURN_RECORDS_MAX, before;
+
+    if ((int64_t)(w->sequence - w->turn_over) < 0 || w->wait != RINGD_WAIT_ADAPTIVE)
+        return;
+    before = atomic_load_explicit(word, memory_order_relaxed) >> RINGD_W_POSITION_SHIFT;
+    for (int i = 0; i < TURN_PAUSES; i++)
+        relax();
+    if (atomic_load_explicit(word, memory_order_relaxed) >> RINGD_W_POSITION_SHIFT != before)
+        records = TURN_RECORDS;
+    begin_turn(w, records);
+}
+
+/* RING_SEALED, RING_IN_COMPANY or a failure. */
+__attribute__((noinline)) static int writer_finish_slow(struct ringd_writer *w, int result)
+{
+    if (result == RING_SEALED)
+        return writer_sealed(w);
+    if (result != RING_IN_COMPANY)
+        return result;
+    take_turns(w);
+    return RINGD_OK;
 }
 
 /* The accounts of `records` records, then out. */
@@ -577,7 +621,7 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
     atomic_store_explicit(&ring.slot->sequence, w->sequence, memory_order_release); /* C2 */
     STOP_POINT("commit-sequence");
     result = ring_finish(ring);
-    return __builtin_expect(result == RING_SEALED, 0) ? writer_sealed(w) : result;
+    return __builtin_expect(result != RINGD_OK, 0) ? writer_finish_slow(w, result) : RINGD_OK;
 }
 
 /* The grant is as long as the records are. They stay what they were to each other: their flags come along. */
@@ -891,8 +935,7 @@ int ringd_abort(struct ringd_writer *writer)
     ring_count(&writer->ring.slot->aborted, 1);
     STOP_POINT("abort-counted");
     result = ring_finish(writer->ring);
-    if (result != RING_SEALED)
-        return result;
-    carry_account(writer);
-    return RINGD_OK; /* whatever the verdict is, there is nothing to see */
+    if (result == RING_SEALED)
+        carry_account(writer); /* whatever the verdict is, there is nothing to see */
+    return result < 0 ? result : RINGD_OK;
 }

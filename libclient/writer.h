@@ -24,6 +24,8 @@ struct ringd_writer {
     bool drops;         /* the ring's policy */
     uint64_t origin;    /* of its records: who, type, level */
     uint64_t sequence;  /* of the next record */
+    uint64_t turn_over; /* from this one on others may have a turn, see take_turns() */
+    uint64_t turn_records;
     struct ring_writer ring;
     struct ring_stall stall; /* seen by calls that do not wait */
     struct ring_grant grant; /* the open one */
