@@ -77,17 +77,17 @@ all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-
 HOT_OBJECTS := $(BUILD)/pic/libclient/writer.o $(BUILD)/pic/libclient/reader.o
 LIB_CFLAGS = -fPIC -fno-asynchronous-unwind-tables $(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
 
-$(BUILD)/pic/%.o: %.c
+$(BUILD)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LIB_CFLAGS) -c $< -o $@
 
-$(BUILD)/obj/libclient/ringctl%.o: libclient/ringctl%.c
+$(BUILD)/obj/libclient/ringctl%.o: libclient/ringctl%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) $(RINGCTL_CFLAGS) -c $< -o $@
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -c $< -o $@
