@@ -324,6 +324,7 @@ static void sit_down(const struct context *context, const struct place *place)
         uint64_t position =
             atomic_load_explicit(&place->lanes[i].groups[context->group].position, memory_order_acquire);
 
+        atomic_store_explicit(&segment_cursor(place->segment, i, context->slot)->in_memory, 0, memory_order_relaxed);
         atomic_store_explicit(&segment_cursor(place->segment, i, context->slot)->position, position,
                               memory_order_seq_cst);
     }
@@ -379,6 +380,37 @@ static const struct place *find_place(const struct place *places, uint32_t count
     return NULL;
 }
 
+/* In record_group.losing: not a claim but what the member had in its memory. */
+#define LOSING_MEMORY UINT32_C(0x80000000)
+
+/* What a member says that it has in its memory: at most one message of each writer. */
+static uint64_t load_in_memory(const struct place *place, uint32_t lane, uint32_t slot)
+{
+    uint64_t count =
+        atomic_load_explicit(&segment_cursor(place->segment, lane, slot)->in_memory, memory_order_acquire); /* K7 */
+
+    return count < RINGD_WRITERS_PER_LANE ? count : RINGD_WRITERS_PER_LANE;
+}
+
+static void clear_in_memory(const struct place *place, uint32_t lane, uint32_t slot)
+{
+    atomic_store_explicit(&segment_cursor(place->segment, lane, slot)->in_memory, 0, memory_order_release);
+    STOP_POINT("group-remembered");
+}
+
+static void clear_lost(struct shared_ring *ring, const struct place *place, uint32_t group, uint32_t losing)
+{
+    uint32_t number = (losing & ~LOSING_MEMORY) - 1, lane = number / RINGD_SEATS_MAX, seat = number % RINGD_SEATS_MAX;
+    uint32_t slot = seat_slot(ring, group, seat);
+
+    if (lane >= lane_count(place))
+        return;
+    if (!(losing & LOSING_MEMORY))
+        ring_group_clear_seat(&place->lanes[lane], group, seat);
+    else if (slot != 0)
+        clear_in_memory(place, lane, slot - 1);
+}
+
 /* From where it is written down everything can be done again, also by a successor. */
 static void finish_losing(struct shared_ring *ring, uint32_t group)
 {
@@ -387,7 +419,6 @@ static void finish_losing(struct shared_ring *ring, uint32_t group)
     uint64_t lost = atomic_load_explicit(&record->lost_next, memory_order_relaxed);
     struct place places[PLACES_MAX];
     const struct place *place;
-    uint32_t lane = (losing - 1) / RINGD_SEATS_MAX, seat = (losing - 1) % RINGD_SEATS_MAX;
 
     if (losing == 0)
         return;
@@ -396,28 +427,54 @@ static void finish_losing(struct shared_ring *ring, uint32_t group)
     STOP_POINT("group-lost");
     place = find_place(places, list_places(ring, 0, places),
                        atomic_load_explicit(&record->losing_generation, memory_order_relaxed));
-    if (place != NULL && lane < lane_count(place))
-        ring_group_clear_seat(&place->lanes[lane], group, seat);
+    if (place != NULL)
+        clear_lost(ring, place, group, losing);
     atomic_store_explicit(&record->losing, 0, memory_order_release);
     STOP_POINT("group-lost-done");
 }
 
-static uint64_t lose(struct shared_ring *ring, uint32_t group, const struct place *place, uint32_t lane,
-                     const struct ring_orphan *orphan)
+/* `what`: whose, and of which kind. */
+static void lose_count(struct shared_ring *ring, uint32_t group, const struct place *place, uint64_t count,
+                       uint32_t what)
 {
     struct record_group *record = record_of(ring, group);
-    struct ring_tail tail;
-    bool ended = place->segment != &ring->segment && ring_read_tail(&place->lanes[lane], &tail) == 0;
-    uint64_t count = ring_group_count_orphan(&place->lanes[lane], orphan, ended ? &tail : NULL);
     uint64_t lost = atomic_load_explicit(&record->lost, memory_order_relaxed) + count;
 
     atomic_store_explicit(&record->lost_next, lost, memory_order_relaxed);
     atomic_store_explicit(&record->losing_generation, place->number, memory_order_relaxed);
     STOP_POINT("group-losing");
-    atomic_store_explicit(&record->losing, lane * RINGD_SEATS_MAX + orphan->seat + 1, memory_order_release);
+    atomic_store_explicit(&record->losing, what, memory_order_release);
     STOP_POINT("group-losing-said");
     finish_losing(ring, group);
+}
+
+static uint64_t lose_claim(struct shared_ring *ring, uint32_t group, const struct place *place, uint32_t lane,
+                           const struct ring_orphan *orphan)
+{
+    struct ring_tail tail;
+    bool ended = place->segment != &ring->segment && ring_read_tail(&place->lanes[lane], &tail) == 0;
+    uint64_t count = ring_group_count_orphan(&place->lanes[lane], orphan, ended ? &tail : NULL);
+
+    lose_count(ring, group, place, count, lane * RINGD_SEATS_MAX + orphan->seat + 1);
     return count;
+}
+
+/* Messages of one lane that are in a dead member's memory and nowhere else. As it followed its ring it said so in the
+ * next generation first, and then no more in the last one: only the newest counts, and is the last to be cleared. */
+static uint64_t lose_memory(const struct context *context, const struct place *places, uint32_t count, uint32_t lane)
+{
+    uint32_t newest = count - 1;
+    uint64_t lost;
+
+    while (newest > 0 && load_in_memory(&places[newest], lane, context->slot) == 0)
+        newest--;
+    lost = load_in_memory(&places[newest], lane, context->slot);
+    for (uint32_t i = 0; i < newest; i++)
+        clear_in_memory(&places[i], lane, context->slot);
+    if (lost > 0)
+        lose_count(context->ring, context->group, &places[newest], lost,
+                   LOSING_MEMORY | (lane * RINGD_SEATS_MAX + context->seat + 1));
+    return lost;
 }
 
 /* What is said of a member's death. */
@@ -440,7 +497,7 @@ static void leave_claims(const struct context *context, const struct place *plac
                 ring_group_make_orphan(ring, context->group, &orphan);
                 left->claims += orphan.seen;
             } else {
-                left->lost += lose(context->ring, context->group, place, lane, &orphan);
+                left->lost += lose_claim(context->ring, context->group, place, lane, &orphan);
             }
         }
     }
@@ -455,9 +512,10 @@ static void say_left(const struct context *context, const struct left *left)
                     "member gets them, marked as perhaps seen",
                     context->ring->name, context->slot, context->pid, context->command, label);
     if (left->lost > 0)
-        log_warning("ring %s: reader %u (pid %u, %s) of group %s died with %ju records that it had not released; they "
-                    "are lost",
-                    context->ring->name, context->slot, context->pid, context->command, label, (uintmax_t)left->lost);
+        log_warning(
+            "ring %s: reader %u (pid %u, %s) of group %s died with %ju records that it had not released, or had "
+            "parts of in its memory; they are lost",
+            context->ring->name, context->slot, context->pid, context->command, label, (uintmax_t)left->lost);
 }
 
 /* It may have finished and not have come to telling those who wait for it. */
@@ -476,6 +534,8 @@ void groups_recover(struct context *context)
 
     for (uint32_t i = 0; i < count && state_of(context->ring, context->group) == RINGD_GROUP_LIVE; i++)
         leave_claims(context, &places[i], &left);
+    for (uint32_t lane = 0; lane < lane_count(&places[count - 1]); lane++)
+        left.lost += lose_memory(context, places, count, lane);
     for (uint32_t i = 0; i < count; i++)
         wake_sleepers(&places[i]);
     say_left(context, &left);

@@ -324,7 +324,9 @@ enum ringd_merge {
                              another began comes before it; a ring with time */
 };
 
-/* What becomes of the records that a group's member had claimed when it died. */
+/* What becomes of the records that a group's member had claimed when it died. (A message in parts of which it had to give
+ * the first ones back, to make room or because others' records lie between them, is in its memory alone, and is lost and
+ * counted either way.) */
 enum ringd_orphans {
     RINGD_ORPHANS_AGAIN = 0, /* they go to another member, marked RINGD_PERHAPS_SEEN */
     RINGD_ORPHANS_LOST = 1,  /* they are lost, and counted */

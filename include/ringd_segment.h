@@ -305,7 +305,7 @@ struct ringd_cursor {
     _Atomic uint64_t base;      /* 32  sum over these: how many records the slot had committed before */
     _Atomic uint64_t unsettled; /* 40  1: it was overtaken, and for some slots has yet to find out what it lost */
     _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends | returned */
-    uint64_t reserved;
+    _Atomic uint64_t in_memory; /* 56  of a group's member: messages begun whose first part it holds no more */
 };
 
 #define RINGD_CLAIM_RETURNED UINT64_C(1) /* its member left in order: nobody has seen what was not released of it */
@@ -421,6 +421,7 @@ RINGD_SIZE(ringd_cursor, 64);
 RINGD_AT(ringd_cursor, settled, 16);
 RINGD_AT(ringd_cursor, known, 24);
 RINGD_AT(ringd_cursor, claim_end, 48);
+RINGD_AT(ringd_cursor, in_memory, 56);
 RINGD_SIZE(ringd_group_lane, 128);
 RINGD_AT(ringd_group_lane, orphaned, 16);
 RINGD_AT(ringd_group_lane, takers, 24);

@@ -27,6 +27,7 @@ struct member {
     enum hold hold;
     uint64_t end;
     uint64_t cursor; /* all below is given back */
+    uint64_t in_memory;
     uint32_t patience;
     struct ring_orphan orphan;
 };
@@ -68,6 +69,19 @@ struct reader_group *group_new(struct ringd_reader *r, const struct segment *seg
     for (uint32_t i = 0; i < r->lane_count; i++)
         begin_lane(r, &g->members[i], segment, i);
     return g;
+}
+
+/* Said before the first part of a message is given back: from there on the message is lost if this member goes, and the
+ * daemon counts it. */
+static void say_in_memory(const struct reader_lane *l, struct member *m, uint64_t cursor)
+{
+    uint64_t count = message_count_below(l, cursor);
+
+    if (count == m->in_memory)
+        return;
+    m->in_memory = count;
+    atomic_store_explicit(&m->group.cursor->in_memory, count, memory_order_release); /* K7 */
+    STOP_POINT("claim-remembered");
 }
 
 /* ---- a message that goes on in the next generation ------------------------------------------------------------------
@@ -139,9 +153,12 @@ int group_begin_generation(struct ringd_reader *r, const struct segment *segment
         r->lanes[i].marks = 0;
         if (before.hold == HOLD_NOTHING)
             continue;
+        say_in_memory(&r->lanes[i], m, m->cursor);
         if (result == RINGD_OK)
             result = hold_beginning(m);
         STOP_POINT("follow-held");
+        atomic_store_explicit(&before.group.cursor->in_memory, 0, memory_order_release);
+        STOP_POINT("follow-remembered");
         if (before.hold == HOLD_CLAIM)
             ring_group_finish(&before.group, &last);
         else
@@ -164,6 +181,7 @@ static void finish(struct reader_lane *l, struct member *m)
     bool last;
 
     settle(l);
+    say_in_memory(l, m, l->position);
     if (m->hold == HOLD_CLAIM)
         ring_group_finish(&m->group, &last);
     else if (m->hold == HOLD_ORPHAN)
@@ -187,6 +205,7 @@ static void release_lane(struct reader_lane *l, struct member *m)
     l->released = l->position;
     if (m->hold == HOLD_NOTHING)
         return;
+    say_in_memory(l, m, cursor);
     if (l->messages == NULL && (int64_t)(m->end - l->position) <= 0) {
         finish(l, m);
         return;
@@ -321,8 +340,8 @@ static int get(struct ringd_reader *r, struct reader_lane *l, struct member *m)
 /* ---- the rest of a message -----------------------------------------------------------------------------------------
  */
 
-/* Whoever was to write the rest has gone, or nothing can be written any more, and everything is read. In this order: one
- * who was seen to be gone has written all he ever will. */
+/* Whoever was to write the rest has gone, or nothing can be written any more, and everything is read. In this order:
+ * one who was seen to be gone has written all he ever will. */
 static void end_forsaken(struct ringd_reader *r, struct reader_lane *l)
 {
     bool removed = atomic_load_explicit(&r->control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
@@ -355,6 +374,8 @@ static enum look go_on(struct ringd_reader *r, struct reader_lane *l, struct mem
     if (!all_own && m->patience++ < PATIENCE)
         return LOOK_NOTHING;
     m->patience = 0;
+    if (!all_own)
+        say_in_memory(l, m, l->position);
     if (own && !all_own) {
         m->cursor = l->position;
         ring_group_advance(&m->group, l->position);
@@ -602,6 +623,7 @@ static bool pass_gone(struct reader_lane *l, const struct member *m)
 static void read_to_end(struct ringd_reader *r, struct reader_lane *l, struct member *m)
 {
     settle(l);
+    say_in_memory(l, m, l->position);
     m->cursor = l->position;
     if (m->hold == HOLD_CLAIM)
         ring_group_advance(&m->group, m->cursor);

@@ -252,6 +252,15 @@ uint64_t message_oldest(const struct reader_lane *l, uint64_t floor, uint64_t po
     return position;
 }
 
+uint64_t message_count_below(const struct reader_lane *l, uint64_t position)
+{
+    uint64_t count = 0;
+
+    for (const struct reader_message *message = l->messages; message != NULL; message = message->next)
+        count += (int64_t)(message->position - position) < 0;
+    return count;
+}
+
 uint64_t message_expected(const struct reader_lane *l, uint32_t writer, uint64_t next)
 {
     for (const struct reader_message *message = l->messages; message != NULL; message = message->next) {

@@ -32,6 +32,9 @@ void message_end(struct ringd_reader *r, struct reader_lane *l, uint32_t writer)
  */
 uint64_t message_oldest(const struct reader_lane *l, uint64_t floor, uint64_t position);
 
+/* How many that are not finished began below `position`. */
+uint64_t message_count_below(const struct reader_lane *l, uint64_t position);
+
 /* The sequence number of the first part of the message of that writer (as in record.writer) which is not finished, or
  * `next`. */
 uint64_t message_expected(const struct reader_lane *l, uint32_t writer, uint64_t next);

@@ -37,7 +37,8 @@ struct record_group {
     _Atomic uint64_t lost;                   /* records of claims that were given up */
     _Atomic uint64_t lost_next;              /* while one is counted: what `lost` is going to be, */
     _Atomic uint64_t losing_generation;      /* in which generation it is, */
-    _Atomic uint32_t losing;                 /* and which one: lane * RINGD_SEATS_MAX + seat + 1; 0: none is */
+    _Atomic uint32_t losing;                 /* and which one: lane * RINGD_SEATS_MAX + seat + 1, and whether what it
+                                                had in memory; 0: none is */
     _Atomic uint16_t seats[RINGD_SEATS_MAX]; /* the reader slot that has it, and one; 0: nobody */
     char label[RINGD_LABEL_BYTES];
 };

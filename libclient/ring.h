@@ -105,6 +105,8 @@
  *   K6 RMW   active &=    seq_cst    K3 load both     seq_cst         overwriting what is being read (as G3)
  *                                    X8 load active   acquire         following while a claim is still read
  *      (after K2 in the next generation)                               going on there before a message's owner holds it
+ *   K7 store in_memory    release    K7 load by the daemon acquire    a message lost with its owner and not counted
+ *      (before K5, K6)               (after the member's death)
  *   O1 RMW   orphaned |=  seq_cst    O2 load orphaned acquire         an orphan without its range
  *   O3 CAS   takers       seq_cst    O3 of another    seq_cst         two members with one orphan
  *      then load active,             K6, O4           seq_cst         an orphan that was finished before

@@ -1016,8 +1016,10 @@ START_TEST(r13_a_death_in_the_middle_of_a_message)
         const char *point;
         unsigned long nth;
         bool owed;
-    } deaths[] = {
-        {"claim-longer", 2, true}, {"claim-held", 2, true}, {"message-unskipped", 1, true}, {"claim-finished", 1, false}};
+    } deaths[] = {{"claim-longer", 2, true},
+                  {"claim-held", 2, true},
+                  {"message-unskipped", 1, true},
+                  {"claim-finished", 1, false}};
     struct ringd_reader *next;
     struct ringd_record record;
     struct at_point at;
@@ -1037,6 +1039,46 @@ START_TEST(r13_a_death_in_the_middle_of_a_message)
     }
     ck_assert_uint_eq(atomic_load(&board->given_count), 1);
     ringd_reader_close(next);
+}
+END_TEST
+
+/* Longer than a quarter of the lane, which others need: its first parts are in the memory of a member that dies. */
+static void write_long_message(void *argument)
+{
+    struct ringd_writer *w = open_writer_until(RING, RINGD_FOREVER);
+    static unsigned char payload[12000];
+
+    (void)argument;
+    record_make(payload, sizeof payload, writer_slot(w), 0);
+    ringd_write_message(w, payload, sizeof payload);
+    put(w, 1);
+    ringd_writer_close(w);
+}
+
+START_TEST(r16_a_message_that_dies_with_its_reader_is_counted)
+{
+    struct ringd_reader *other;
+    struct at_point writer;
+    pid_t reader;
+
+    if (!at_point_allowed("r16_a_message_that_dies_with_its_reader_is_counted"))
+        return;
+    setup((struct ringd_ring_options){.size = 16384});
+    reader = start_reader(hold_first_part, (struct person){0});
+    writer = at_point_start("message-part", STOP_HOLD, 40, write_long_message, NULL);
+    ck_assert_int_ne(at_point_pid(&writer), 0);
+    child_wait_asleep(reader);
+    other = member("g");
+    child_kill(reader);
+    while (atomic_load(&control_of(other)->group[0].lost) == 0)
+        pause_ms(1);
+    ck_assert_uint_eq(atomic_load(&control_of(other)->group[0].lost), 1);
+    at_point_go_on(&writer);
+    ringd_reader_deadline(other, RINGD_FOREVER);
+    ck_assert_int_eq(ringd_next(other, &(struct ringd_record){0}), RINGD_OK); /* what he wrote next */
+    ck_assert_int_eq(at_point_finish(&writer), 0);
+    ck_assert_uint_eq(atomic_load(&control_of(other)->group[0].lost), 1);
+    ringd_reader_close(other);
 }
 END_TEST
 
@@ -1282,6 +1324,7 @@ int main(void)
     tcase_add_test(tests, others_sleep_while_one_deals_with_an_orphan);
     tcase_add_test(tests, a_message_outlives_who_had_its_first_part);
     tcase_add_loop_test(tests, r13_a_death_in_the_middle_of_a_message, 0, 4);
+    tcase_add_test(tests, r16_a_message_that_dies_with_its_reader_is_counted);
     tcase_add_test(tests, a_message_is_given_though_its_writer_leaves_meanwhile);
     tests = add_case(suite, "moves");
     tcase_add_test(tests, one_that_stands_before_its_claim_gets_nothing_twice);

@@ -516,15 +516,6 @@ START_TEST(r15_groups_outlive_the_daemon)
 }
 END_TEST
 
-static const char *const points[] = {
-    "group-named",     "group-recorded",  "group-seated",   "group-filled",   "group-begun",  "group-set",
-    "group-counted",   "group-published", "group-cursors",  "group-sat",      "group-losing", "group-losing-said",
-    "group-lost",      "group-lost-done", "group-stood-up", "group-unseated", "group-state",  "group-ended",
-    "group-forgotten", "orphan-marked",   "orphan-made",    "group-evicting",
-};
-
-#define POINTS (int)(sizeof points / sizeof *points)
-
 static bool daemon_answers(void)
 {
     int fd = raw_try_connect();
@@ -533,6 +524,64 @@ static bool daemon_answers(void)
         close(fd);
     return fd >= 0;
 }
+
+/* As a member does that has a message's first parts only in its memory. */
+static void say_in_memory(const struct raw *raw, uint64_t count)
+{
+    atomic_store(&raw->member.group.cursor->in_memory, count);
+}
+
+/* Points of the count of what was in memory, and none at all. */
+static const char *const losing_points[] = {"",           "group-losing",     "group-losing-said",
+                                            "group-lost", "group-remembered", "group-lost-done"};
+
+#define LOSING_POINTS (int)(sizeof losing_points / sizeof *losing_points)
+
+/* Whatever becomes of claims. A count that no member can come to is cut. */
+START_TEST(r16_messages_in_a_members_memory_are_counted_once)
+{
+    struct ringd_writer *w = setup((struct ringd_ring_options){0});
+    bool dies = *losing_points[_i] != '\0';
+    struct raw rest, first, second;
+
+    join(&rest, "g");
+    join(&first, "g");
+    join(&second, "g");
+    say_in_memory(&first, 2);
+    say_in_memory(&second, UINT64_MAX);
+    if (dies) {
+        daemon_kill(&server);
+        if (daemon_restart_to_die(&server, losing_points[_i], 1)) {
+            leave(&first);
+            while (daemon_answers())
+                pause_ms(1);
+            daemon_kill(&server);
+        }
+        daemon_restart(&server, NULL);
+    } else {
+        leave(&first);
+    }
+    while (count_members("g") != 2)
+        pause_ms(1);
+    ck_assert_uint_eq(atomic_load(&group_of(w, 0)->lost), 2);
+    leave(&second);
+    while (count_members("g") != 1)
+        pause_ms(1);
+    ck_assert_uint_eq(atomic_load(&group_of(w, 0)->lost), 2 + 31);
+    leave(&rest);
+    wait_ended(w);
+    ringd_writer_close(w);
+}
+END_TEST
+
+static const char *const points[] = {
+    "group-named",     "group-recorded",  "group-seated",   "group-filled",   "group-begun",      "group-set",
+    "group-counted",   "group-published", "group-cursors",  "group-sat",      "group-losing",     "group-losing-said",
+    "group-lost",      "group-lost-done", "group-stood-up", "group-unseated", "group-state",      "group-ended",
+    "group-forgotten", "orphan-marked",   "orphan-made",    "group-evicting", "group-remembered",
+};
+
+#define POINTS (int)(sizeof points / sizeof *points)
 
 /* Joins, claims, leaves in order and dies, in groups of both kinds, and is put out, as far as the daemon lives. */
 static void use_groups(void *unused)
@@ -553,6 +602,8 @@ static void use_groups(void *unused)
             member_claim(&raw[0].member, 2, &claim);
         else
             member_drain(&raw[0].member, 2);
+        if (kind == 1)
+            say_in_memory(&raw[0], 1);
         if (kind == 3) {
             atomic_store(&raw[0].member.group.lane->position, 32);
             while (atomic_load(&raw[0].segment.control->groups) != 0 && daemon_answers())
@@ -708,6 +759,7 @@ int main(void)
     tcase_add_test(tests, a_group_that_is_too_slow_is_put_out_as_a_whole);
     tcase_add_test(tests, a_group_whose_place_makes_no_sense_is_put_out);
     tcase_add_test(tests, r15_groups_outlive_the_daemon);
+    tcase_add_loop_test(tests, r16_messages_in_a_members_memory_are_counted_once, 0, LOSING_POINTS);
     tcase_add_loop_test(tests, r15_the_daemon_is_killed_at_each_point, 0, POINTS);
     tcase_add_test(tests, r15_a_group_moves_with_its_ring);
     tcase_add_test(tests, r15_members_follow_one_by_one);
