@@ -1183,6 +1183,37 @@ START_TEST(r17_a_group_follows_a_ring_that_is_resized)
 }
 END_TEST
 
+/* Nobody goes on in the next generation while one of the group still holds something of the last: who would take it over
+ * if he dies? */
+START_TEST(nobody_follows_before_all_is_given_back)
+{
+    struct ringd_writer *w;
+    struct ringd_reader *other;
+    struct ringd_record record;
+    pid_t pid;
+
+    setup((struct ringd_ring_options){0});
+    w = open_writer_until(RING, RINGD_FOREVER);
+    pid = start_holding(w, (struct person){0});
+    other = member("g");
+    ck_assert_int_eq(ringd_resize(RING, 2 * SIZE), 0);
+    put(w, 3);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(ringd_next(other, &record), RINGD_WOULD_BLOCK);
+    child_kill(pid);
+    ringd_reader_deadline(other, RINGD_FOREVER);
+    for (uint64_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(ringd_next(other, &record), RINGD_OK);
+        note(&record);
+        ck_assert_uint_eq(record.sequence, i);
+        ck_assert_uint_eq(record.flags, i == 0 ? RINGD_PERHAPS_SEEN : 0);
+    }
+    ck_assert_uint_eq(require_once(), 1);
+    ringd_reader_close(other);
+    ringd_writer_close(w);
+}
+END_TEST
+
 START_TEST(messages_go_on_in_the_next_memory)
 {
     pid_t members[3], writers[3];
@@ -1329,6 +1360,7 @@ int main(void)
     tests = add_case(suite, "moves");
     tcase_add_test(tests, one_that_stands_before_its_claim_gets_nothing_twice);
     tcase_add_test(tests, r17_a_group_follows_a_ring_that_is_resized);
+    tcase_add_test(tests, nobody_follows_before_all_is_given_back);
     tests = add_case(suite, "cut");
     tcase_add_test(tests, messages_go_on_in_the_next_memory);
     tests = add_case(suite, "daemon");
