@@ -57,9 +57,9 @@ enum ringd_result {
     RINGD_EVICTED = 6, /* next, release: this lossless reader holds writers up no more; what it looked at may be gone */
 };
 
-/* How somebody waits, until its deadline. (An adaptive writer that meets others in full flow, one in a hundred times after
- * its record is committed, also spins for some microseconds whatever its deadline is: they take turns at what they
- * share, and all of them are faster.) */
+/* How somebody waits, until its deadline. In full flow the adaptive also spin for some microseconds, whatever their
+ * deadline is, as all are faster for it: a reader that has caught up lets writers get ahead, and a writer that meets
+ * others, after its record is committed and once in a hundred records, lets them have their turn. The busy do not. */
 enum ringd_wait {
     RINGD_WAIT_ADAPTIVE = 0, /* looks a little, as often as that has helped of late, then sleeps */
     RINGD_WAIT_BUSY = 1,     /* looks all the time: never sleeps, keeps a processor busy; no signal ends it */

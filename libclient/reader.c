@@ -503,7 +503,7 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
         return sleep_for_data(r, record); /* other members have something to finish */
     }
     publish(r);
-    if (r->wait != RINGD_WAIT_SLEEP)
+    if (r->wait == RINGD_WAIT_ADAPTIVE)
         pace(r);
     for (int i = 0; !r->pacing && i < READER_GLANCES; i++) {
         relax(); /* each look takes the line away from who is about to write it */
