@@ -36,6 +36,7 @@ struct board {
     _Atomic uint64_t given_count; /* different ones */
     _Atomic uint64_t written;
     _Atomic uint64_t joins;
+    _Atomic uint64_t messages[WRITERS]; /* written through each slot */
     _Atomic bool stop;
 };
 
@@ -554,19 +555,20 @@ START_TEST(r4_a_batch_is_never_split)
 }
 END_TEST
 
-/* Messages are numbered records of any length: see record_make(). */
+/* Messages are numbered records of any length: see record_make(). Who has a slot after another goes on with his numbers. */
 static void write_messages(void *argument)
 {
     const struct person *person = argument;
     struct ringd_writer *w = open_writer_until(RING, RINGD_FOREVER);
     struct random_source random = {person->seed};
+    _Atomic uint64_t *number = &board->messages[writer_slot(w)];
     static unsigned char payload[RECORD_MAX];
 
     for (uint64_t i = 0; i < person->records; i++) {
         size_t len = RECORD_MIN + random_below(&random, random_below(&random, 8) == 0 ? RECORD_MAX - RECORD_MIN : 2000);
         int result;
 
-        record_make(payload, len, writer_slot(w), i);
+        record_make(payload, len, writer_slot(w), atomic_fetch_add(number, 1));
         result = ringd_write_message(w, payload, len);
         require(result == RINGD_OK, "%d (%s)", result, ringd_strerror(result));
     }

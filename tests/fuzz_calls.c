@@ -3,7 +3,8 @@
  * One process, no daemon: three writers, two lossless readers, a lossy one and an observer on one mapping that has
  * guards around it (support_victim.h). An episode restores the ring, opens the handles, lets them work in peace for a
  * while, and then mixes mutations (support_scribble.h) with calls. What is required of each call: it comes back, with a
- * result that its description names; a record given out is no longer than max_record and can be read to its last byte;
+ * result that its description names; a record given out is no longer than max_record, if it is not one of messages, and
+ * can be read to its last byte;
  * space granted is no less than asked for and can be written to its last byte. Under the sanitizers every access that
  * is wild or undefined shows here, and each run of a seed is the same.
  *
@@ -192,13 +193,16 @@ static struct ringd_reader *some_reader(struct stage *stage)
     return reader;
 }
 
-/* Reads all of it, as its user would. */
+/* Reads all of it, as its user would. What is said to be a message in parts is in the reader's own memory, and as long
+ * as they are together. */
 static void use_record(struct stage *stage, const struct ringd_reader *reader, const struct ringd_record *record)
 {
-    require(record->len <= reader->max_record, "a record of %zu bytes where %" PRIu32 " is the most", record->len,
-            reader->max_record);
+    bool whole = reader->given_messages == NULL;
+
+    require(!whole || record->len <= reader->max_record, "a record of %zu bytes where %" PRIu32 " is the most",
+            record->len, reader->max_record);
     require(record->writer < RINGD_WRITERS_PER_LANE, "a record of writer %" PRIu32, record->writer);
-    require(reader->mode != RINGD_READ_LOSSLESS || victim_holds(stage->victim, record->data, record->len),
+    require(!whole || reader->mode != RINGD_READ_LOSSLESS || victim_holds(stage->victim, record->data, record->len),
             "a record outside the data");
     for (size_t i = 0; i < record->len; i++)
         (void)((const volatile unsigned char *)record->data)[i];
