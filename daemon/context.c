@@ -39,6 +39,11 @@ bool context_is_writer(const struct context *context)
     return context->kind == RINGD_CONTEXT_WRITER;
 }
 
+bool context_reads(const struct context *context, uint32_t lane)
+{
+    return context->lane == 0 || context->lane == lane + 1;
+}
+
 static const char *kind_text(const struct context *context)
 {
     static const char *const texts[] = {
@@ -394,6 +399,7 @@ static struct context *context_new(struct shared_ring *ring, const struct contex
     context->pid = (uint32_t)credentials->pid;
     context->uid = credentials->uid;
     context->attached_ns = realtime_ns();
+    context->lane = context_is_writer(context) ? 0 : wish->lane;
     process_command(context->command, sizeof context->command, context->pid);
     count_incarnation(context);
     context_set_generation(context, ring->segment.geometry.generation);
@@ -413,6 +419,7 @@ static int make_life(struct context *context)
         .pid = context->pid,
         .uid = context->uid,
         .attached_ns = context->attached_ns,
+        .lane = context->lane,
     };
 
     memcpy(page.command, context->command, sizeof page.command);
@@ -434,7 +441,7 @@ static int start_older(struct context *context, const struct context_wish *wish,
     if (number == 0 && wish->start == RINGD_START_POSITION)
         result = -ERANGE;
     else if (number != 0 && wish->start == RINGD_START_POSITION)
-        result = generation_check_start(ring, number, wish->position);
+        result = generation_check_start(ring, number, wish);
     if (result < 0) {
         slots_leave(context);
         return problem_say(problem, result, "position %ju is not in ring \"%s\" any more, or no record begins there",
@@ -453,13 +460,14 @@ static int take_slot_again(struct context *context, const struct context_wish *w
                            uint64_t cursors[RINGD_LANES_MAX], struct problem *problem)
 {
     struct shared_ring *ring = context->ring;
+    struct lane_range lanes = shared_ring_lanes(ring, context->lane);
     struct context_wish oldest = *wish, there = *wish;
     uint64_t number;
     int result;
 
     oldest.start = RINGD_START_OLDEST;
     /* A position is one in a single lane: of several, from as far back as there is anything. */
-    there.start = ring->segment.geometry.lane_count == 1 ? RINGD_START_POSITION : RINGD_START_OLDEST;
+    there.start = lanes.end - lanes.first == 1 ? RINGD_START_POSITION : RINGD_START_OLDEST;
     there.position = stopped_at;
     result = slots_take(context, &oldest, cursors, problem);
     number = result < 0 ? 0 : generation_for_reader(ring, &there, cursors);
@@ -475,9 +483,10 @@ static int take_slot(struct context *context, const struct context_wish *wish, u
                      struct problem *problem)
 {
     const struct shared_ring *ring = context->ring;
+    uint32_t lane = shared_ring_lanes(ring, context->lane).first;
     struct context_wish present = *wish;
     bool past =
-        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(&ring->segment, 0)) < 0;
+        wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(&ring->segment, lane)) < 0;
     int result;
 
     if (context->member)
@@ -513,11 +522,11 @@ static int context_start(struct context *context, const struct context_wish *wis
     record_kind(context, context->kind);
     if (wish->cursor != NULL)
         named_give(context, attached->named_plus - 1);
-    if (wish->cursor != NULL && named_stopped_at(&context->ring->segment, attached->named_plus - 1, &stopped_at))
+    if (wish->cursor != NULL && named_stopped_at(context, attached->named_plus - 1, &stopped_at))
         result = take_slot_again(context, wish, stopped_at, cursors, problem);
     else
         result = take_slot(context, wish, cursors, problem);
-    attached->position = cursors[0];
+    attached->position = cursors[shared_ring_lanes(context->ring, context->lane).first];
     if (result == 0)
         named_begin(context);
     else
@@ -574,6 +583,7 @@ int context_adopt(struct shared_ring *ring, const struct ringd_life *page, enum 
     context->uid = page->uid;
     context->attached_ns = page->attached_ns;
     context->token = page->token;
+    context->lane = page->lane;
     memcpy(context->command, page->command, sizeof context->command);
     context->adopted = true;
     context->generation = recorded_generation(context);

@@ -43,6 +43,7 @@ struct context {
     struct context **holder; /* NULL: it has no connection */
     enum ringd_context_kind kind;
     uint32_t slot; /* writer: lane * RINGD_WRITERS_PER_LANE + bit; reader: its slot */
+    uint32_t lane; /* reader: the only one it reads, 1 to the ring's lanes; 0: all */
     uint32_t incarnation;
     uint64_t generation;  /* the one it has asked for last */
     uint32_t pid, uid;    /* for people */
@@ -70,18 +71,18 @@ struct context {
 /* What a client asked for. `kind` is a writer, lossless, lossy or observer. */
 struct context_wish {
     enum ringd_context_kind kind;
-    enum ringd_reader_start start; /* now, oldest, or of a ring of one lane a position */
+    enum ringd_reader_start start; /* now, oldest, or of one lane a position */
     uint64_t position;
     const char *group;  /* a lossless reader: the name of its group; NULL: none */
     uint32_t orphans;   /* enum ringd_orphans, if it is the first of it */
-    uint32_t lane;      /* of a writer, 1 to the ring's lanes; 0: the one with the fewest writers */
+    uint32_t lane;      /* 1 to the ring's lanes; 0: for a writer the one with the fewest, for a reader all */
     const char *cursor; /* the name of a reader's named cursor; NULL: none */
 };
 
 /* What it gets. life_fd is the receiver's to close. */
 struct attached {
     struct context *context;
-    uint64_t position; /* of a reader: where a lossless one starts in the first lane; its cursors say where in others */
+    uint64_t position; /* of a reader: where a lossless one starts in its first lane; its cursors say where in others */
     uint32_t named_plus; /* the number of its named cursor, and one; 0: none */
     int life_fd;
 };
@@ -138,6 +139,9 @@ uint32_t context_evict_bad(struct shared_ring *ring);
 int context_kill(struct context *context);
 
 bool context_is_writer(const struct context *context);
+
+/* Whether a reader reads this lane, counted from 0. */
+bool context_reads(const struct context *context, uint32_t lane);
 
 /* It gets the objects of this generation next; for a successor, before it has them. */
 void context_set_generation(struct context *context, uint64_t generation);

@@ -85,7 +85,8 @@ static void carry_reader(const struct context *context, const struct ring_end *e
     if (context->kind == RINGD_CONTEXT_OBSERVER)
         return;
     for (uint32_t lane = 0; lane < to->geometry.lane_count; lane++)
-        atomic_store_explicit(&segment_cursor(to, lane, context->slot)->position, ends[lane].position,
+        atomic_store_explicit(&segment_cursor(to, lane, context->slot)->position,
+                              context_reads(context, lane) ? ends[lane].position : RINGD_CURSOR_ELSEWHERE,
                               memory_order_relaxed);
     if (context->kind == RINGD_CONTEXT_LOSSLESS && !context->member)
         atomic_fetch_or_explicit(&to->control->lossless[context->slot / 64], UINT64_C(1) << context->slot % 64,
@@ -380,13 +381,19 @@ static struct generation *find_older(const struct shared_ring *ring, uint64_t nu
     return NULL;
 }
 
-/* A lossless reader has read it to its end: it has been kept for long enough. */
+/* A lossless reader has read it to its end, in the lanes that it reads: these have been kept for long enough. */
 static void note_drained(const struct context *context, uint64_t number)
 {
     struct generation *g = context->kind == RINGD_CONTEXT_LOSSLESS ? find_older(context->ring, number) : NULL;
+    struct lane_range lanes = shared_ring_lanes(context->ring, context->lane);
 
-    if (g != NULL)
-        g->drained = true;
+    for (uint32_t i = lanes.first; g != NULL && i < lanes.end; i++)
+        g->drained |= UINT64_C(1) << i;
+}
+
+static bool is_drained(const struct shared_ring *ring, const struct generation *g)
+{
+    return g->drained == UINT64_MAX >> (RINGD_LANES_MAX - ring->segment.geometry.lane_count);
 }
 
 static const struct segment *segment_of(const struct shared_ring *ring, uint64_t number)
@@ -416,27 +423,29 @@ void generation_oldest(const struct shared_ring *ring, uint64_t number, uint64_t
         cursors[i] = ring_oldest(g != NULL ? &g->lanes[i] : &ring->lanes[i]);
 }
 
-int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position)
+int generation_check_start(const struct shared_ring *ring, uint64_t number, const struct context_wish *wish)
 {
     const struct generation *g = find_older(ring, number);
+    uint32_t lane = shared_ring_lanes(ring, wish->lane).first;
 
-    return g == NULL ? -ERANGE : ring_check_start(&g->lanes[0], position);
+    return g == NULL ? -ERANGE : ring_check_start(&g->lanes[lane], wish->position);
 }
 
-/* Whether everything that was ever written to it is still there. */
-static bool is_whole(const struct segment *segment, const struct ring *lanes)
+/* Whether everything that was ever written to these lanes of it is still there. */
+static bool is_whole(const struct segment *segment, const struct ring *rings, struct lane_range lanes)
 {
-    for (uint32_t i = 0; i < segment->geometry.lane_count; i++) {
-        if (ring_oldest(&lanes[i]) != segment_lane_first(segment, i))
+    for (uint32_t i = lanes.first; i < lanes.end; i++) {
+        if (ring_oldest(&rings[i]) != segment_lane_first(segment, i))
             return false;
     }
     return true;
 }
 
-/* Whether a reader that joined at these cursors has joined at the beginning. */
-static bool is_beginning(const struct segment *segment, const uint64_t *cursors)
+/* Whether a reader of these lanes that joined at these cursors has joined at the beginning. */
+static bool is_beginning(const struct segment *segment, const uint64_t *cursors, struct lane_range lanes)
 {
-    return memcmp(cursors, segment->firsts, segment->geometry.lane_count * sizeof *cursors) == 0;
+    return memcmp(&cursors[lanes.first], &segment->firsts[lanes.first], (lanes.end - lanes.first) * sizeof *cursors) ==
+           0;
 }
 
 /* Of the generations from which one can read up to now without a gap the oldest, or the one with a position. */
@@ -445,15 +454,17 @@ uint64_t generation_for_reader(const struct shared_ring *ring, const struct cont
 {
     const struct segment *newer = &ring->segment;
     const struct ring *newer_lanes = ring->lanes;
+    struct lane_range lanes = shared_ring_lanes(ring, wish->lane);
     struct generation *g, *found = NULL;
 
     if (wish->start == RINGD_START_NOW ||
-        (wish->kind == RINGD_CONTEXT_LOSSLESS && !is_beginning(&ring->segment, cursors)))
+        (wish->kind == RINGD_CONTEXT_LOSSLESS && !is_beginning(&ring->segment, cursors, lanes)))
         return 0;
     TAILQ_FOREACH_REVERSE(g, &ring->older, generation_list, link)
     {
-        if (g->number + 1 != newer->geometry.generation || !is_whole(newer, newer_lanes) ||
-            (wish->start == RINGD_START_POSITION && (int64_t)(wish->position - segment_lane_first(newer, 0)) >= 0))
+        if (g->number + 1 != newer->geometry.generation || !is_whole(newer, newer_lanes, lanes) ||
+            (wish->start == RINGD_START_POSITION &&
+             (int64_t)(wish->position - segment_lane_first(newer, lanes.first)) >= 0))
             break;
         found = g;
         newer = &g->segment;
@@ -524,13 +535,13 @@ static bool is_recent(const struct shared_ring *ring, const struct generation *g
             position - segment_lane_first(after, i) >= ring->segment.geometry.data_bytes)
             return false;
     }
-    return is_whole(&ring->segment, ring->lanes);
+    return is_whole(&ring->segment, ring->lanes, shared_ring_lanes(ring, 0));
 }
 
 /* Whether somebody who comes later is promised what is in it. */
 static bool is_promised(const struct shared_ring *ring, const struct generation *g)
 {
-    if (ring->removed || g->drained)
+    if (ring->removed || is_drained(ring, g))
         return false;
     return ring->segment.geometry.policy == RINGD_OVERWRITE ? is_recent(ring, g) : ring->segment.geometry.hold;
 }

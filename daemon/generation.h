@@ -50,13 +50,13 @@ int generation_follow(struct context *context, uint64_t from, struct problem *pr
                       const struct segment_objects **objects);
 
 /* Where a new reader begins that wants the oldest record or a position: in an old generation, if it is still there and
- * nothing between it and now has been overwritten in any lane. cursors[lane]: where in it; unchanged, with 0, if it is
- * the present one, in which a lossless reader has joined there before. */
+ * nothing between it and now has been overwritten in any lane that it reads. cursors[lane]: where in it; unchanged,
+ * with 0, if it is the present one, in which a lossless reader has joined there before. */
 uint64_t generation_for_reader(const struct shared_ring *ring, const struct context_wish *wish,
                                uint64_t cursors[RINGD_LANES_MAX]);
 
-/* As ring_check_start, in an old generation. */
-int generation_check_start(const struct shared_ring *ring, uint64_t number, uint64_t position);
+/* As ring_check_start, of a wish for a position in an old generation. */
+int generation_check_start(const struct shared_ring *ring, uint64_t number, const struct context_wish *wish);
 
 /* Where the lanes of a generation that is there begin, as far as it has not been overwritten. */
 void generation_oldest(const struct shared_ring *ring, uint64_t number, uint64_t cursors[RINGD_LANES_MAX]);

@@ -266,7 +266,7 @@ static int begin_older(struct context *context, const struct context_wish *wish,
     if (number == 0)
         return past ? -ERANGE : 0;
     if (past)
-        result = generation_check_start(ring, number, wish->position);
+        result = generation_check_start(ring, number, wish);
     count = list_places(ring, number, places);
     for (uint32_t i = 0; i + 1 < count && result == 0; i++)
         result = begin_in(context, &places[i], past && i == 0 ? RINGD_START_POSITION : RINGD_START_OLDEST, starts);

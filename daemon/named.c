@@ -112,10 +112,13 @@ void named_carry_all(const struct segment *from, const struct segment *to)
         carry(from, to, i);
 }
 
-bool named_stopped_at(const struct segment *segment, uint32_t number, uint64_t *position)
+bool named_stopped_at(const struct context *context, uint32_t number, uint64_t *position)
 {
+    const struct segment *segment = &context->ring->segment;
+    struct lane_range lanes = shared_ring_lanes(context->ring, context->lane);
+
     *position = NOWHERE;
-    for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++) {
+    for (uint32_t lane = lanes.first; lane < lanes.end; lane++) {
         uint64_t there = atomic_load_explicit(&segment_named(segment, lane, number)->position, memory_order_acquire);
 
         if (there < *position)

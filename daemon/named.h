@@ -33,8 +33,8 @@ void named_give(const struct context *context, uint32_t number);
 /* The name of a context's cursor; "": it has none. */
 const char *named_label(const struct context *context);
 
-/* The lowest position that is remembered in a lane. False: none is, the name is new. */
-bool named_stopped_at(const struct segment *segment, uint32_t number, uint64_t *position);
+/* The lowest position that is remembered in a lane that the context reads. False: none is, the name is new there. */
+bool named_stopped_at(const struct context *context, uint32_t number, uint64_t *position);
 
 /* A new generation is being filled. */
 void named_carry_all(const struct segment *from, const struct segment *to);

@@ -162,11 +162,12 @@ static int check_start(const struct shared_ring *ring, const struct ringd_reques
                            "start %u is unknown; a reader starts now (%d), at the oldest record (%d), at a position "
                            "(%d) or at a time (%d)",
                            request->start, RINGD_START_NOW, RINGD_START_OLDEST, RINGD_START_POSITION, RINGD_START_TIME);
-    if (request->start == RINGD_START_POSITION && g->lane_count > 1)
-        return problem_say(problem, -EOPNOTSUPP,
-                           "ring \"%s\" has %u lanes, and a position is one in a single lane; start now, at the oldest "
-                           "record or at a time, or go on under the name of a cursor",
-                           ring->name, g->lane_count);
+    if (request->start == RINGD_START_POSITION && g->lane_count > 1 && request->lane == 0)
+        return problem_say(
+            problem, -EOPNOTSUPP,
+            "ring \"%s\" has %u lanes, and a position is one in a single lane; read only that lane, start "
+            "now, at the oldest record or at a time, or go on under the name of a cursor",
+            ring->name, g->lane_count);
     if (request->start == RINGD_START_TIME && g->time_source == RINGD_TIME_NONE)
         return problem_say(problem, -EOPNOTSUPP,
                            "the records of ring \"%s\" have no time to start at; start now or at the oldest record, or "
@@ -179,12 +180,27 @@ static int check_lane(const struct shared_ring *ring, const struct ringd_request
 {
     uint32_t lane_count = ring->segment.geometry.lane_count;
 
-    if (request->lane > lane_count)
-        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; %s", ring->name, request->lane,
-                           lane_count == 1 ? "it has one, lane 1, which 0 means too"
-                                           : "give one from 1 to the number of its lanes, or 0 for the one with the "
-                                             "fewest writers (ringctl status shows how many it has)");
-    return 0;
+    if (request->lane <= lane_count)
+        return 0;
+    if (lane_count == 1)
+        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has one, lane 1, which 0 means too",
+                           ring->name, request->lane);
+    return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has %u, give one from 1 to %u, or 0 for %s",
+                       ring->name, request->lane, lane_count, lane_count,
+                       request->kind == RINGD_CONTEXT_WRITER ? "the one with the fewest writers" : "all of them");
+}
+
+static int check_place(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
+{
+    int result = check_lane(ring, request, problem);
+
+    if (result < 0 || request->kind == RINGD_CONTEXT_WRITER)
+        return result;
+    if (request->group != 0 && request->lane != 0)
+        return problem_say(problem, -EINVAL,
+                           "a reader of one lane cannot be of a group: the members share all lanes of ring \"%s\"",
+                           ring->name);
+    return check_start(ring, request, problem);
 }
 
 static int check_wish(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
@@ -193,8 +209,7 @@ static int check_wish(const struct shared_ring *ring, const struct ringd_request
 
     if (request->kind < RINGD_CONTEXT_WRITER || request->kind > RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "context kind %u is unknown to this ringd", request->kind);
-    result = request->kind == RINGD_CONTEXT_WRITER ? check_lane(ring, request, problem)
-                                                   : check_start(ring, request, problem);
+    result = check_place(ring, request, problem);
     if (result < 0)
         return result;
     if (request->kind == RINGD_CONTEXT_LOSSLESS && ring->segment.geometry.policy == RINGD_OVERWRITE)
@@ -251,6 +266,7 @@ static int attach(struct peer *peer, struct shared_ring *ring, const struct ring
     answer->reply.incarnation = attached.context->incarnation;
     answer->reply.position = attached.position;
     answer->reply.label_plus = attached.named_plus;
+    answer->reply.lane = attached.context->lane;
     if (attached.context->member) {
         answer->reply.label_plus = attached.context->group + 1;
         answer->reply.seat = attached.context->seat;

@@ -16,6 +16,13 @@ uint32_t shared_ring_writer_count(const struct shared_ring *ring)
     return ring->segment.geometry.lane_count * RINGD_WRITERS_PER_LANE;
 }
 
+struct lane_range shared_ring_lanes(const struct shared_ring *ring, uint32_t lane)
+{
+    if (lane == 0)
+        return (struct lane_range){0, ring->segment.geometry.lane_count};
+    return (struct lane_range){lane - 1, lane};
+}
+
 static int allocate_tables(struct shared_ring *ring, uint32_t lane_count)
 {
     ring->lanes = calloc(lane_count, sizeof *ring->lanes);

@@ -46,7 +46,7 @@ struct generation {
     struct segment_objects objects;
     struct segment segment;
     struct ring *lanes;
-    bool drained; /* a lossless reader has read all of it */
+    uint64_t drained; /* bit per lane: a lossless reader has read all of it */
     TAILQ_ENTRY(generation) link;
 };
 
@@ -102,6 +102,12 @@ struct record_slot *shared_ring_record_slot(const struct shared_ring *ring, bool
 void shared_ring_free(struct shared_ring *ring);
 
 uint32_t shared_ring_writer_count(const struct shared_ring *ring);
+
+/* From the first to before the end: the lane with this number, counted from 1; 0: all. The same in all generations. */
+struct lane_range {
+    uint32_t first, end;
+};
+struct lane_range shared_ring_lanes(const struct shared_ring *ring, uint32_t lane);
 
 /* Tells everybody attached, the daemon excepted, that the ring is at its end: no more reservations; the state says so;
  * all who sleep are woken. Of a segment, so that what is not taken over can be ended too. */

@@ -224,7 +224,8 @@ static void clear_reader(const struct context *context, const struct segment *se
     atomic_store_explicit(&slot->slept, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->skipped, 0, memory_order_relaxed);
     for (uint32_t lane = 0; lane < segment->geometry.lane_count; lane++)
-        clear_cursor(segment_cursor(segment, lane, context->slot), cursors[lane]);
+        clear_cursor(segment_cursor(segment, lane, context->slot),
+                     context_reads(context, lane) ? cursors[lane] : RINGD_CURSOR_ELSEWHERE);
 }
 
 /* Where a lossy reader will look first, as far as the daemon can tell: its cursor is only looked at by people. */
@@ -242,10 +243,11 @@ static uint64_t lossy_start(const struct ring *lane, const struct context_wish *
 }
 
 /* Why a lossless reader cannot start where it wants to. */
-static int say_start(const struct shared_ring *ring, int result, uint64_t wanted, struct problem *problem)
+static int say_start(const struct shared_ring *ring, int result, const struct context_wish *wish,
+                     struct problem *problem)
 {
-    const struct ring *lane = &ring->lanes[0];
-    uint64_t position = 0;
+    const struct ring *lane = &ring->lanes[shared_ring_lanes(ring, wish->lane).first];
+    uint64_t wanted = wish->position, position = 0;
 
     if (result == -EINVAL)
         return problem_say(problem, result, "no record of ring \"%s\" begins at position %ju", ring->name,
@@ -258,22 +260,23 @@ static int say_start(const struct shared_ring *ring, int result, uint64_t wanted
 }
 
 /* A position that was fine before joining may be overwritten until the join takes hold; then the start is another.
- * (Only rings of one lane have positions to start at.) */
+ * (Only readers of one lane have positions to start at.) In lanes that it does not read its cursor is elsewhere. */
 static int join(const struct context *context, const struct context_wish *wish, uint64_t *cursors,
                 struct problem *problem)
 {
-    struct ring *lanes = context->ring->lanes;
+    struct lane_range range = shared_ring_lanes(context->ring, context->lane);
+    struct ring *lanes = &context->ring->lanes[range.first];
     bool at_position = wish->start == RINGD_START_POSITION;
     int result = at_position ? ring_check_start(&lanes[0], wish->position) : 0;
 
     if (result == 0)
-        result = ring_join(lanes, context->ring->segment.geometry.lane_count, context->slot, wish->start,
-                           wish->position, cursors);
-    if (result == 0 && at_position && cursors[0] != wish->position) {
+        result = ring_join(lanes, range.end - range.first, context->slot, wish->start, wish->position,
+                           &cursors[range.first]);
+    if (result == 0 && at_position && cursors[range.first] != wish->position) {
         ring_leave(&lanes[0], context->slot);
         result = -ERANGE;
     }
-    return result < 0 ? say_start(context->ring, result, wish->position, problem) : 0;
+    return result < 0 ? say_start(context->ring, result, wish, problem) : 0;
 }
 
 static void leave(const struct context *context)

@@ -148,13 +148,14 @@ static void fill_writer(struct ringd_context_info *info, const struct context *c
     info->waited = load(&slot->waited);
 }
 
-/* Sums of the lanes'. A cursor beyond the position (nonsense, or moved on since the position was loaded) lags behind
- * nothing. */
+/* Sums of the lanes' that it reads. A cursor beyond the position (nonsense, or moved on since the position was loaded)
+ * lags behind nothing. */
 static void fill_cursor(struct ringd_context_info *info, const struct context *context)
 {
     const struct segment *segment = generation_of(context);
+    struct lane_range lanes = shared_ring_lanes(context->ring, context->lane);
 
-    for (uint32_t i = 0; i < segment->geometry.lane_count; i++) {
+    for (uint32_t i = lanes.first; i < lanes.end; i++) {
         uint64_t position, cursor = context->member ? groups_cursor(context, i)
                                                     : load(&segment_cursor(segment, i, context->slot)->position);
 
@@ -175,6 +176,7 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
         info->member = 1;
         strlcpy(info->label, groups_label(context->ring, context->group), sizeof info->label);
     }
+    info->lane = context->lane;
     info->delivered = load(&slot->delivered);
     info->delivered_bytes = load(&slot->bytes);
     info->lost = load(&slot->lost);

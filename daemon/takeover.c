@@ -260,7 +260,8 @@ static bool fits(const struct object_parts *parts, const struct ringd_life *page
     return page->ring_id == ring->segment.geometry.ring_id && page->ring_id == parts->ring_id &&
            page->slot == parts->slot && page->incarnation == parts->incarnation &&
            page->incarnation == slot->incarnation && slot->context == NULL && page->kind >= RINGD_CONTEXT_WRITER &&
-           page->kind <= RINGD_CONTEXT_OBSERVER && writer == (page->kind == RINGD_CONTEXT_WRITER);
+           page->kind <= RINGD_CONTEXT_OBSERVER && writer == (page->kind == RINGD_CONTEXT_WRITER) &&
+           page->lane <= ring->segment.geometry.lane_count;
 }
 
 /* A lossless reader may have been evicted since. */

@@ -145,7 +145,8 @@ struct ringd_info {
     uint64_t reserved[4];
 };
 
-/* With several lanes `oldest`, `position` and `limit` are the sums of the lanes', and so is a reader's cursor. */
+/* With several lanes `oldest`, `position` and `limit` are the sums of the lanes', and so is a reader's cursor, of the
+ * lanes that it reads. */
 
 enum ringd_context_kind {
     RINGD_CONTEXT_WRITER = 1,
@@ -182,7 +183,7 @@ struct ringd_context_info {
     uint64_t ahead;    /* of one that is stopped in mid-record: bytes that the others can still write */
     uint64_t skipped;  /* reader: as in struct ringd_reader_counters */
     char label[48];    /* reader: of its group or named cursor */
-    uint32_t lane;     /* writer */
+    uint32_t lane;     /* writer: where it is; reader: the only one it reads, 0: all */
     uint32_t member;   /* reader: 1: of a group, `label` */
     uint64_t reserved[2];
 };
@@ -310,7 +311,7 @@ enum ringd_reader_mode {
 enum ringd_reader_start {
     RINGD_START_NOW = 0,      /* what is written from now on */
     RINGD_START_OLDEST = 1,   /* the oldest record that is still there */
-    RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position; a ring of one lane */
+    RINGD_START_POSITION = 2, /* `position`, as in record.position or ringd_reader_position; a reader of one lane */
     RINGD_START_TIME = 3,     /* the first record that is still there with a time of `time` or later; now if there is
                                  none; a ring with time. Nothing that somebody began to write at that time or later is
                                  left out, nor anything that he had begun, but for one who stood still in the middle of
@@ -355,15 +356,16 @@ struct ringd_reader_options {
     uint32_t merge;                    /* enum ringd_merge */
     uint64_t time;                     /* with RINGD_START_TIME, as in record.time */
     const struct ringd_filter *filter; /* copied; NULL: all */
-    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released
-                           (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
-                           and who comes back under it goes on there, whatever `start` says. What was overwritten
-                           meanwhile is told as RINGD_GAP: nobody waits for a reader that is not attached. NULL: none.
-                           Not for observers */
-    const char *group;  /* a name as that of a cursor: each record goes to one of the readers of this group. They are
-                           lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
-    uint32_t orphans;   /* enum ringd_orphans */
-    uint32_t reserved_0;
+    const char *cursor;   /* a name, as that of a ring but of at most 47 characters: what the reader has released
+                             (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
+                             and who comes back under it goes on there, whatever `start` says. What was overwritten
+                             meanwhile is told as RINGD_GAP: nobody waits for a reader that is not attached. NULL: none.
+                             Not for observers */
+    const char *group;    /* a name as that of a cursor: each record goes to one of the readers of this group. They are
+                             lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
+    uint32_t orphans;     /* enum ringd_orphans */
+    uint32_t lane;        /* 1 to the ring's lanes: of this one only; 0: of all. What is in other lanes this reader does
+                             not look at, and nobody who writes there waits for it. Not for a group's members */
     uint64_t reserved[6]; /* zero */
 };
 
@@ -392,7 +394,7 @@ struct ringd_record {
 /* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached; 32 named cursors are there already),
  * -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP (lossless on an
  * overwriting ring), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
- * there; an option is unknown), and as ringd_writer_open. (R9, R12) */
+ * there; an option is unknown; there is no such lane), and as ringd_writer_open. (R9, R12) */
 int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options);
 
 /* Releases everything and detaches. NULL is allowed. */
@@ -438,7 +440,8 @@ int ringd_reader_valid(const struct ringd_reader *reader);
 uint64_t ringd_reader_position(const struct ringd_reader *reader);
 
 /* What this reader has done since it was opened, in records; a message counts as its parts. Everything committed since
- * it joined = delivered + skipped + lost + still unread. (Not of a group's member.) [signal] (R16) */
+ * it joined, in the lanes that it reads, = delivered + skipped + lost + still unread. (Not of a group's member.)
+ * [signal] (R16) */
 struct ringd_reader_counters {
     uint64_t delivered, bytes, lost, gaps, slept;
     uint64_t skipped;   /* records: not wanted (struct ringd_filter), or parts of a message that was not finished */

@@ -64,7 +64,7 @@ struct ringd_request {
     };
     struct ringd_ring_options options;
     char label[RINGD_LABEL_BYTES]; /* attach of a reader: the name of its group or cursor, "" without one */
-    uint32_t lane;                 /* attach of a writer: 1 to lanes, 0: any */
+    uint32_t lane;                 /* attach, 1 to lanes; 0: a writer in any, a reader of all */
     uint32_t group;                /* attach of a reader: 1: label is a group's */
     uint32_t orphans;              /* of it */
     uint32_t reserved_1;
@@ -86,7 +86,10 @@ struct ringd_reply {
         uint32_t value;      /* arm */
         uint32_t label_plus; /* attach of a reader with a label: the number of the group or cursor, and one; else 0 */
     };
-    uint32_t seat;                     /* attach of a group's member */
+    union {
+        uint32_t seat; /* attach of a group's member */
+        uint32_t lane; /* attach of another reader: as in the request, which a ringd before this did not look at */
+    };
     uint64_t position;                 /* attach of a reader: where it starts; resize, follow: the new generation */
     char text[RINGD_PROTO_TEXT_BYTES]; /* for people: what was asked, what is wrong, what to do */
 };
@@ -107,9 +110,11 @@ struct ringd_life {
     uint64_t attached_ns; /* CLOCK_REALTIME */
     uint64_t token;       /* random */
     char command[16];
+    uint32_t lane; /* of a reader, the only one that it reads; 0: all */
+    uint32_t reserved;
 };
 
-_Static_assert(sizeof(struct ringd_life) == 72, "life page");
+_Static_assert(sizeof(struct ringd_life) == 80, "life page");
 _Static_assert(sizeof(struct ringd_request) == 248, "request");
 _Static_assert(sizeof(struct ringd_reply) == 368, "reply");
 

@@ -182,7 +182,7 @@ struct ringd_control {
     _Atomic uint32_t moving;     /*   4  enum ringd_moving */
     _Atomic uint64_t next_bytes; /*   8  data_bytes of the next generation; for the daemon's successor */
     uint32_t reserved_0[28];
-    _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up */
+    _Atomic uint64_t lossless[RINGD_READERS_MAX / 64]; /* 128  bit r: reader slot r holds writers up, at its cursors */
     _Atomic uint64_t groups;                           /* 160  bit g: group g holds writers up */
     uint8_t reserved_1[344];
     struct ringd_owner readers[RINGD_READERS_MAX]; /* 512 */
@@ -294,7 +294,8 @@ struct ringd_reader_slot {
     uint64_t reserved[10];
 };
 
-/* One line for each reader of each lane: all below it is released. `settled` is how many records of the lane it has
+/* One line for each reader of each lane: all below it is released. Where a reader that reads one lane does not look it
+ * is RINGD_CURSOR_ELSEWHERE. `settled` is how many records of the lane it has
  * been given, has skipped and has lost as of that position; it belongs to it if `settling`, loaded after it, is the
  * same (the reader stores settling, position, settled). */
 struct ringd_cursor {
@@ -308,7 +309,11 @@ struct ringd_cursor {
     _Atomic uint64_t in_memory; /* 56  of a group's member: messages begun whose first part it holds no more */
 };
 
-#define RINGD_CLAIM_RETURNED UINT64_C(1) /* its member left in order: nobody has seen what was not released of it */
+/* Later than every position that there will be (they begin below 2^62): whoever compares it with one finds that nothing
+ * is held. */
+#define RINGD_CURSOR_ELSEWHERE ((UINT64_C(1) << 63) - RINGD_UNIT)
+
+#define RINGD_CLAIM_RETURNED   UINT64_C(1) /* its member left in order: nobody has seen what was not released of it */
 
 /* What a group's members share of one lane: the mirror image of W. */
 struct ringd_group_lane {

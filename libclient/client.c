@@ -384,7 +384,8 @@ static int check_place(const struct attachment *a, const struct attachment_wish 
 {
     bool writer = wish->kind == RINGD_CONTEXT_WRITER;
     uint32_t slots = writer ? RINGD_WRITERS_PER_LANE * a->segment.geometry.lane_count : RINGD_READERS_MAX;
-    bool lane_fits = !writer || wish->lane == 0 || a->slot / RINGD_WRITERS_PER_LANE == wish->lane - 1;
+    bool lane_fits = writer ? wish->lane == 0 || a->slot / RINGD_WRITERS_PER_LANE == wish->lane - 1
+                            : a->lane == wish->lane && wish->lane <= a->segment.geometry.lane_count;
 
     /* Others find their start themselves. */
     bool start_fits = wish->kind != RINGD_CONTEXT_LOSSLESS || a->position % RINGD_UNIT == 0;
@@ -463,6 +464,7 @@ static int attach(struct attachment *a, const struct ringd *ring, const struct a
     a->position = reply.head.position;
     a->label_plus = wish->label != NULL ? reply.head.label_plus : 0;
     a->seat = wish->group ? reply.head.seat : 0;
+    a->lane = wish->group ? 0 : reply.head.lane;
     if (check_place(a, wish) < 0)
         return client_fail(-EBADMSG, "ringd gave '%s' a place that is none", ring->name);
     prepare_reattach(a, ring, wish->kind);

@@ -49,6 +49,7 @@ struct attachment {
     uint64_t position;             /* where a lossless reader starts */
     uint32_t label_plus;           /* the number of its group or named cursor, and one; 0: neither */
     uint32_t seat;                 /* of a group's member */
+    uint32_t lane;                 /* of another reader: as it wished */
     uint16_t pending;              /* type of the request on the connection that has not been answered yet; 0: none */
     bool connected;                /* the daemon takes the connection for this context's */
     int64_t retry_ns;              /* CLOCK_MONOTONIC: no other daemon is looked for before */
@@ -56,10 +57,10 @@ struct attachment {
     char socket_path[108];
 };
 
-/* What a context wants to be. Zeroed but for its kind: any lane, from now, no label. */
+/* What a context wants to be. Zeroed but for its kind: any lane or all, from now, no label. */
 struct attachment_wish {
     uint32_t kind;     /* enum ringd_context_kind */
-    uint32_t lane;     /* writer: 1 to the ring's lanes; 0: any */
+    uint32_t lane;     /* 1 to the ring's lanes; 0: any for a writer, all for a reader */
     uint32_t start;    /* reader: enum ringd_reader_start */
     uint64_t position; /* with RINGD_START_POSITION */
     const char *label; /* reader: the name of its group or cursor; NULL: neither */

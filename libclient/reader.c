@@ -215,7 +215,7 @@ __attribute__((cold)) static int begin_generation(struct ringd_reader *r, struct
 
         held |= r->mode == RINGD_READ_LOSSLESS && l->released != l->position;
         if (l->named != NULL)
-            l->named = segment_named(segment, i, r->attachment->label_plus - 1);
+            l->named = segment_named(segment, l->number, r->attachment->label_plus - 1);
         result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
     }
     if (r->pollable != NULL)

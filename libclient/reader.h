@@ -64,7 +64,7 @@ struct ringd_reader {
     uint32_t mode;  /* enum ringd_reader_mode; lossless turns lossy when evicted */
     uint32_t max_record;
     uint32_t slot;
-    uint32_t lane_count;
+    uint32_t lane_count;                /* of those that it reads: all of the ring's, or one */
     uint32_t turn;                      /* the lane to look at first, and how many records in a row it has given; */
     uint32_t run;                       /* see reader_merge.h */
     struct reader_lane *lanes;          /* [lane_count]; one_lane if there is only one */

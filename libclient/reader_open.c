@@ -24,10 +24,8 @@ void reader_point_at_slot(struct ringd_reader *r, const struct segment *segment)
     r->waits = &segment->readers->waits;
 }
 
-static void point_at_lane(struct ringd_reader *r, uint32_t number, const struct segment *segment)
+static void point_at_lane(struct ringd_reader *r, struct reader_lane *l, uint32_t number, const struct segment *segment)
 {
-    struct reader_lane *l = &r->lanes[number];
-
     l->number = number;
     ring_init(&l->ring, segment, number);
     lane_point_at_cursor(r, l, segment);
@@ -60,6 +58,7 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
                        uint32_t slot, uint64_t position, const struct ringd_reader_options *o)
 {
     struct ringd_reader *r = handle_new(sizeof *r);
+    uint32_t first = o->lane != 0 ? o->lane - 1 : 0;
     int result;
 
     *reader = NULL;
@@ -72,14 +71,14 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     atomic_store_explicit(&r->deadline, o->deadline, memory_order_relaxed);
     r->wait = o->wait;
     r->max_record = segment->geometry.max_record;
-    r->lane_count = segment->geometry.lane_count;
+    r->lane_count = o->lane != 0 ? 1 : segment->geometry.lane_count;
     r->ends_evicted = r->member || segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
     reader_rest(r);
     reader_point_at_slot(r, segment);
     result = prepare(r, segment, o);
     for (uint32_t i = 0; result == 0 && i < r->lane_count; i++)
-        point_at_lane(r, i, segment);
+        point_at_lane(r, &r->lanes[i], first + i, segment);
     if (result == 0 && r->member)
         result = group_new(r, segment, attachment->label_plus - 1, attachment->seat) != NULL ? 0 : -ENOMEM;
     else if (result == 0)
@@ -126,6 +125,8 @@ static int check_options(const struct ringd_reader_options *o)
         result = client_fail(-EINVAL, "a reader is of a group or has a named cursor; a group remembers where it is");
     if (result == 0 && o->group != NULL && o->merge != RINGD_MERGE_NONE)
         result = client_fail(-EINVAL, "the members of a group get the records of its lanes in any order; merge none");
+    if (result == 0 && o->group != NULL && o->lane != 0)
+        result = client_fail(-EINVAL, "the members of a group share all lanes of its ring; lane 0");
     if (result == 0 && o->group != NULL && o->mode == RINGD_READ_OBSERVE)
         result = client_fail(-EINVAL, "a group's members are lossless readers, and observers are not");
     if (result == 0 && o->cursor != NULL && o->mode == RINGD_READ_OBSERVE)
@@ -171,6 +172,7 @@ int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const st
         .kind = o->group != NULL ? RINGD_CONTEXT_LOSSLESS : reader_kind_of(o->mode),
         .start = o->start,
         .position = o->position,
+        .lane = o->lane,
         .label = o->group != NULL ? o->group : o->cursor,
         .group = o->group != NULL,
         .orphans = o->orphans,

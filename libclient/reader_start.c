@@ -133,7 +133,8 @@ static int start_lane(struct ringd_reader *r, struct reader_lane *l, uint64_t fr
         return 0;
     }
     l->position = from;
-    /* The name may be known in other lanes: then it has joined at the oldest. */
+    /* The name may be known in other lanes: then it has joined at the oldest. (In an old generation, as these may need
+     * it, now is where that ended.) */
     if (joined && l->named != NULL && o->start == RINGD_START_NOW)
         result = ring_position(&l->ring, &l->position);
     if (o->start == RINGD_START_TIME)

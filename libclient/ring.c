@@ -152,7 +152,8 @@ static int ring_lowest_group(const struct ring *ring, uint64_t floor, uint64_t f
     return 0;
 }
 
-/* The lowest cursor of the lossless readers and groups, if below `frontier`, else `frontier`. *attached: there is one.
+/* The lowest cursor of the lossless readers and groups, if below `frontier`, else `frontier`. *attached: there is one,
+ * of this lane.
  * -EBADMSG: a cursor is below the floor or not at a record; -EAGAIN: it was, and has moved. */
 static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t frontier, uint64_t *lowest,
                               bool *attached)
@@ -166,7 +167,7 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
             uint32_t reader = block * 64 + (uint32_t)__builtin_ctzll(readers);
             uint64_t cursor = atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst); /* G3 */
 
-            *attached = true;
+            *attached |= cursor != RINGD_CURSOR_ELSEWHERE;
             if ((int64_t)(cursor - frontier) >= 0)
                 continue;
             if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))

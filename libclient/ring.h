@@ -40,6 +40,10 @@
  * `joins` before and fails. (Beginning at "now" needs no count: a raise that has not seen the cursor stays below a
  * position loaded after it was published.)
  *
+ * One that reads a single lane joins there alone. The bit is one for all lanes; in the others its cursor, which is
+ * stored before the bit is set (J2 releases it), says that it is elsewhere: later than any position, so that nobody who
+ * compares it finds it in the way, and a raise does not count it as a reader of the lane, which may hold for one.
+ *
  * A lossless reader that is further behind than slow_bytes is met at each mark and when there is no room (far_behind);
  * one that keeps a writer waiting, before it sleeps (behind_reader, watch). The writer only says so; the daemon judges,
  * tells the reader (V3) and takes its bit out of `lossless`. Whoever reads in place looks (V2) after it has read.
@@ -285,9 +289,10 @@ int ring_check_start(const struct ring *ring, uint64_t position);
 bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t position, uint64_t *count);
 
 /* Lossless joins and leaves; called by the daemon for reader slot `reader`, one at a time. ring_join publishes the
- * cursors in all lanes, sets the bit in `lossless`, which is one for all, and then finds in cursors[lane] where the
- * reader starts: at `position` or at M, whichever is later (RINGD_START_OLDEST: M). RINGD_START_NOW: at P. ring_leave
- * takes the bit back and wakes writers; any of the lanes will do. */
+ * cursors in all these lanes, sets the bit in `lossless`, which is one for all there are, and then finds in
+ * cursors[lane] where the reader starts: at `position` or at M, whichever is later (RINGD_START_OLDEST: M).
+ * RINGD_START_NOW: at P. In lanes of the ring that are not among these its cursors are RINGD_CURSOR_ELSEWHERE before.
+ * ring_leave takes the bit back and wakes writers; any of the lanes will do. */
 int ring_join(struct ring *lanes, uint32_t lane_count, uint32_t reader, uint32_t start, uint64_t position,
               uint64_t *cursors);
 void ring_leave(struct ring *ring, uint32_t reader);

@@ -56,6 +56,7 @@ static const char help_text[] =
     "    --lossless           writers wait for this reader (default: observe, disturbing nobody)\n"
     "    --cursor NAME        go on where the last one of this name stopped (lossy, or with --lossless)\n"
     "    --group NAME         share the records with the others of this group, losslessly: each goes to one of them\n"
+    "    --lane N             only what is in this lane, 1 to as many as the ring has (default: all)\n"
     "    --merge ORDER        of a ring with several lanes: none (default) or time\n"
     "    --wait HOW           for records: adaptive (default), busy (keeps a processor busy) or sleep\n"
     "    --binary             frame the records as write --binary takes them\n"
@@ -109,7 +110,7 @@ static const struct command commands[] = {
     {"write", RINGCTL_NAME_NEEDED, COMMON | BIT(TIMEOUT) | BIT(TYPE) | BIT(LEVEL) | BIT(BINARY), command_write},
     {"tail", RINGCTL_NAME_NEEDED,
      COMMON | BIT(BINARY) | BIT(FROM) | BIT(SINCE) | BIT(COUNT) | BIT(LOSSLESS) | BIT(NO_WAIT) | BIT(TYPE) |
-         BIT(LEVEL) | BIT(WRITER) | BIT(CURSOR) | BIT(GROUP) | BIT(MERGE) | BIT(WAIT),
+         BIT(LEVEL) | BIT(WRITER) | BIT(CURSOR) | BIT(GROUP) | BIT(LANE) | BIT(MERGE) | BIT(WAIT),
      command_tail},
     {"help", RINGCTL_NAME_OPTIONAL, UINT64_MAX, command_help},
     {"version", RINGCTL_NAME_NONE, UINT64_MAX, command_version},

@@ -72,6 +72,7 @@ struct options {
     bool lossless;                /* tail */
     bool no_wait;
     const char *cursor, *group;
+    uint32_t lane;        /* tail: 1 to 64; 0: all */
     uint32_t merge, wait; /* enum ringd_merge, enum ringd_wait */
     uint32_t start;       /* enum ringd_reader_start */
     uint64_t position;
@@ -133,6 +134,7 @@ enum ringctl_option {
     RINGCTL_OPTION_GROUP,
     RINGCTL_OPTION_MERGE,
     RINGCTL_OPTION_WAIT,
+    RINGCTL_OPTION_LANE,
 };
 
 /* Fills *options and *command. 0, or RINGCTL_USAGE after saying what is wrong. */

@@ -12,7 +12,7 @@
  * in all when it got to know them (base), and what it has had, skipped and lost up to there (settled). What these slots
  * had committed below the cursor is told by the sequence number of the first record of each that is found from there
  * on, or by its count if there is none. So: sum of these - base = settled, exactly, in each lane, whatever goes on.
- * What its slot counts is the sum over all lanes, and what is in its hands and not released.
+ * What its slot counts is the sum over all lanes that it reads, and what is in its hands and not released.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -340,14 +340,27 @@ static uint32_t load_incarnation(const struct patient *patient, uint32_t reader)
     return atomic_load_explicit(&patient->segment.control->readers[reader].incarnation, memory_order_acquire);
 }
 
-/* The slot's sums come last: they are never behind what is settled. */
-static bool sample_reader(const struct patient *patient, uint32_t reader, struct reader_sample *s)
+/* The lanes that it reads, from the first to before the end. */
+static uint32_t first_lane(const struct patient *patient, const struct ringd_context_info *reader)
 {
+    return reader->lane != 0 && reader->lane <= patient->segment.geometry.lane_count ? reader->lane - 1 : 0;
+}
+
+static uint32_t end_lane(const struct patient *patient, const struct ringd_context_info *reader)
+{
+    return reader->lane != 0 ? first_lane(patient, reader) + 1 : patient->segment.geometry.lane_count;
+}
+
+/* The slot's sums come last: they are never behind what is settled. */
+static bool sample_reader(const struct patient *patient, const struct ringd_context_info *context,
+                          struct reader_sample *s)
+{
+    uint32_t reader = context->slot;
     const struct ringd_reader_slot *slot = &patient->segment.reader_slots[reader];
 
     s->settled = 0;
     s->incarnation = load_incarnation(patient, reader);
-    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count; lane++) {
+    for (uint32_t lane = first_lane(patient, context); lane < end_lane(patient, context); lane++) {
         if (!sample_account(segment_cursor(&patient->segment, lane, reader), &s->lanes[lane]))
             return false;
         s->settled += s->lanes[lane].settled;
@@ -490,11 +503,13 @@ struct reader_looks {
     bool any, overtaken, inconsistent;
 };
 
-static enum count_result count_lanes(struct patient *patient, struct reader_look *look)
+static enum count_result count_lanes(struct patient *patient, const struct ringd_context_info *reader,
+                                     struct reader_look *look)
 {
+    uint32_t end = end_lane(patient, reader);
     enum count_result result = COUNTED;
 
-    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count && result == COUNTED; lane++) {
+    for (uint32_t lane = first_lane(patient, reader); lane < end && result == COUNTED; lane++) {
         const struct account *a = &look->sample.lanes[lane];
         struct count count;
 
@@ -507,7 +522,8 @@ static enum count_result count_lanes(struct patient *patient, struct reader_look
     return result;
 }
 
-static void look_at_reader_once(struct patient *patient, uint32_t reader, struct reader_looks *looks)
+static void look_at_reader_once(struct patient *patient, const struct ringd_context_info *reader,
+                                struct reader_looks *looks)
 {
     struct reader_look look = {.odd_lane = NO_LANE};
     enum count_result result;
@@ -515,7 +531,7 @@ static void look_at_reader_once(struct patient *patient, uint32_t reader, struct
     looks->inconsistent = !sample_reader(patient, reader, &look.sample);
     if (looks->inconsistent)
         return;
-    result = count_lanes(patient, &look);
+    result = count_lanes(patient, reader, &look);
     looks->overtaken = result == COUNT_OVERTAKEN;
     if (result != COUNTED)
         return;
@@ -525,7 +541,7 @@ static void look_at_reader_once(struct patient *patient, uint32_t reader, struct
 }
 
 /* Until it adds up, or for a second. One that was overtaken while it stands still stays so. */
-static void look_at_reader(struct patient *patient, uint32_t reader, struct reader_looks *looks)
+static void look_at_reader(struct patient *patient, const struct ringd_context_info *reader, struct reader_looks *looks)
 {
     for (int i = 0; i < LOOKS_MAX && !looks->last.adds_up; i++) {
         if (i >= LOOKS_AT_ONCE && !pause_briefly(patient))
@@ -576,10 +592,12 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
     /* What it has in its hands, skipped ones among them, is not settled. */
     uint64_t settled = s->settled - s->lost, skipped = s->skipped < settled ? s->skipped : settled;
     uint64_t sum = s->settled + look->unread;
-    char who[64], skipped_text[40] = "", rest[128] = "";
+    char who[64], lane[24] = "", skipped_text[40] = "", rest[128] = "";
     struct finding *finding;
 
     who_text(who, context);
+    if (context->lane != 0)
+        snprintf(lane, sizeof lane, ", lane %u", context->lane);
     if (s->skipped != 0)
         snprintf(skipped_text, sizeof skipped_text, " + %llu skipped", (unsigned long long)skipped);
     if (verdict == VERDICT_PENDING)
@@ -587,8 +605,8 @@ static void say_reader(struct patient *patient, const struct ringd_context_info 
     else if (verdict == VERDICT_WRONG)
         explain_difference(patient, look, rest);
     finding = find(patient, verdict, "reader",
-                   "(%s, %s) %llu committed since it joined = %llu delivered%s + %llu lost + %llu unread%s", who,
-                   context_kind_word(context->kind), (unsigned long long)(sum + (uint64_t)look->difference),
+                   "(%s, %s%s) %llu committed since it joined = %llu delivered%s + %llu lost + %llu unread%s", who,
+                   context_kind_word(context->kind), lane, (unsigned long long)(sum + (uint64_t)look->difference),
                    (unsigned long long)(settled - skipped), skipped_text, (unsigned long long)s->lost,
                    (unsigned long long)look->unread, rest);
     if (finding == NULL)
@@ -610,7 +628,7 @@ static void examine_reader(struct patient *patient, const struct ringd_context_i
     if (context->kind == RINGD_CONTEXT_OBSERVER || context->member != 0 || context->slot >= RINGD_READERS_MAX)
         return;
     looks.last.odd_lane = NO_LANE;
-    look_at_reader(patient, context->slot, &looks);
+    look_at_reader(patient, context, &looks);
     if (atomic_load(&owner->incarnation) == context->incarnation && atomic_load(&owner->state) != RINGD_OWNER_NONE)
         say_reader(patient, context, &looks);
 }

@@ -50,6 +50,7 @@ static const struct option long_options[] = {
     {"group", required_argument, NULL, RINGCTL_OPTION_GROUP},
     {"merge", required_argument, NULL, RINGCTL_OPTION_MERGE},
     {"wait", required_argument, NULL, RINGCTL_OPTION_WAIT},
+    {"lane", required_argument, NULL, RINGCTL_OPTION_LANE},
     {NULL, 0, NULL, 0},
 };
 
@@ -216,7 +217,14 @@ static int set_start(int id, const char *value, struct options *options)
 /* How tail reads. */
 static int set_reader(int id, const char *value, struct options *options)
 {
+    uint64_t number = 0;
+    int result;
+
     switch (id) {
+    case RINGCTL_OPTION_LANE:
+        result = set_number(id, value, 1, LANES_MAX, &number);
+        options->lane = (uint32_t)number;
+        return result;
     case RINGCTL_OPTION_CURSOR:
     case RINGCTL_OPTION_GROUP:
         if (value[0] == '\0' || strlen(value) > LABEL_MAX)
@@ -346,6 +354,8 @@ static const char *find_contradiction(const struct options *options, uint64_t us
         return "--from and --since both say where to start; give one of them";
     if (options->cursor != NULL && options->group != NULL)
         return "--cursor and --group: a group remembers where it is by itself; give one of them";
+    if (options->lane != 0 && options->group != NULL)
+        return "--lane and --group: the members of a group share all lanes; give one of them";
     return NULL;
 }
 

@@ -151,6 +151,7 @@ json_t *json_reader(const struct ringd_context_info *context)
     bool tells = context->kind != RINGD_CONTEXT_OBSERVER; /* an observer cannot write its counters down */
     json_t *object = json_context(context);
 
+    set_if(object, "lane", context->lane != 0, context->lane);
     set_if(object, "delivered", tells, context->delivered);
     set_if(object, "bytes", tells, context->delivered_bytes);
     set_if(object, "lost", tells, context->lost);

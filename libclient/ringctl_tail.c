@@ -198,6 +198,7 @@ static int open_at(const struct options *options, uint64_t time, struct ringd_re
         .position = options->position,
         .time = time,
         .filter = &filter,
+        .lane = options->lane,
         .cursor = options->cursor,
         .group = options->group,
         .merge = options->merge,

@@ -60,9 +60,9 @@ static void writer_line(struct table *table, const struct ringd_context_info *wr
 }
 
 static const struct table_column reader_columns[] = {
-    {"SLOT", true},    {"KIND", false}, {"STATE", false},    {"PID", true},     {"UID", true},  {"COMMAND", false},
-    {"RECORDS", true}, {"BYTES", true}, {"RECORDS/S", true}, {"BYTES/S", true}, {"LOST", true}, {"GAPS", true},
-    {"CURSOR", true},  {"LAG", true},   {"SLEPT", true},     {"NAME", false},   {NULL, false},
+    {"SLOT", true}, {"KIND", false},   {"STATE", false}, {"PID", true},       {"UID", true},     {"COMMAND", false},
+    {"LANE", true}, {"RECORDS", true}, {"BYTES", true},  {"RECORDS/S", true}, {"BYTES/S", true}, {"LOST", true},
+    {"GAPS", true}, {"CURSOR", true},  {"LAG", true},    {"SLEPT", true},     {"NAME", false},   {NULL, false},
 };
 
 static void reader_line(struct table *table, const struct ringd_context_info *reader, const struct rates *rates)
@@ -70,6 +70,10 @@ static void reader_line(struct table *table, const struct ringd_context_info *re
     bool tells = reader->kind != RINGD_CONTEXT_OBSERVER;
 
     context_cells(table, reader);
+    if (reader->lane != 0)
+        number_cell(table, true, reader->lane);
+    else
+        table_cell(table, "all");
     number_cell(table, tells, reader->delivered);
     number_cell(table, tells, reader->delivered_bytes);
     rate_cells(table, rates);

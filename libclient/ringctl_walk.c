@@ -234,9 +234,13 @@ static bool cursor_is_bad(const struct patient *patient, const _Atomic uint64_t 
     return atomic_load_explicit(shared, memory_order_seq_cst) == *cursor;
 }
 
+/* And reads this lane. */
 static bool is_lossless(const struct patient *patient, uint32_t reader)
 {
-    return atomic_load_explicit(&patient->ring.control->lossless[reader / 64], memory_order_seq_cst) >> reader % 64 & 1;
+    uint64_t readers = atomic_load_explicit(&patient->ring.control->lossless[reader / 64], memory_order_seq_cst);
+    uint64_t cursor = atomic_load_explicit(&patient->ring.cursors[reader].position, memory_order_relaxed);
+
+    return (readers >> reader % 64 & 1) && cursor != RINGD_CURSOR_ELSEWHERE;
 }
 
 static void examine_cursor(struct patient *patient, uint32_t reader, uint32_t *good)

@@ -195,6 +195,13 @@ static void lanes_line(const struct scale *scale, const char *name, const char *
                   series_median(gain), LANES_GAIN);
 }
 
+/* Not promised. */
+static void gain_line(const struct scale *scale, const char *name, const char *what, FILE *out)
+{
+    if (figures_find(&scale->figures, name))
+        fprintf(out, "              (%s: %.2f)\n", what, scale_value(scale, name));
+}
+
 static void rate_line(const struct scale *scale, const char *hz, FILE *out)
 {
     char writer_name[FIGURE_NAME], reader_name[FIGURE_NAME], untraced_name[FIGURE_NAME];
@@ -228,14 +235,11 @@ static void scale_report(const struct scale *scale, FILE *out)
 {
     waking_report(scale, out);
     lanes_line(scale, "lanes_write", "two writers", out);
-    lanes_line(scale, "lanes_pair_filter", "two pairs of writer and reader, by filter,", out);
-    lanes_line(scale, "lanes_pair_group", "two pairs of writer and reader, by group,", out);
-    if (figures_find(&scale->figures, "limit_lanes_gain"))
-        fprintf(out, "              (two who fill and copy without a ring: %.2f)\n",
-                scale_value(scale, "limit_lanes_gain"));
-    if (figures_find(&scale->figures, "lanes_pair_rings_gain"))
-        fprintf(out, "              (two pairs in rings of their own: %.2f)\n",
-                scale_value(scale, "lanes_pair_rings_gain"));
+    lanes_line(scale, "lanes_pair", "two pairs of writer and reader", out);
+    gain_line(scale, "limit_lanes_gain", "two who fill and copy without a ring", out);
+    gain_line(scale, "lanes_pair_rings_gain", "two pairs in rings of their own", out);
+    gain_line(scale, "lanes_pair_group_gain", "two pairs whose readers share all lanes, by group", out);
+    gain_line(scale, "lanes_pair_filter_gain", "two pairs whose readers look at all lanes, by filter", out);
     if (scale->calls_result)
         fprintf(out, "  not measured system calls by rate: %s\n", strerror(-scale->calls_result));
     rate_line(scale, "1", out);

@@ -30,6 +30,7 @@ struct lanes_task {
     uint32_t index; /* of the lane */
     uint32_t lanes; /* of its ring */
     uint32_t pairs; /* in all rings */
+    bool filters;   /* the reader looks at all lanes, and wants the records of its own */
     char ring[RING_NAME];
 };
 
@@ -118,7 +119,8 @@ static void pair_read(struct crew *crew, unsigned self, const void *task)
         .mode = RINGD_READ_LOSSLESS,
         .start = RINGD_START_OLDEST,
         .deadline = RINGD_FOREVER,
-        .filter = own->lanes > 1 ? &filter : NULL,
+        .filter = own->lanes > 1 && own->filters ? &filter : NULL,
+        .lane = own->lanes > 1 && !own->filters ? own->index + 1 : 0,
     };
     struct bench_reader reader;
 
@@ -186,7 +188,8 @@ static unsigned lanes_roles(enum lanes_kind kind, uint32_t lanes, const int cpus
     for (uint32_t i = 0; i < lanes; i++) {
         struct crew_role role = {.cpu = cpus[i], .task = &tasks[i]};
 
-        tasks[i] = (struct lanes_task){.index = i, .lanes = lanes, .pairs = lanes};
+        tasks[i] =
+            (struct lanes_task){.index = i, .lanes = lanes, .pairs = lanes, .filters = kind == LANES_PAIRS_FILTER};
         if (kind == LANES_PAIRS_RINGS)
             tasks[i] = (struct lanes_task){.index = 0, .lanes = 1, .pairs = lanes};
         ring_name(tasks[i].ring, i - tasks[i].index);

@@ -10,9 +10,9 @@
  * its turns counts (one has the other processor every second time): whoever else uses a processor makes either slower,
  * and two are disturbed twice as often.
  *
- * The readers of two pairs are those of one ring, each of which wants the records of its own lane's writers only; or
- * members of one group, who share all of them. Beside these stand two pairs in rings of their own: what there would be
- * to gain if nobody had to look at the other lane.
+ * The readers of two pairs are those of one ring, each of which reads its writer's lane. For comparison: each reads all
+ * lanes and wants the records of its own lane's writers only; or they are members of one group, who share all of them;
+ * or the two pairs are in rings of their own.
  *
  * Called by scale.c.
  */
@@ -26,9 +26,10 @@
 enum lanes_kind {
     LANES_COPIERS,
     LANES_WRITERS,
-    LANES_PAIRS,       /* by filter */
-    LANES_PAIRS_GROUP, /* by group */
-    LANES_PAIRS_RINGS, /* in two rings */
+    LANES_PAIRS,        /* each reads its lane */
+    LANES_PAIRS_FILTER, /* by filter */
+    LANES_PAIRS_GROUP,  /* by group */
+    LANES_PAIRS_RINGS,  /* in two rings */
 };
 
 struct lanes_figures {

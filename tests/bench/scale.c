@@ -114,7 +114,9 @@ int scale_round(struct scale *scale, struct crew *crew, const int cpus[2], char 
     if (!result && settings_wants(scale->only, "lanes_write"))
         result = lanes_measure(scale, crew, cpus, LANES_WRITERS, "lanes_write", failure);
     if (!result && settings_wants(scale->only, "lanes_pair")) {
-        result = lanes_measure(scale, crew, cpus, LANES_PAIRS, "lanes_pair_filter", failure);
+        result = lanes_measure(scale, crew, cpus, LANES_PAIRS, "lanes_pair", failure);
+        if (!result)
+            result = lanes_measure(scale, crew, cpus, LANES_PAIRS_FILTER, "lanes_pair_filter", failure);
         if (!result)
             result = lanes_measure(scale, crew, cpus, LANES_PAIRS_GROUP, "lanes_pair_group", failure);
         if (!result)

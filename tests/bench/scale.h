@@ -2,8 +2,8 @@
  *
  *     waking        how long it takes to wake a reader, beside a futex and an eventfd (waking.h)
  *     lanes_write   two writers in two lanes on two processors beside one (lanes.h)
- *     lanes_pair    two pairs of writer and reader in two lanes, each on one processor, beside one; by filter and by
- *                   group
+ *     lanes_pair    two pairs of writer and reader in two lanes, each on one processor, beside one; also by filter, by
+ *                   group and in two rings
  *     calls         system calls for each record by rate, with one reader that sleeps (syscount.h); once
  *     idle          processor time of 100 contexts and ringd while nothing happens (idle.h); once
  *
