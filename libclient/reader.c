@@ -743,10 +743,10 @@ static void keep_gap(struct ringd_reader *r, struct reader_lane *l, const struct
     lane_settle_gap(r, l);
 }
 
-/* The lane to fill from; NULL: none has anything. */
-static struct reader_lane *lane_to_fill(struct ringd_reader *r)
+/* The lane whose turn it is. (Not to be asked for yet: which one is next is asked when it is looked at.) */
+static inline struct reader_lane *likely_lane(struct ringd_reader *r)
 {
-    return __builtin_expect(r->lane_count == 1 || r->group != NULL, 1) ? &r->lanes[0] : next_lane(r);
+    return __builtin_expect(r->lane_count == 1, 1) ? r->lanes : &r->lanes[r->turn];
 }
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
@@ -766,13 +766,12 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
     }
     forget_copies(reader);
     for (;;) {
-        struct reader_lane *l = lane_to_fill(reader);
-        enum look look = LOOK_NOTHING;
+        struct reader_lane *l = likely_lane(reader);
+        enum look look;
 
-        if (l != NULL && reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
+        if (reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
             lane_look_for_opening(l);
-        if (l != NULL)
-            look = fill(reader, &l, records, max, count);
+        look = fill(reader, &l, records, max, count);
         reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)
