@@ -75,7 +75,7 @@ all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-
 # whole in writer.c and reader.c; all others are to be small.
 
 HOT_OBJECTS := $(BUILD)/pic/libclient/writer.o $(BUILD)/pic/libclient/reader.o
-LIB_CFLAGS = -fPIC -fno-asynchronous-unwind-tables $(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
+LIB_CFLAGS = -fPIC -fno-plt -fno-asynchronous-unwind-tables $(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
 
 $(BUILD)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -127,23 +127,37 @@ bool named_stopped_at(const struct context *context, uint32_t number, uint64_t *
     return *position != NOWHERE;
 }
 
+/* ---- what others see --------------------------------------------------------------------------------------------- */
+
+const char *named_name(const struct shared_ring *ring, uint32_t number)
+{
+    return is_used(entry_of(ring, number)) ? entry_of(ring, number)->name : NULL;
+}
+
+struct context *named_holder(const struct shared_ring *ring, uint32_t number)
+{
+    const struct slot *slot = holder_of(ring, number);
+
+    return slot != NULL ? slot->context : NULL;
+}
+
 /* ---- coming and going -------------------------------------------------------------------------------------------- */
 
-static int say_in_use(const struct shared_ring *ring, const char *name, const struct slot *slot,
+/* `or_else`: what can be done but to end the reader, ", or ...". */
+static int say_in_use(const struct shared_ring *ring, uint32_t number, const struct slot *slot, const char *or_else,
                       struct problem *problem)
 {
     const struct context *context = slot->context;
+    const char *name = entry_of(ring, number)->name;
 
     if (context == NULL)
         return problem_say(problem, -EBUSY,
                            "named cursor \"%s\" of ring \"%s\" may be in use by reader %zu, whose life page somebody "
-                           "has removed; choose another name",
-                           name, ring->name, (size_t)(slot - ring->readers));
-    return problem_say(
-        problem, -EBUSY,
-        "named cursor \"%s\" of ring \"%s\" is in use by reader %u (pid %u, %s); end it first, or choose "
-        "another name",
-        name, ring->name, context->slot, context->pid, context->command);
+                           "has removed; end its process%s",
+                           name, ring->name, (size_t)(slot - ring->readers), or_else);
+    return problem_say(problem, -EBUSY,
+                       "named cursor \"%s\" of ring \"%s\" is in use by reader %u (pid %u, %s); end it first%s", name,
+                       ring->name, context->slot, context->pid, context->command, or_else);
 }
 
 /* Before somebody is refused: whoever has ended without our noticing is let go now. */
@@ -158,7 +172,7 @@ static int take_known(struct shared_ring *ring, uint32_t number, struct problem 
 {
     const struct slot *slot = holder_after_look(ring, number);
 
-    return slot != NULL ? say_in_use(ring, entry_of(ring, number)->name, slot, problem) : 0;
+    return slot != NULL ? say_in_use(ring, number, slot, ", or choose another name", problem) : 0;
 }
 
 /* The name stands there when there is nothing of who had the number before. */
@@ -169,9 +183,10 @@ static int take_new(struct shared_ring *ring, const char *name, uint32_t number,
     if (number == RINGD_NAMED_MAX)
         return problem_say(
             problem, -EUSERS,
-            "ring \"%s\" has its %u named cursors already, and keeps them as long as it lives; use one of "
-            "their names again, or remove the ring and make it anew",
-            ring->name, RINGD_NAMED_MAX);
+            "ring \"%s\" has %u named cursors already, more it cannot keep; use one of their names again, "
+            "or have one forgotten that nobody needs: `ringctl forget %s CURSOR` (`ringctl status` shows "
+            "them)",
+            ring->name, RINGD_NAMED_MAX, ring->name);
     entry = entry_of(ring, number);
     clear_lanes(&ring->segment, number);
     atomic_store_explicit(&entry->owner, 0, memory_order_relaxed);
@@ -195,6 +210,24 @@ int named_take(struct shared_ring *ring, const char *name, uint32_t *number_plus
     }
     *number_plus = result == 0 ? number + 1 : 0;
     return result;
+}
+
+/* One step: what stood under the number is cleared when the next name gets it. */
+int named_forget(struct shared_ring *ring, const char *name, struct problem *problem)
+{
+    uint32_t number = find_name(ring, name);
+    const struct slot *slot;
+
+    if (number == RINGD_NAMED_MAX)
+        return problem_say(problem, -ENOENT,
+                           "ring \"%s\" has no named cursor \"%s\"; `ringctl status %s` shows those it has", ring->name,
+                           name, ring->name);
+    slot = holder_after_look(ring, number);
+    if (slot != NULL)
+        return say_in_use(ring, number, slot, "", problem);
+    atomic_store_explicit(&entry_of(ring, number)->used, 0, memory_order_release);
+    STOP_POINT("slot-name-forgotten");
+    return 0;
 }
 
 void named_give(const struct context *context, uint32_t number)

@@ -27,11 +27,18 @@ struct context;
  * numbers are taken). */
 int named_take(struct shared_ring *ring, const char *name, uint32_t *number_plus, struct problem *problem);
 
+/* There is no such name any more, and its number is free. -ENOENT, -EBUSY (a reader has it). */
+int named_forget(struct shared_ring *ring, const char *name, struct problem *problem);
+
 /* From here on the context has it. */
 void named_give(const struct context *context, uint32_t number);
 
 /* The name of a context's cursor; "": it has none. */
 const char *named_label(const struct context *context);
+
+/* The name that has this number, or NULL; and the reader that has the name now, or NULL. */
+const char *named_name(const struct shared_ring *ring, uint32_t number);
+struct context *named_holder(const struct shared_ring *ring, uint32_t number);
 
 /* The lowest position that is remembered in a lane that the context reads. False: none is, the name is new there. */
 bool named_stopped_at(const struct context *context, uint32_t number, uint64_t *position);

@@ -9,6 +9,8 @@
 #include "daemon.h"
 #include "generation.h"
 #include "groups.h"
+#include "log.h"
+#include "named.h"
 #include "peer.h"
 #include "ring_options.h"
 #include "slow_readers.h"
@@ -141,16 +143,21 @@ static bool has_cursor(const struct ringd_request *request)
     return request->label[0] != '\0' && request->group == 0;
 }
 
+static int check_cursor_name(const struct ringd_request *request, struct problem *problem)
+{
+    if (memchr(request->label, '\0', sizeof request->label) == NULL)
+        return problem_say(problem, -EINVAL, "the named cursor's name has no end; it may have 1 to %zu characters",
+                           sizeof request->label - 1);
+    return label_check("named cursor", request->label, problem);
+}
+
 static int check_cursor(const struct ringd_request *request, struct problem *problem)
 {
     if (!has_cursor(request))
         return 0;
     if (request->kind != RINGD_CONTEXT_LOSSLESS && request->kind != RINGD_CONTEXT_LOSSY)
         return problem_say(problem, -EINVAL, "only a lossless or lossy reader can have a named cursor");
-    if (memchr(request->label, '\0', sizeof request->label) == NULL)
-        return problem_say(problem, -EINVAL, "the named cursor's name has no end; it may have 1 to %zu characters",
-                           sizeof request->label - 1);
-    return label_check("named cursor", request->label, problem);
+    return check_cursor_name(request, problem);
 }
 
 static int check_start(const struct shared_ring *ring, const struct ringd_request *request, struct problem *problem)
@@ -395,6 +402,45 @@ static int handle_reattach(struct peer *peer, const struct ringd_request *reques
                             &peer->credentials, &peer->context, problem);
 }
 
+/* ---- cursors, forget -------------------------------------------------------------------------------------------- */
+
+static int handle_cursors(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                          struct problem *problem)
+{
+    struct ringd_reply *reply = &answer->reply;
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    if (result == 0)
+        result = permit(peer, ring, RIGHT_READ, "look at", problem);
+    if (result < 0)
+        return result;
+    status_of_ring(ring, &answer->infos[0]);
+    reply->count = 1;
+    reply->contexts = status_of_named(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
+    return 0;
+}
+
+/* Who may read may go on under any name, to the end of what is there; so he may also end it. */
+static int handle_forget(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                         struct problem *problem)
+{
+    struct shared_ring *ring;
+    int result = find_ring(peer, request->ring, &ring, problem);
+
+    (void)answer;
+    if (result == 0)
+        result = check_cursor_name(request, problem);
+    if (result == 0)
+        result = permit(peer, ring, RIGHT_READ, "forget a named cursor of", problem);
+    if (result == 0)
+        result = named_forget(ring, request->label, problem);
+    if (result == 0)
+        log_info("ring %s: named cursor %s is forgotten, as uid %u asked", ring->name, request->label,
+                 peer->credentials.uid);
+    return result;
+}
+
 /* ---- any ------------------------------------------------------------------------------------------------------- */
 
 typedef int handler(struct peer *peer, const struct ringd_request *request, struct answer *answer,
@@ -407,6 +453,7 @@ static handler *const handlers[] = {
     [RINGD_REQUEST_ARM] = handle_arm,           [RINGD_REQUEST_CHECK] = handle_check,
     [RINGD_REQUEST_REATTACH] = handle_reattach, [RINGD_REQUEST_STALLED] = handle_stalled,
     [RINGD_REQUEST_RESIZE] = handle_resize,     [RINGD_REQUEST_FOLLOW] = handle_follow,
+    [RINGD_REQUEST_CURSORS] = handle_cursors,   [RINGD_REQUEST_FORGET] = handle_forget,
 };
 
 /* Whether it is a request of this protocol at all. */

@@ -150,19 +150,24 @@ static void fill_writer(struct ringd_context_info *info, const struct context *c
 
 /* Sums of the lanes' that it reads. A cursor beyond the position (nonsense, or moved on since the position was loaded)
  * lags behind nothing. */
+static void add_cursor(struct ringd_context_info *info, const struct shared_ring *ring, uint32_t lane, uint64_t cursor)
+{
+    uint64_t position;
+
+    info->cursor += cursor;
+    if (ring_position(&ring->lanes[lane], &position) == 0 && cursor < position)
+        info->lag += position - cursor;
+}
+
 static void fill_cursor(struct ringd_context_info *info, const struct context *context)
 {
     const struct segment *segment = generation_of(context);
     struct lane_range lanes = shared_ring_lanes(context->ring, context->lane);
 
-    for (uint32_t i = lanes.first; i < lanes.end; i++) {
-        uint64_t position, cursor = context->member ? groups_cursor(context, i)
-                                                    : load(&segment_cursor(segment, i, context->slot)->position);
-
-        info->cursor += cursor;
-        if (ring_position(&context->ring->lanes[i], &position) == 0 && cursor < position)
-            info->lag += position - cursor;
-    }
+    for (uint32_t i = lanes.first; i < lanes.end; i++)
+        add_cursor(info, context->ring, i,
+                   context->member ? groups_cursor(context, i)
+                                   : load(&segment_cursor(segment, i, context->slot)->position));
 }
 
 static void fill_reader(struct ringd_context_info *info, const struct context *context)
@@ -257,6 +262,43 @@ uint32_t status_of_contexts(const struct shared_ring *ring, uint32_t first, stru
 
     add_slots(&page, ring->writers, shared_ring_writer_count(ring));
     add_slots(&page, ring->readers, RINGD_READERS_MAX);
+    *total = page.seen;
+    return page.filled;
+}
+
+/* ---- a named cursor ---------------------------------------------------------------------------------------------- */
+
+/* What is no position, of somebody who has not been in the lane, counts as none. */
+static void fill_named(struct ringd_context_info *info, const struct shared_ring *ring, uint32_t number)
+{
+    struct context *holder = named_holder(ring, number);
+
+    if (holder != NULL) {
+        fill_context(info, holder);
+        return;
+    }
+    *info = (struct ringd_context_info){0};
+    strlcpy(info->label, named_name(ring, number), sizeof info->label);
+    for (uint32_t i = 0; i < ring->segment.geometry.lane_count; i++) {
+        uint64_t cursor = load(&segment_named(&ring->segment, i, number)->position);
+
+        if (cursor % RINGD_UNIT == 0)
+            add_cursor(info, ring, i, cursor);
+    }
+}
+
+uint32_t status_of_named(const struct shared_ring *ring, uint32_t first, struct ringd_context_info *infos, uint32_t max,
+                         uint32_t *total)
+{
+    struct page page = {.first = first, .max = max, .infos = infos};
+
+    for (uint32_t i = 0; i < RINGD_NAMED_MAX; i++) {
+        if (named_name(ring, i) == NULL)
+            continue;
+        if (page.seen >= page.first && page.filled < page.max)
+            fill_named(&page.infos[page.filled++], ring, i);
+        page.seen++;
+    }
     *total = page.seen;
     return page.filled;
 }

@@ -20,4 +20,9 @@ void status_of_ring(const struct shared_ring *ring, struct ringd_info *info);
 uint32_t status_of_contexts(const struct shared_ring *ring, uint32_t first, struct ringd_context_info *infos,
                             uint32_t max, uint32_t *total);
 
+/* The named cursors, as what is known of a reader: of the one that has it, or the label, cursor and lag alone. As
+ * above. */
+uint32_t status_of_named(const struct shared_ring *ring, uint32_t first, struct ringd_context_info *infos, uint32_t max,
+                         uint32_t *total);
+
 #endif

@@ -211,6 +211,17 @@ int ringd_list(struct ringd_info *infos, size_t max, size_t *count);
 int ringd_status(const char *name, struct ringd_info *info, struct ringd_context_info *contexts, size_t max,
                  size_t *count);
 
+/* The named cursors of a ring (`cursor` in the options of a reader), those of readers that are attached and those that
+ * nobody has: fills up to `max` elements, 32 are enough, and sets *count to how many there are. `label` is the name; of
+ * one that nobody has `kind` is 0, `cursor` says up to where its reader had released and `lag` how far that is behind,
+ * and all else is 0. -ENOENT, -EACCES. */
+int ringd_cursors(const char *name, struct ringd_context_info *cursors, size_t max, size_t *count);
+
+/* A named cursor is no more: who comes under this name begins as a new reader does, and its place is free for another
+ * name. For all who may read the ring. -ENOENT (no such ring, or no such cursor), -EBUSY (a reader has it), -EACCES,
+ * -EINVAL (a name). */
+int ringd_forget(const char *name, const char *cursor);
+
 /* Opens a ring by name (1 to 63 of A-Z a-z 0-9 . _ -, not beginning with a dot). *ring is NULL after a failure.
  * -ENOENT (no such ring), -EACCES, -EINVAL (name), -ECONNREFUSED (no daemon), -EPROTONOSUPPORT (the daemon speaks
  * another version). */
@@ -356,16 +367,16 @@ struct ringd_reader_options {
     uint32_t merge;                    /* enum ringd_merge */
     uint64_t time;                     /* with RINGD_START_TIME, as in record.time */
     const struct ringd_filter *filter; /* copied; NULL: all */
-    const char *cursor;   /* a name, as that of a ring but of at most 47 characters: what the reader has released
-                             (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
-                             and who comes back under it goes on there, whatever `start` says. What was overwritten
-                             meanwhile is told as RINGD_GAP: nobody waits for a reader that is not attached. NULL: none.
-                             Not for observers */
-    const char *group;    /* a name as that of a cursor: each record goes to one of the readers of this group. They are
-                             lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
-    uint32_t orphans;     /* enum ringd_orphans */
-    uint32_t lane;        /* 1 to the ring's lanes: of this one only; 0: of all. What is in other lanes this reader does
-                             not look at, and nobody who writes there waits for it. Not for a group's members */
+    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released
+                           (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
+                           or until ringd_forget, and who comes back under it goes on there, whatever `start` says.
+                           What was overwritten meanwhile is told as RINGD_GAP: nobody waits for a reader that is not
+                           attached. A ring keeps 32 of them. NULL: none. Not for observers */
+    const char *group;  /* a name as that of a cursor: each record goes to one of the readers of this group. They are
+                           lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
+    uint32_t orphans;   /* enum ringd_orphans */
+    uint32_t lane;      /* 1 to the ring's lanes: of this one only; 0: of all. What is in other lanes this reader does
+                           not look at, and nobody who writes there waits for it. Not for a group's members */
     uint64_t reserved[6]; /* zero */
 };
 
@@ -391,10 +402,10 @@ struct ringd_record {
 };
 #define RINGD_PERHAPS_SEEN 1u
 
-/* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached; 32 named cursors are there already),
- * -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP (lossless on an
- * overwriting ring), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
- * there; an option is unknown; there is no such lane), and as ringd_writer_open. (R9, R12) */
+/* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached; 32 named cursors are there already, see
+ * ringd_forget), -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP (lossless on an overwriting ring),
+ * -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins there; an option is
+ * unknown; there is no such lane), and as ringd_writer_open. (R9, R12) */
 int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options);
 
 /* Releases everything and detaches. NULL is allowed. */
@@ -458,8 +469,8 @@ int ringd_reader_count(const struct ringd_reader *reader, struct ringd_reader_co
 const char *ringd_strerror(int result);
 
 /* The daemon's or the library's own words for the last failure, in this thread, of a call that speaks with the daemon
- * (create, remove, resize, list, status and the three opens): names what was asked. "" when there was none. Valid until
- * the thread's next such call. */
+ * (create, remove, resize, list, status, cursors, forget and the three opens): names what was asked. "" when there was
+ * none. Valid until the thread's next such call. */
 const char *ringd_error(void);
 
 /* "MAJOR.MINOR.PATCH"; a constant. [signal] */

@@ -40,7 +40,9 @@ enum ringd_request_type {
     /* on a new connection, after the context's own has ended (a restarted daemon): */
     RINGD_REQUEST_REATTACH = 9, /* ring, kind, slot, incarnation, token: this connection is that context's */
     /* on any: */
-    RINGD_REQUEST_RESIZE = 11, /* ring, options.size: goes on in a new generation of this size */
+    RINGD_REQUEST_RESIZE = 11,  /* ring, options.size: goes on in a new generation of this size */
+    RINGD_REQUEST_CURSORS = 13, /* as status, with a context for each named cursor */
+    RINGD_REQUEST_FORGET = 14,  /* ring, label: that named cursor is no more */
 };
 
 struct ringd_request {
@@ -63,21 +65,21 @@ struct ringd_request {
         uint64_t token; /* from the life page */
     };
     struct ringd_ring_options options;
-    char label[RINGD_LABEL_BYTES]; /* attach of a reader: the name of its group or cursor, "" without one */
+    char label[RINGD_LABEL_BYTES]; /* attach of a reader: the name of its group or cursor, "" without one; forget */
     uint32_t lane;                 /* attach, 1 to lanes; 0: a writer in any, a reader of all */
     uint32_t group;                /* attach of a reader: 1: label is a group's */
     uint32_t orphans;              /* of it */
     uint32_t reserved_1;
 };
 
-/* Followed by `count` struct ringd_info (list, open: at most one; status: exactly one) and then, for status,
- * `contexts` struct ringd_context_info. */
+/* Followed by `count` struct ringd_info (list, open: at most one; status, cursors: exactly one) and then, for the
+ * latter two, `contexts` struct ringd_context_info. */
 struct ringd_reply {
     uint32_t magic;
     uint16_t version;
     uint16_t type;  /* of the request */
     int32_t result; /* 0 or a negative errno, with `text` */
-    uint32_t total; /* list: rings there are; status: contexts there are */
+    uint32_t total; /* list: rings there are; status, cursors: contexts there are */
     uint32_t count;
     uint32_t contexts;
     uint32_t slot; /* attach */

@@ -121,6 +121,18 @@ static int check_name(const char *name)
     return 0;
 }
 
+static int check_label(const char *label)
+{
+    size_t len = label != NULL ? strlen(label) : 0;
+
+    if (len == 0)
+        return client_fail(-EINVAL, "the name of a group or cursor is empty");
+    if (len >= RINGD_LABEL_BYTES)
+        return client_fail(-EINVAL, "the name has %zu characters; that of a group or cursor has at most %u", len,
+                           RINGD_LABEL_BYTES - 1);
+    return 0;
+}
+
 /* ---- requests -------------------------------------------------------------------------------------------------- */
 
 static int ask(const struct ringd_request *request, struct proto_reply *reply)
@@ -199,8 +211,8 @@ int ringd_list(struct ringd_info *infos, size_t max, size_t *count)
     return 0;
 }
 
-int ringd_status(const char *name, struct ringd_info *info, struct ringd_context_info *contexts, size_t max,
-                 size_t *count)
+static int ask_status(uint16_t type, const char *name, struct ringd_info *info, struct ringd_context_info *contexts,
+                      size_t max, size_t *count)
 {
     struct ringd_request request;
     struct proto_reply reply;
@@ -211,7 +223,7 @@ int ringd_status(const char *name, struct ringd_info *info, struct ringd_context
         *count = 0;
     if (result < 0)
         return result;
-    proto_request_init(&request, RINGD_REQUEST_STATUS, name);
+    proto_request_init(&request, type, name);
     do {
         request.first = (uint32_t)filled;
         result = ask(&request, &reply);
@@ -227,6 +239,32 @@ int ringd_status(const char *name, struct ringd_info *info, struct ringd_context
     if (count != NULL)
         *count = reply.head.total;
     return 0;
+}
+
+int ringd_status(const char *name, struct ringd_info *info, struct ringd_context_info *contexts, size_t max,
+                 size_t *count)
+{
+    return ask_status(RINGD_REQUEST_STATUS, name, info, contexts, max, count);
+}
+
+int ringd_cursors(const char *name, struct ringd_context_info *cursors, size_t max, size_t *count)
+{
+    return ask_status(RINGD_REQUEST_CURSORS, name, NULL, cursors, max, count);
+}
+
+int ringd_forget(const char *name, const char *cursor)
+{
+    struct ringd_request request;
+    struct proto_reply reply;
+    int result = check_name(name);
+
+    if (result == 0)
+        result = check_label(cursor);
+    if (result < 0)
+        return result;
+    proto_request_init(&request, RINGD_REQUEST_FORGET, name);
+    memcpy(request.label, cursor, strlen(cursor) + 1);
+    return ask(&request, &reply);
 }
 
 int ringd_open(struct ringd **ring, const char *name)
@@ -407,18 +445,6 @@ static void prepare_reattach(struct attachment *a, const struct ringd *ring, uin
     a->reattach.token = life->magic == RINGD_LIFE_MAGIC ? life->token : 0;
 }
 
-static int check_label(const char *label)
-{
-    size_t len = label != NULL ? strlen(label) : 1;
-
-    if (len == 0)
-        return client_fail(-EINVAL, "the name of a group or cursor is empty");
-    if (len >= RINGD_LABEL_BYTES)
-        return client_fail(-EINVAL, "the name has %zu characters; that of a group or cursor has at most %u", len,
-                           RINGD_LABEL_BYTES - 1);
-    return 0;
-}
-
 static void wish_request(struct ringd_request *request, const struct ringd *ring, const struct attachment_wish *wish)
 {
     proto_request_init(request, RINGD_REQUEST_ATTACH, ring->name);
@@ -436,7 +462,7 @@ static int attach(struct attachment *a, const struct ringd *ring, const struct a
 {
     struct ringd_request request;
     struct proto_reply reply;
-    int result = check_label(wish->label);
+    int result = wish->label != NULL ? check_label(wish->label) : 0;
 
     if (result < 0)
         return result;

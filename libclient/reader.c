@@ -322,7 +322,7 @@ static int explain_waiting(const struct ringd_reader *r, struct reader_lane *l)
 
 /* Of all lanes: the first that has something to say, else that there is nothing yet, or the end of all. A merge may
  * wait for one lane while there are records in others. */
-static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
+__attribute__((cold)) static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 {
     bool ended = true;
 
@@ -343,7 +343,7 @@ static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 }
 
 /* When a reader that found nothing has to look again, whether it is woken or not. */
-static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+__attribute__((cold)) static int64_t watch_writers(struct ringd_reader *r, int64_t until)
 {
     if (r->group != NULL && group_must_look(r) && wake_now() + MEMBER_LOOK_NS < until)
         until = wake_now() + MEMBER_LOOK_NS;
@@ -383,7 +383,7 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
 }
 
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
-static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
+__attribute__((cold)) static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
     _Atomic uint32_t *word = &r->waits->data;
     int64_t until = r->deadline;
@@ -411,7 +411,7 @@ static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 
 /* Of a reader that does not wait: whether there may be more to say than "nothing". Looks at lines that rarely change;
  * W, which writers are busy with, only every so often, to notice a damaged ring. */
-static bool worth_explaining(struct ringd_reader *r)
+__attribute__((cold)) static bool worth_explaining(struct ringd_reader *r)
 {
     bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r) ||
                  ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO ||
@@ -743,10 +743,10 @@ static void keep_gap(struct ringd_reader *r, struct reader_lane *l, const struct
     lane_settle_gap(r, l);
 }
 
-/* The lane to fill from; NULL: none has anything. */
-static struct reader_lane *lane_to_fill(struct ringd_reader *r)
+/* The lane whose turn it is. (Not to be asked for yet: which one is next is asked when it is looked at.) */
+static inline struct reader_lane *likely_lane(struct ringd_reader *r)
 {
-    return __builtin_expect(r->lane_count == 1 || r->group != NULL, 1) ? &r->lanes[0] : next_lane(r);
+    return __builtin_expect(r->lane_count == 1, 1) ? r->lanes : &r->lanes[r->turn];
 }
 
 int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, size_t max, size_t *count)
@@ -766,13 +766,12 @@ int ringd_next_many(struct ringd_reader *reader, struct ringd_record *records, s
     }
     forget_copies(reader);
     for (;;) {
-        struct reader_lane *l = lane_to_fill(reader);
-        enum look look = LOOK_NOTHING;
+        struct reader_lane *l = likely_lane(reader);
+        enum look look;
 
-        if (l != NULL && reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
+        if (reader->backlog && reader->group == NULL && (int64_t)(l->opened - l->position) <= 0)
             lane_look_for_opening(l);
-        if (l != NULL)
-            look = fill(reader, &l, records, max, count);
+        look = fill(reader, &l, records, max, count);
         reader->backlog = *count == max || *count == 0;
         if (*count > 0) {
             if (look == LOOK_GAP)

@@ -37,8 +37,11 @@ static const char help_text[] =
     "    --first-position N   where positions begin, a multiple of 32; for tests of the wrap\n"
     "  remove NAME          remove a ring; those attached are told\n"
     "  resize NAME SIZE     the ring goes on with another size; those attached need not care\n"
+    "  forget NAME CURSOR   a named cursor (tail --cursor) is no more; a ring has room for 32\n"
     "  list                 the rings there are\n"
-    "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it\n"
+    "  status [NAME]        counters and rates of all rings, or of one and of all who are attached to it or have left "
+    "a\n"
+    "                       named cursor\n"
     "    --interval T         time between the two samples that rates come from (default 200ms; 0: no rates)\n"
     "  doctor NAME          check a ring while it is in use: every record, and whether all accounts add up\n"
     "  doctor               the same of all rings; without a daemon: what was left, and what becomes of it\n"
@@ -75,7 +78,7 @@ static const char help_text[] =
     "  2  the command line asks for something that cannot be\n"
     "  3  write: some records were refused or dropped; standard error says how many\n"
     "  4  tail: records were lost before they were read; standard error says how many\n"
-    "  5  no such ring, or it was removed while it was written\n"
+    "  5  no such ring, or it was removed while it was written; forget: or no such cursor\n"
     "  6  ringd is not there or does not answer\n"
     "  7  not permitted\n"
     "  8  doctor: something is wrong, or will not be taken over; the lines that begin with WRONG say what\n"
@@ -104,6 +107,7 @@ static const struct command commands[] = {
      command_create},
     {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
     {"resize", RINGCTL_NAME_AND_SIZE, COMMON, command_resize},
+    {"forget", RINGCTL_NAME_AND_CURSOR, COMMON, command_forget},
     {"list", RINGCTL_NAME_NONE, COMMON, command_list},
     {"status", RINGCTL_NAME_OPTIONAL, COMMON | BIT(INTERVAL), command_status},
     {"doctor", RINGCTL_NAME_OPTIONAL, COMMON, command_doctor},

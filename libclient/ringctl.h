@@ -10,7 +10,7 @@
  *     ringctl_stop.c    SIGINT, SIGTERM, SIGHUP, an output without a reader
  *     ringctl_input.c   blocks of input into records, for `write`
  *     ringctl_output.c  buffered output that knows what a closed pipe is
- *     ringctl_rings.c   create, remove, resize, list
+ *     ringctl_rings.c   create, remove, resize, forget, list
  *     ringctl_status.c  status: two samples and what happened between them
  *     ringctl_view.c    status for people
  *     ringctl_table.c   tables for people
@@ -71,10 +71,10 @@ struct options {
     uint8_t level_min, level_max; /* write: the same */
     bool lossless;                /* tail */
     bool no_wait;
-    const char *cursor, *group;
-    uint32_t lane;        /* tail: 1 to 64; 0: all */
-    uint32_t merge, wait; /* enum ringd_merge, enum ringd_wait */
-    uint32_t start;       /* enum ringd_reader_start */
+    const char *cursor, *group; /* forget: the former */
+    uint32_t lane;              /* tail: 1 to 64; 0: all */
+    uint32_t merge, wait;       /* enum ringd_merge, enum ringd_wait */
+    uint32_t start;             /* enum ringd_reader_start */
     uint64_t position;
     uint64_t time;          /* with RINGD_START_TIME, unless ... */
     struct timespec moment; /* ... this is not zero: CLOCK_REALTIME */
@@ -88,6 +88,7 @@ enum ringctl_name {
     RINGCTL_NAME_OPTIONAL,
     RINGCTL_NAME_NEEDED,
     RINGCTL_NAME_AND_SIZE,
+    RINGCTL_NAME_AND_CURSOR,
 };
 
 struct command {
@@ -281,6 +282,7 @@ int print_text(const struct options *options, const char *text, size_t len);
 int command_create(const struct options *options);
 int command_remove(const struct options *options);
 int command_resize(const struct options *options);
+int command_forget(const struct options *options);
 int command_list(const struct options *options);
 int command_status(const struct options *options);
 int command_doctor(const struct options *options);
@@ -307,6 +309,7 @@ struct json_t;
 struct json_t *json_ring(const struct ringd_info *info);
 struct json_t *json_writer(const struct ringd_context_info *context);
 struct json_t *json_reader(const struct ringd_context_info *context);
+struct json_t *json_named(const struct ringd_context_info *cursor);
 void json_add_rates(struct json_t *object, const struct rates *rates);
 struct json_t *json_unsigned(uint64_t value);
 

@@ -214,6 +214,11 @@ static int set_start(int id, const char *value, struct options *options)
                            "'2026-11-27 14:03:07'");
 }
 
+static bool is_label(const char *text)
+{
+    return text[0] != '\0' && strlen(text) <= LABEL_MAX;
+}
+
 /* How tail reads. */
 static int set_reader(int id, const char *value, struct options *options)
 {
@@ -227,7 +232,7 @@ static int set_reader(int id, const char *value, struct options *options)
         return result;
     case RINGCTL_OPTION_CURSOR:
     case RINGCTL_OPTION_GROUP:
-        if (value[0] == '\0' || strlen(value) > LABEL_MAX)
+        if (!is_label(value))
             return bad_value(id, value, "give a name of 1 to 47 characters");
         *(id == RINGCTL_OPTION_CURSOR ? &options->cursor : &options->group) = value;
         return 0;
@@ -369,24 +374,34 @@ static int check_combination(const struct options *options, uint64_t used)
     return RINGCTL_USAGE;
 }
 
+/* The word behind the name. */
+static int set_second_word(const struct command *command, const char *word, struct options *options)
+{
+    if (command->name == RINGCTL_NAME_AND_SIZE)
+        return set_size_word(word, &options->ring.size);
+    options->cursor = word;
+    return is_label(word) ? 0 : usage("cursor", word, "give a name of 1 to 47 characters");
+}
+
 static int check_name(const struct command *command, int count, char **words, struct options *options)
 {
-    bool sized = command->name == RINGCTL_NAME_AND_SIZE;
+    bool sized = command->name == RINGCTL_NAME_AND_SIZE, two = sized || command->name == RINGCTL_NAME_AND_CURSOR;
 
-    if ((sized || command->name == RINGCTL_NAME_NEEDED) && count == 0) {
+    if ((two || command->name == RINGCTL_NAME_NEEDED) && count == 0) {
         say_line("%s: the name of a ring is missing; see 'ringctl help'", command->word);
         return RINGCTL_USAGE;
     }
-    if (sized && count == 1) {
-        say_line("%s '%s': the new size is missing; give a power of two, as in 65536, 64K or 16M", command->word,
-                 words[0]);
+    if (two && count == 1) {
+        say_line("%s '%s': %s", command->word, words[0],
+                 sized ? "the new size is missing; give a power of two, as in 65536, 64K or 16M"
+                       : "the name of a cursor is missing; 'ringctl status NAME' shows those of a ring");
         return RINGCTL_USAGE;
     }
-    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : sized ? 2 : 1;
+    int allowed = command->name == RINGCTL_NAME_NONE ? 0 : two ? 2 : 1;
     if (count > allowed)
         return usage(command->word, words[allowed], "one word too many");
     options->name = count > 0 ? words[0] : NULL;
-    return sized ? set_size_word(words[1], &options->ring.size) : 0;
+    return two ? set_second_word(command, words[1], options) : 0;
 }
 
 int args_parse(int argc, char **argv, struct options *options, const struct command **command)

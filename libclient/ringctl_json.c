@@ -169,6 +169,17 @@ json_t *json_reader(const struct ringd_context_info *context)
     return object;
 }
 
+json_t *json_named(const struct ringd_context_info *cursor)
+{
+    json_t *object = json_object();
+
+    json_object_set_new(object, "name", json_text(cursor->label, sizeof cursor->label));
+    set_if(object, "reader", cursor->kind != 0, cursor->slot);
+    set(object, "cursor", cursor->cursor);
+    set(object, "lag", cursor->lag);
+    return object;
+}
+
 void json_add_rates(json_t *object, const struct rates *rates)
 {
     json_object_set_new(object, "records_per_second", rates->known ? json_real(rates->records) : json_null());

@@ -1,4 +1,4 @@
-/* ringctl_rings.c - create, remove, resize and list: one question to the daemon each.
+/* ringctl_rings.c - create, remove, resize, forget and list: one question to the daemon each.
  *
  * Here are also the two ways in which other commands ask for what the daemon knows of rings. Nothing is remembered
  * between calls: rings come and go.
@@ -92,6 +92,17 @@ int command_remove(const struct options *options)
     if (result != 0)
         return say_call_failure(options, result);
     return options->json ? print_json(options, json_pack("{s:s, s:b}", "name", options->name, "removed", 1))
+                         : RINGCTL_DONE;
+}
+
+int command_forget(const struct options *options)
+{
+    int result = ringd_forget(options->name, options->cursor);
+
+    if (result != 0)
+        return say_call_failure(options, result);
+    return options->json ? print_json(options, json_pack("{s:s, s:s, s:b}", "name", options->name, "named_cursor",
+                                                         options->cursor, "forgotten", 1))
                          : RINGCTL_DONE;
 }
 

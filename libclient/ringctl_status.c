@@ -36,6 +36,15 @@ int sample_take(struct sample *sample, const char *name)
     return result;
 }
 
+static int add_named(struct sample *sample, const char *name)
+{
+    int result = ringd_cursors(name, sample->named, SAMPLE_NAMED_MAX, &sample->named_count);
+
+    if (sample->named_count > SAMPLE_NAMED_MAX)
+        sample->named_count = SAMPLE_NAMED_MAX;
+    return result;
+}
+
 static void wait_interval(const struct options *options)
 {
     struct timespec time = {.tv_sec = options->interval_ns / 1000000000, .tv_nsec = options->interval_ns % 1000000000};
@@ -100,6 +109,7 @@ static int one_json(const struct options *options, const struct sample *now, con
     json_t *ring = json_ring(&now->ring);
     json_t *writers = json_array();
     json_t *readers = json_array();
+    json_t *named = json_array();
 
     for (size_t i = 0; i < now->count; i++) {
         bool writer = now->contexts[i].kind == RINGD_CONTEXT_WRITER;
@@ -111,6 +121,9 @@ static int one_json(const struct options *options, const struct sample *now, con
     json_add_rates(ring, &rates);
     json_object_set_new(ring, "writers", writers);
     json_object_set_new(ring, "readers", readers);
+    for (size_t i = 0; i < now->named_count; i++)
+        json_array_append_new(named, json_named(&now->named[i]));
+    json_object_set_new(ring, "named_cursors", named);
     return print_json(options, ring);
 }
 
@@ -126,6 +139,8 @@ static int status_one(const struct options *options)
         wait_interval(options);
         result = sample_take(&now, options->name);
     }
+    if (result == 0)
+        result = add_named(&now, options->name);
     int code = result != 0     ? say_call_failure(options, result)
                : options->json ? one_json(options, &now, &before)
                                : view_ring(options, &now, &before);

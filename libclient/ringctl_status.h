@@ -7,11 +7,15 @@
 
 #include "ringctl.h"
 
-/* One ring and its contexts. */
+#define SAMPLE_NAMED_MAX 32 /* that a ring has at most */
+
+/* One ring and its contexts; and, for status, its named cursors, those of readers that are there and others. */
 struct sample {
     struct ringd_info ring;
     struct ringd_context_info *contexts;
     size_t count;
+    struct ringd_context_info named[SAMPLE_NAMED_MAX];
+    size_t named_count;
 };
 
 /* 0 or a negative errno; *sample is empty then. */

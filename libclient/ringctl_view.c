@@ -113,6 +113,31 @@ static void context_table(struct page *page, const struct sample *now, const str
     table_finish(&table);
 }
 
+static const struct table_column named_columns[] = {{"NAME", false}, {"CURSOR", true}, {"LAG", true}, {NULL, false}};
+
+/* The others are in the table of readers. */
+static void named_table(struct page *page, const struct sample *now)
+{
+    struct table table;
+    size_t count = 0;
+
+    for (size_t i = 0; i < now->named_count; i++)
+        count += now->named[i].kind == 0;
+    if (count == 0)
+        return;
+    page_text(page, "\n%zu named cursor%s that no reader has\n", count, count == 1 ? "" : "s");
+    table_init(&table, page, named_columns);
+    for (size_t i = 0; i < now->named_count; i++) {
+        if (now->named[i].kind != 0)
+            continue;
+        table_line(&table);
+        table_cell(&table, "%.47s", now->named[i].label);
+        number_cell(&table, true, now->named[i].cursor);
+        number_cell(&table, true, now->named[i].lag);
+    }
+    table_finish(&table);
+}
+
 /* CLOCK_REALTIME nanoseconds as local time. */
 static const char *time_text(char *text, size_t max, uint64_t ns)
 {
@@ -220,6 +245,7 @@ int view_ring(const struct options *options, const struct sample *now, const str
     ring_text(&page, &now->ring, &rates);
     context_table(&page, now, before, true);
     context_table(&page, now, before, false);
+    named_table(&page, now);
     stopped_text(&page, now);
     return page_print(&page, options);
 }

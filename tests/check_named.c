@@ -405,6 +405,51 @@ START_TEST(the_daemon_is_killed_meanwhile)
 }
 END_TEST
 
+static size_t cursor_count(void)
+{
+    size_t count;
+
+    ck_assert_int_eq(ringd_cursors(RING, NULL, 0, &count), 0);
+    return count;
+}
+
+/* Whose reader has ended may be taken to be there for a moment. */
+static void forget(const char *name)
+{
+    int result;
+
+    do
+        result = ringd_forget(RING, name);
+    while (result == -EBUSY);
+    ck_assert_msg(result == 0, "%d: %s", result, ringd_error());
+}
+
+/* The step that is told to the next daemon is the one that counts. */
+START_TEST(the_daemon_is_killed_when_it_has_forgotten)
+{
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+
+    if (!at_point_allowed("the_daemon_is_killed_when_it_has_forgotten"))
+        return;
+    make(RINGD_LOSSLESS, 1);
+    w = open_writer_until(RING, RINGD_FOREVER);
+    put(w, 10);
+    ringd_reader_close(open_named(RINGD_READ_LOSSY, RINGD_START_OLDEST));
+    daemon_kill(&server);
+    ck_assert(daemon_restart_to_die(&server, "slot-name-forgotten", 1));
+    ck_assert_int_lt(ringd_forget(RING, CURSOR), 0);
+    child_wait(server.pid);
+    daemon_restart(&server, NULL);
+    ck_assert_uint_eq(cursor_count(), 0);
+    reader = open_named(RINGD_READ_LOSSY, RINGD_START_NOW);
+    expect_nothing(reader);
+    require_healthy();
+    ringd_reader_close(reader);
+    ringd_writer_close(w);
+}
+END_TEST
+
 /* The daemon dies in the middle of giving a name out, or of carrying what is remembered. */
 static const char *const daemon_points[] = {"slot-name-written", "slot-name-used", "slot-name-given", "move-named"};
 
@@ -495,9 +540,122 @@ START_TEST(so_many_names)
         ringd_reader_close(reader);
     }
     ck_assert_int_eq(try_named(&reader, RINGD_READ_LOSSY, RINGD_START_NOW, CURSOR), -EUSERS);
-    ck_assert_msg(strstr(ringd_error(), "32") != NULL, "%s", ringd_error());
+    ck_assert_msg(strstr(ringd_error(), "32") != NULL && strstr(ringd_error(), "`ringctl forget " RING " ") != NULL,
+                  "%s", ringd_error());
     ck_assert_int_eq(try_named(&reader, RINGD_READ_LOSSY, RINGD_START_NOW, "name-31"), 0);
     ringd_reader_close(reader);
+    forget("name-7");
+    ck_assert_int_eq(try_named(&reader, RINGD_READ_LOSSY, RINGD_START_NOW, CURSOR), 0);
+    ringd_reader_close(reader);
+    ck_assert_int_eq(try_named(&reader, RINGD_READ_LOSSY, RINGD_START_NOW, "name-7"), -EUSERS);
+    ck_assert_uint_eq(cursor_count(), RINGD_NAMED_MAX);
+}
+END_TEST
+
+/* Neither it nor who gets its place goes on where it was. */
+START_TEST(a_name_is_forgotten)
+{
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+    char words[64];
+
+    make(RINGD_LOSSLESS, 0);
+    w = open_writer_until(RING, RINGD_FOREVER);
+    ck_assert_int_eq(ringd_forget(RING, CURSOR), -ENOENT);
+    ck_assert_msg(strstr(ringd_error(), CURSOR) != NULL && strstr(ringd_error(), "`ringctl status " RING "`") != NULL,
+                  "%s", ringd_error());
+    reader = open_named(modes[_i], RINGD_START_NOW);
+    ck_assert_int_eq(ringd_forget(RING, CURSOR), -EBUSY);
+    snprintf(words, sizeof words, "reader %u (pid %d,", reader->slot, (int)getpid());
+    ck_assert_msg(strstr(ringd_error(), CURSOR) != NULL && strstr(ringd_error(), words) != NULL, "%s", ringd_error());
+    put(w, 10);
+    expect_all(reader, w, 0, 4);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+    ringd_reader_close(reader);
+    forget(CURSOR);
+    ck_assert_int_eq(ringd_forget(RING, CURSOR), -ENOENT);
+    ck_assert_int_eq(try_named(&reader, modes[_i], RINGD_START_NOW, "other"), 0);
+    expect_nothing(reader);
+    ringd_reader_close(reader);
+    reader = open_named(modes[_i], RINGD_START_NOW);
+    expect_nothing(reader);
+    put(w, 1);
+    expect(reader, w, 10);
+    require_healthy();
+    ringd_reader_close(reader);
+    ringd_writer_close(w);
+}
+END_TEST
+
+/* Also one whose reader was in an old generation: whatever copies what is remembered does not bring it back. */
+START_TEST(it_stays_forgotten)
+{
+    struct ringd_reader *reader, *keeper;
+    struct ringd_writer *w;
+
+    make(RINGD_LOSSLESS, 1);
+    w = open_writer_until(RING, RINGD_FOREVER);
+    keeper = open_reader(RING, RINGD_READ_LOSSY, RINGD_START_OLDEST);
+    reader = open_named(modes[_i], RINGD_START_OLDEST);
+    put(w, 10);
+    expect_all(reader, w, 0, 4);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+    resize(2 * SIZE);
+    ringd_reader_close(reader);
+    forget(CURSOR);
+    resize(SIZE);
+    ck_assert_uint_eq(cursor_count(), 0);
+    daemon_kill(&server);
+    daemon_restart(&server, NULL);
+    ck_assert_uint_eq(cursor_count(), 0);
+    resize(2 * SIZE);
+    ck_assert_uint_eq(cursor_count(), 0);
+    reader = open_named(modes[_i], RINGD_START_NOW);
+    expect_nothing(reader);
+    require_healthy();
+    ringd_reader_close(reader);
+    ringd_reader_close(keeper);
+    ringd_writer_close(w);
+}
+END_TEST
+
+/* Names that nobody has are shown too, with what they would go on with; to a daemon's successor as well. */
+START_TEST(names_are_shown)
+{
+    struct ringd_context_info named[RINGD_NAMED_MAX];
+    struct ringd_reader *reader, *other;
+    struct ringd_writer *w;
+    struct ringd_info info;
+    uint64_t stopped_at;
+    size_t count;
+
+    make(RINGD_LOSSLESS, 0);
+    w = open_writer_until(RING, RINGD_FOREVER);
+    put(w, 10);
+    reader = open_named(RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    expect_all(reader, w, 0, 4);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+    stopped_at = ringd_reader_position(reader);
+    ringd_reader_close(reader);
+    ck_assert_int_eq(ringd_status(RING, &info, NULL, 0, NULL), 0);
+    ck_assert_int_eq(try_named(&other, RINGD_READ_LOSSY, RINGD_START_NOW, "other"), 0);
+    wait_for_contexts(RING, 2);
+    daemon_kill(&server);
+    daemon_restart(&server, NULL);
+    ck_assert_int_eq(ringd_cursors(RING, named, RINGD_NAMED_MAX, &count), 0);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_str_eq(named[0].label, CURSOR);
+    ck_assert_uint_eq(named[0].kind, 0);
+    ck_assert_uint_eq(named[0].cursor, stopped_at);
+    ck_assert_uint_eq(named[0].lag, info.position - stopped_at);
+    ck_assert_str_eq(named[1].label, "other");
+    ck_assert_uint_eq(named[1].kind, RINGD_CONTEXT_LOSSY);
+    ck_assert_uint_eq(named[1].pid, (uint32_t)getpid());
+    ck_assert_uint_eq(named[1].lag, 0);
+    ck_assert_int_eq(ringd_cursors(RING, named, 1, &count), 0);
+    ck_assert_uint_eq(count, 2);
+    ringd_reader_close(other);
+    ringd_writer_close(w);
 }
 END_TEST
 
@@ -796,10 +954,14 @@ int main(void)
     tests = add_case(suite, "daemon");
     tcase_add_loop_test(tests, the_daemon_is_killed_meanwhile, 0, 2);
     tcase_add_loop_test(tests, the_daemon_is_killed_at_a_step, 0, 4);
+    tcase_add_test(tests, the_daemon_is_killed_when_it_has_forgotten);
     tests = add_case(suite, "names");
     tcase_add_test(tests, one_reader_for_a_name);
     tcase_add_test(tests, names_that_are_none);
     tcase_add_test(tests, so_many_names);
+    tcase_add_loop_test(tests, a_name_is_forgotten, 0, 2);
+    tcase_add_loop_test(tests, it_stays_forgotten, 0, 2);
+    tcase_add_test(tests, names_are_shown);
     tcase_add_loop_test(tests, nonsense_is_remembered, 0, 2);
     tests = add_case(suite, "kills");
     tcase_add_loop_test(tests, it_is_killed_anywhere, 0, CHASES);

@@ -286,7 +286,7 @@ static void use_daemon(void *unused)
 
     (void)unused;
     done = ringd_create(RING, &options) == 0 && come_and_write() && come_and_write() && come_and_read(true) &&
-           come_and_read(false) && ringd_remove(RING) == 0;
+           come_and_read(false) && ringd_forget(RING, "named") == 0 && ringd_remove(RING) == 0;
     (void)done;
 }
 
@@ -375,6 +375,7 @@ static const struct row rows[] = {
     {"slot-name-written", use_daemon, 0, 0},
     {"slot-name-used", use_daemon, 0, 0},
     {"slot-name-given", use_daemon, 0, 0},
+    {"slot-name-forgotten", use_daemon, 0, 0},
     {"owner-named", use_daemon, 0, 0},
     {"owner-published", use_daemon, 0, 0},
     {"owner-cleared", use_daemon, 0, 0},

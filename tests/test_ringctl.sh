@@ -710,6 +710,38 @@ check_names() {
     expect 'create, name of 64 characters' 2 '63' "$ringctl" create "${long:0:64}" --size 4K
 }
 
+# Names of readers: each goes on where it was, 32 of them, until one is forgotten.
+check_forget() {
+    topic='forget'
+    local i
+    create cursors --size 64K --policy overwrite
+    expect 'write' 0 '' "$ringctl" write cursors < <(seq 3)
+    expect 'tail --cursor' 0 '' "$ringctl" tail cursors --cursor first --from oldest --count 2
+    expect 'status' 0 '' "$ringctl" status cursors --interval 0
+    check 'status shows a name that nobody has' grep -qE '^first +[0-9]+ +[1-9][0-9]*$' "$work/out"
+    valid_json 'status --json' is_json "$ringctl" status cursors --interval 0 --json
+    check 'status --json shows it' grep -q '"name": "first"' "$work/json"
+    for i in $(seq 31); do "$ringctl" tail cursors --cursor "more-$i" --no-wait; done
+    expect 'a 33rd name' 1 'ringctl forget cursors' "$ringctl" tail cursors --cursor last --no-wait
+    expect 'a name that is none' 2 '47' "$ringctl" forget cursors "$(printf 'n%.0s' $(seq 48))"
+    expect 'a name of other characters' 2 'named cursor' "$ringctl" forget cursors a/b
+    expect 'an unknown name' 5 'no named cursor "nobody".*ringctl status cursors' "$ringctl" forget cursors nobody
+    expect 'of an unknown ring' 5 'no ring "cursor"' "$ringctl" forget cursor first
+    expect 'no name' 2 'cursor is missing' "$ringctl" forget cursors
+    expect 'one word too many' 2 'too many' "$ringctl" forget cursors first second
+    start_tail lossy_reader cursors --cursor first
+    expect 'a name in use' 1 "in use by reader [0-9]+ .pid $tail, ringctl" "$ringctl" forget cursors first
+    kill "$tail"
+    await "$tail"
+    expect 'forget' 0 '' "$ringctl" forget cursors first
+    same 'forget prints nothing' "$(cat "$work/out")" ''
+    valid_json 'forget --json' is_json "$ringctl" forget cursors more-1 --json
+    expect 'there is room' 0 '' "$ringctl" tail cursors --cursor last --no-wait
+    expect 'a forgotten name begins anew' 0 '' "$ringctl" tail cursors --cursor first --from oldest --no-wait
+    same 'with all that is there' "$(lines "$work/out")" 3
+    expect 'remove' 0 '' "$ringctl" remove cursors
+}
+
 check_sizes() {
     topic='sizes'
     local size
@@ -810,6 +842,8 @@ check_rights() {
     expect 'a reader writes' 7 '(mode|right|may)' "${other[@]}" write readable < <(echo no)
     expect 'a reader reads' 0 '' "${other[@]}" tail readable --from oldest --no-wait
     expect 'a writer reads' 7 '(mode|right|may)' "${other[@]}" tail writable --from oldest --no-wait
+    expect 'a reader forgets a cursor that is not there' 5 'no named cursor' "${other[@]}" forget readable none
+    expect 'a writer forgets a cursor' 7 '(mode|right|may)' "${other[@]}" forget writable none
     expect 'a writer writes' 0 '' "${other[@]}" write writable < <(echo yes)
     expect 'who may do all writes' 0 '' "${other[@]}" write open < <(echo yes)
     expect 'who may do all reads losslessly' 0 '' "${other[@]}" tail open --from oldest --count 1 --lossless
@@ -828,6 +862,7 @@ check_bad_input() {
     objects=$(objects_of "$instance")
     check_unknown_ring
     check_names
+    check_forget
     check_sizes
     check_memory
     check_usage
