@@ -190,9 +190,9 @@ static int check_lane(const struct shared_ring *ring, const struct ringd_request
     if (request->lane <= lane_count)
         return 0;
     if (lane_count == 1)
-        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has one, lane 1, which 0 means too",
+        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has one, lane 1",
                            ring->name, request->lane);
-    return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has %u, give one from 1 to %u, or 0 for %s",
+    return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has %u, give one from 1 to %u, or none for %s",
                        ring->name, request->lane, lane_count, lane_count,
                        request->kind == RINGD_CONTEXT_WRITER ? "the one with the fewest writers" : "all of them");
 }
