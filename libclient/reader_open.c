@@ -125,8 +125,6 @@ static int check_options(const struct ringd_reader_options *o)
         result = client_fail(-EINVAL, "a reader is of a group or has a named cursor; a group remembers where it is");
     if (result == 0 && o->group != NULL && o->merge != RINGD_MERGE_NONE)
         result = client_fail(-EINVAL, "the members of a group get the records of its lanes in any order; merge none");
-    if (result == 0 && o->group != NULL && o->lane != 0)
-        result = client_fail(-EINVAL, "the members of a group share all lanes of its ring; lane 0");
     if (result == 0 && o->group != NULL && o->mode == RINGD_READ_OBSERVE)
         result = client_fail(-EINVAL, "a group's members are lossless readers, and observers are not");
     if (result == 0 && o->cursor != NULL && o->mode == RINGD_READ_OBSERVE)

@@ -167,7 +167,9 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
             uint32_t reader = block * 64 + (uint32_t)__builtin_ctzll(readers);
             uint64_t cursor = atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst); /* G3 */
 
-            *attached |= cursor != RINGD_CURSOR_ELSEWHERE;
+            if (cursor == RINGD_CURSOR_ELSEWHERE)
+                continue;
+            *attached = true;
             if ((int64_t)(cursor - frontier) >= 0)
                 continue;
             if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))

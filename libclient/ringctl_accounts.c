@@ -340,27 +340,14 @@ static uint32_t load_incarnation(const struct patient *patient, uint32_t reader)
     return atomic_load_explicit(&patient->segment.control->readers[reader].incarnation, memory_order_acquire);
 }
 
-/* The lanes that it reads, from the first to before the end. */
-static uint32_t first_lane(const struct patient *patient, const struct ringd_context_info *reader)
-{
-    return reader->lane != 0 && reader->lane <= patient->segment.geometry.lane_count ? reader->lane - 1 : 0;
-}
-
-static uint32_t end_lane(const struct patient *patient, const struct ringd_context_info *reader)
-{
-    return reader->lane != 0 ? first_lane(patient, reader) + 1 : patient->segment.geometry.lane_count;
-}
-
 /* The slot's sums come last: they are never behind what is settled. */
-static bool sample_reader(const struct patient *patient, const struct ringd_context_info *context,
-                          struct reader_sample *s)
+static bool sample_reader(const struct patient *patient, uint32_t reader, struct reader_sample *s)
 {
-    uint32_t reader = context->slot;
     const struct ringd_reader_slot *slot = &patient->segment.reader_slots[reader];
 
     s->settled = 0;
     s->incarnation = load_incarnation(patient, reader);
-    for (uint32_t lane = first_lane(patient, context); lane < end_lane(patient, context); lane++) {
+    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count; lane++) {
         if (!sample_account(segment_cursor(&patient->segment, lane, reader), &s->lanes[lane]))
             return false;
         s->settled += s->lanes[lane].settled;
@@ -503,16 +490,16 @@ struct reader_looks {
     bool any, overtaken, inconsistent;
 };
 
-static enum count_result count_lanes(struct patient *patient, const struct ringd_context_info *reader,
-                                     struct reader_look *look)
+static enum count_result count_lanes(struct patient *patient, struct reader_look *look)
 {
-    uint32_t end = end_lane(patient, reader);
     enum count_result result = COUNTED;
 
-    for (uint32_t lane = first_lane(patient, reader); lane < end && result == COUNTED; lane++) {
+    for (uint32_t lane = 0; lane < patient->segment.geometry.lane_count && result == COUNTED; lane++) {
         const struct account *a = &look->sample.lanes[lane];
         struct count count;
 
+        if (a->cursor == RINGD_CURSOR_ELSEWHERE)
+            continue;
         patient_enter_lane(patient, lane);
         result = count_below(patient, a->cursor, a->known, &count);
         if (result == COUNTED)
@@ -522,8 +509,7 @@ static enum count_result count_lanes(struct patient *patient, const struct ringd
     return result;
 }
 
-static void look_at_reader_once(struct patient *patient, const struct ringd_context_info *reader,
-                                struct reader_looks *looks)
+static void look_at_reader_once(struct patient *patient, uint32_t reader, struct reader_looks *looks)
 {
     struct reader_look look = {.odd_lane = NO_LANE};
     enum count_result result;
@@ -531,7 +517,7 @@ static void look_at_reader_once(struct patient *patient, const struct ringd_cont
     looks->inconsistent = !sample_reader(patient, reader, &look.sample);
     if (looks->inconsistent)
         return;
-    result = count_lanes(patient, reader, &look);
+    result = count_lanes(patient, &look);
     looks->overtaken = result == COUNT_OVERTAKEN;
     if (result != COUNTED)
         return;
@@ -541,7 +527,7 @@ static void look_at_reader_once(struct patient *patient, const struct ringd_cont
 }
 
 /* Until it adds up, or for a second. One that was overtaken while it stands still stays so. */
-static void look_at_reader(struct patient *patient, const struct ringd_context_info *reader, struct reader_looks *looks)
+static void look_at_reader(struct patient *patient, uint32_t reader, struct reader_looks *looks)
 {
     for (int i = 0; i < LOOKS_MAX && !looks->last.adds_up; i++) {
         if (i >= LOOKS_AT_ONCE && !pause_briefly(patient))
@@ -628,7 +614,7 @@ static void examine_reader(struct patient *patient, const struct ringd_context_i
     if (context->kind == RINGD_CONTEXT_OBSERVER || context->member != 0 || context->slot >= RINGD_READERS_MAX)
         return;
     looks.last.odd_lane = NO_LANE;
-    look_at_reader(patient, context, &looks);
+    look_at_reader(patient, context->slot, &looks);
     if (atomic_load(&owner->incarnation) == context->incarnation && atomic_load(&owner->state) != RINGD_OWNER_NONE)
         say_reader(patient, context, &looks);
 }

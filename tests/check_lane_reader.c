@@ -679,6 +679,31 @@ START_TEST(it_goes_on_under_its_name)
 }
 END_TEST
 
+START_TEST(a_name_that_is_new_in_a_lane_starts_where_it_is_told)
+{
+    struct ringd_reader_options options = {
+        .lane = 3, .mode = modes[_i], .start = RINGD_START_POSITION, .cursor = "kept"};
+    struct ringd_reader *reader;
+
+    make((struct ringd_ring_options){0});
+    put_in_all(10);
+    reader = open_named(2, modes[_i], RINGD_START_OLDEST);
+    expect_all(reader, 2, 0, 4);
+    ringd_reader_close(reader);
+    reader = open_lane(3, RINGD_READ_LOSSY, RINGD_START_OLDEST);
+    expect_all(reader, 3, 0, 6);
+    options.position = ringd_reader_position(reader);
+    ringd_reader_close(reader);
+    reader = open_with(options);
+    expect_all(reader, 3, 6, 8);
+    ringd_reader_close(reader);
+    reader = open_with(options);
+    expect_all(reader, 3, 8, 10);
+    ringd_reader_close(reader);
+    close_writers();
+}
+END_TEST
+
 /* ---- what is told of it ------------------------------------------------------------------------------------------ */
 
 START_TEST(status_and_doctor_look_at_its_lane)
@@ -860,7 +885,9 @@ START_TEST(who_reads_one_lane_leaves_the_others_for_later)
     struct ringd_reader *reader;
 
     make_small((struct ringd_ring_options){.hold = 1});
-    put_in_all(20);
+    ck_assert_int_eq(write_record(writers[0], RECORD_MIN), RINGD_OK); /* elsewhere it ends and has records elsewhere */
+    put(2, 20);
+    put(3, 20);
     reader = open_lane(2, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
     ck_assert_int_eq(ringd_resize(RING, 16384), 0);
     put_in_all(10);
@@ -874,7 +901,6 @@ START_TEST(who_reads_one_lane_leaves_the_others_for_later)
     ringd_reader_close(reader);
     wait_for_contexts(RING, LANES);
 
-    options.position = SUPPORT_WRAP; /* of an old record */
     reader = open_lane(3, modes[_i], RINGD_START_OLDEST);
     ck_assert_uint_eq(reader->attachment->segment.geometry.generation, 1);
     for (uint64_t i = 0; i < 7; i++)
@@ -976,6 +1002,7 @@ int main(void)
     tcase_add_loop_test(tests, it_starts_at_a_position_of_its_lane, 0, 3);
     tcase_add_loop_test(tests, it_starts_at_a_time, 0, 3);
     tcase_add_loop_test(tests, it_goes_on_under_its_name, 0, 2);
+    tcase_add_loop_test(tests, a_name_that_is_new_in_a_lane_starts_where_it_is_told, 0, 2);
     tests = add_case(suite, "told");
     tcase_add_loop_test(tests, status_and_doctor_look_at_its_lane, 0, 2);
     tcase_add_test(tests, doctor_finds_what_is_wrong_in_its_lane);
