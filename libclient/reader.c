@@ -1,9 +1,10 @@
 /* reader.c - the public calls of a reader: next, release, and what to do when there is nothing to read.
  *
  * A reader has a part in each lane of the ring (reader_lane.h). Of one lane the next record is simply the next one
- * there; of several, reader_merge.h says which lane is next. A release is a plain store for each lane; with a locked
- * one it is repeated when there is nothing more to read, and so before the reader sleeps. (A writer about to sleep for
- * space may miss the plain one by nanoseconds; it looks once more, see ring_wait_in_turn.)
+ * there; of several, reader_merge.h says which lane is next. A release is a plain store for each lane that may have been
+ * looked at since the last one; with a locked one it is repeated when there is nothing more to read, and so before the
+ * reader sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
+ * ring_wait_in_turn.)
  *
  * All lanes have one word to sleep on. The daemon announces the sleep of an observer, which cannot.
  *
@@ -107,7 +108,7 @@ int ringd_reader_valid(const struct ringd_reader *reader)
     return RINGD_OK;
 }
 
-/* What the cursor would say is what it says: most lanes of many. */
+/* What the cursor would say is what it says. */
 static inline bool is_released(const struct reader_lane *l)
 {
     return atomic_load_explicit(&l->cursor->position, memory_order_relaxed) == l->position &&
@@ -115,19 +116,27 @@ static inline bool is_released(const struct reader_lane *l)
 }
 
 /* Everything that was given back is so for writers as well: the plain store, and whoever waits for it. */
-static void release_lanes(struct ringd_reader *r)
+static inline void release_lane(struct ringd_reader *r, struct reader_lane *l)
 {
-    for (uint32_t i = 0; i < r->lane_count; i++) {
-        struct reader_lane *l = &r->lanes[i];
+    l->released = l->position;
+    if (r->mode != RINGD_READ_OBSERVE)
+        lane_store_cursor(r, l, l->released);
+    if (__builtin_expect(l->named != NULL, 0))
+        named_store(l);
+}
 
-        if (r->lane_count > 1 && l->released == l->position && is_released(l))
-            continue;
-        l->released = l->position;
-        if (r->mode != RINGD_READ_OBSERVE)
-            lane_store_cursor(r, l, l->released);
-        if (__builtin_expect(l->named != NULL, 0))
-            named_store(l);
+/* Of many lanes only those that have been looked at since the last time. */
+__attribute__((noinline)) static void release_looked_at(struct ringd_reader *r)
+{
+    uint64_t left = r->looked_at & UINT64_MAX >> (RINGD_LANES_MAX - r->lane_count);
+
+    for (; left != 0; left &= left - 1) {
+        struct reader_lane *l = &r->lanes[__builtin_ctzll(left)];
+
+        if (l->released != l->position || !is_released(l))
+            release_lane(r, l);
     }
+    r->looked_at = 0;
 }
 
 static inline void free_given(struct ringd_reader *r)
@@ -148,8 +157,10 @@ int ringd_release(struct ringd_reader *reader)
     reader->in_place = false;
     if (__builtin_expect(reader->group != NULL, 0))
         group_release(reader);
+    else if (__builtin_expect(reader->lane_count == 1, 1))
+        release_lane(reader, &reader->one_lane);
     else
-        release_lanes(reader);
+        release_looked_at(reader);
     if (reader->mode == RINGD_READ_LOSSLESS &&
         (atomic_load_explicit(&reader->waits->space, memory_order_seq_cst) & WAKE_SLEEPING)) /* P2 */
         wake_all(&reader->waits->space);
@@ -528,6 +539,7 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
 
 static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, enum look look)
 {
+    r->looked_at = UINT64_MAX; /* what follows may change any of them */
     if (reader_was_evicted(r))
         return reader_turn_lossy(r);
     switch (look) {

@@ -68,6 +68,7 @@ struct ringd_reader {
     uint32_t turn;                      /* the lane to look at first, and how many records in a row it has given; */
     uint32_t run;                       /* see reader_merge.h */
     struct reader_lane *lanes;          /* [lane_count]; one_lane if there is only one */
+    uint64_t looked_at;                 /* of several, a bit for each: that may have been since the last release */
     struct ringd_reader_slot *counters; /* the shared slot, or `own` where that cannot be written */
     struct ringd_reader_slot own;
     struct ringd_control *control;

@@ -350,6 +350,14 @@ static struct reader_lane *from_the_future(struct ringd_reader *r, uint64_t *key
     return chosen;
 }
 
+/* Whoever asks which lane is next looks at it. */
+static inline struct reader_lane *note(struct ringd_reader *r, struct reader_lane *l)
+{
+    if (l != NULL)
+        r->looked_at |= UINT64_C(1) << l->number;
+    return l;
+}
+
 /* Some clock is not the reader's. Not to be counted again when the same record is looked at again. */
 static void count_unordered(struct reader_merge *m, const struct reader_lane *l)
 {
@@ -422,8 +430,8 @@ struct reader_lane *merge_next(struct ringd_reader *r)
     struct reader_merge *m = r->merge;
 
     if (__builtin_expect(settle_top(r), 1))
-        return choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key);
-    return r->lanes[m->heap[0].lane].leaving ? NULL : ask_all(r);
+        return note(r, choose(m, &r->lanes[m->heap[0].lane], m->heap[0].key));
+    return r->lanes[m->heap[0].lane].leaving ? NULL : note(r, ask_all(r));
 }
 
 /* ---- in any order -------------------------------------------------------------------------------------------------
@@ -443,7 +451,7 @@ struct reader_lane *merge_any(struct ringd_reader *r)
         if (!is_drained(l, l->position) && ring_record_at(&l->ring, l->position)) {
             r->run = r->turn == number ? r->run : 0;
             r->turn = number;
-            return l;
+            return note(r, l);
         }
         number = number + 1 < r->lane_count ? number + 1 : 0;
     }

@@ -72,6 +72,7 @@ static int reader_make(struct ringd_reader **reader, struct attachment *attachme
     r->wait = o->wait;
     r->max_record = segment->geometry.max_record;
     r->lane_count = o->lane != 0 ? 1 : segment->geometry.lane_count;
+    r->looked_at = UINT64_MAX;
     r->ends_evicted = r->member || segment->geometry.slow_policy == RINGD_SLOW_EVICT;
     r->slot = slot;
     reader_rest(r);

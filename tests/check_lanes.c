@@ -17,6 +17,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "reader.h"
+#include "reader_message.h"
 #include "ring_move.h"
 #include "segment.h"
 #include "support_at_point.h"
@@ -783,6 +785,125 @@ START_TEST(doctor_says_in_which_lane)
 }
 END_TEST
 
+/* ---- releasing --------------------------------------------------------------------------------------------------- */
+
+/* How those who release may differ. */
+static const struct releaser {
+    uint32_t mode, merge;
+    const char *cursor;
+    struct ringd_ring_options ring;
+} releasers[] = {
+    {RINGD_READ_LOSSLESS, RINGD_MERGE_NONE, NULL, {.policy = RINGD_LOSSLESS}},
+    {RINGD_READ_LOSSLESS, RINGD_MERGE_TIME, "name", {.policy = RINGD_LOSSLESS}},
+    {RINGD_READ_LOSSLESS, RINGD_MERGE_NONE, "name", {.slow = RINGD_SLOW_LOSSY, .slow_bytes = 8192}},
+    {RINGD_READ_LOSSY, RINGD_MERGE_NONE, "name", {.policy = RINGD_OVERWRITE}},
+    {RINGD_READ_LOSSY, RINGD_MERGE_TIME, NULL, {.policy = RINGD_OVERWRITE}},
+    {RINGD_READ_OBSERVE, RINGD_MERGE_NONE, NULL, {.policy = RINGD_OVERWRITE}},
+};
+
+#define RELEASERS (int)(sizeof releasers / sizeof *releasers)
+
+static struct ringd_reader *open_releaser(const struct releaser *releaser)
+{
+    static const uint16_t wanted[] = {0};
+    struct ringd_filter filter = {.types = wanted, .type_count = 1};
+    struct ringd_reader_options options = {
+        .mode = releaser->mode, .merge = releaser->merge, .cursor = releaser->cursor, .filter = &filter};
+    struct ringd_reader *reader;
+    struct ringd *ring;
+
+    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
+    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
+    ringd_close(ring);
+    return reader;
+}
+
+/* Whatever comes of it. */
+static void write_something(struct ringd_writer *writer, struct random_source *random)
+{
+    static char message[3000];
+    size_t granted;
+    void *place;
+
+    ringd_writer_label(writer, random_below(random, 3) == 0, 0);
+    switch (random_below(random, 8)) {
+    case 0:
+        if (ringd_reserve(writer, 1, 100, &place, &granted) == RINGD_OK)
+            ringd_abort(writer);
+        return;
+    case 1:
+        ringd_write_message(writer, message, random_below(random, sizeof message));
+        return;
+    default:
+        for (uint64_t i = random_below(random, 30); i > 0; i--)
+            ringd_write(writer, message, PAYLOAD);
+    }
+}
+
+static void read_something(struct ringd_reader *reader, struct random_source *random)
+{
+    struct ringd_record records[10];
+    size_t count;
+
+    for (uint64_t i = random_below(random, 20); i > 0; i--)
+        ringd_next(reader, records);
+    if (random_below(random, 2) == 0)
+        ringd_next_many(reader, records, 1 + random_below(random, 10), &count);
+}
+
+/* What is given back is so in every lane. */
+static void require_released(const struct ringd_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->lane_count; i++) {
+        const struct reader_lane *l = &reader->lanes[i];
+
+        require(l->released == l->position, "lane %u", i + 1);
+        if (reader->mode == RINGD_READ_OBSERVE)
+            continue;
+        require(atomic_load(&l->cursor->position) == l->position, "lane %u: %ju, not %ju", i + 1,
+                (uintmax_t)atomic_load(&l->cursor->position), (uintmax_t)l->position);
+        require(atomic_load(&l->cursor->settled) == l->settled, "lane %u: %ju records, not %ju", i + 1,
+                (uintmax_t)atomic_load(&l->cursor->settled), (uintmax_t)l->settled);
+        require(l->named == NULL ||
+                    atomic_load(&l->named->position) == message_oldest(l, l->released - INT64_MAX, l->released),
+                "lane %u is not remembered", i + 1);
+    }
+}
+
+/* Records, messages, padding, what is not wanted, what was overwritten, another generation: now in this lane, now in
+ * that. */
+START_TEST(a_release_leaves_no_lane_out)
+{
+    const struct releaser *releaser = &releasers[_i];
+    struct random_source random = {.state = support_seed()};
+    struct ringd_ring_options options = releaser->ring;
+    struct ringd_writer *writers[7];
+    struct ringd_reader *reader;
+
+    options.size = 16384;
+    options.lanes = 7;
+    options.time = RINGD_TIME_MONOTONIC;
+    make(options);
+    open_in_each(writers, 7);
+    reader = open_releaser(releaser);
+    for (int i = 0; i < 5000; i++) {
+        uint64_t what = random_below(&random, 100);
+
+        if (what == 0)
+            ringd_resize(RING, random_below(&random, 2) == 0 ? 16384 : 32768);
+        else if (what < 50)
+            write_something(writers[random_below(&random, 7)], &random);
+        else if (what < 75)
+            read_something(reader, &random);
+        else if (ringd_release(reader) >= 0)
+            require_released(reader);
+    }
+    ringd_reader_close(reader);
+    close_all(writers, 7);
+    require_doctor(0, NULL);
+}
+END_TEST
+
 /* ---- moving --------------------------------------------------------------------------------------------------------
  */
 
@@ -1109,6 +1230,8 @@ int main(void)
     tcase_add_test(tests, a_stopped_writer_is_told_in_its_lane);
     tcase_add_test(tests, a_slow_reader_is_one_in_the_writers_lane);
     tcase_add_test(tests, doctor_says_in_which_lane);
+    tests = add_case(suite, "released");
+    tcase_add_loop_test(tests, a_release_leaves_no_lane_out, 0, RELEASERS);
     tests = add_case(suite, "moved");
     tcase_add_test(tests, a_ring_of_lanes_is_resized_under_load);
     tcase_add_test(tests, others_move_past_one_that_is_stopped_in_a_lane);
