@@ -1,9 +1,9 @@
 /* reader.c - the public calls of a reader: next, release, and what to do when there is nothing to read.
  *
  * A reader has a part in each lane of the ring (reader_lane.h). Of one lane the next record is simply the next one
- * there; of several, reader_merge.h says which lane is next. A release is a plain store for each lane that may have been
- * looked at since the last one; with a locked one it is repeated when there is nothing more to read, and so before the
- * reader sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
+ * there; of several, reader_merge.h says which lane is next. A release is a plain store for each lane that may have
+ * been looked at since the last one; with a locked one it is repeated when there is nothing more to read, and so before
+ * the reader sleeps. (A writer about to sleep for space may miss the plain one by nanoseconds; it looks once more, see
  * ring_wait_in_turn.)
  *
  * All lanes have one word to sleep on. The daemon announces the sleep of an observer, which cannot.
@@ -209,7 +209,7 @@ static void carry_counters(const struct ringd_reader_slot *from, struct ringd_re
 }
 
 /* Goes on at the beginning of the next generation, which is where the last one ended. */
-__attribute__((cold)) static int begin_generation(struct ringd_reader *r, struct segment *old)
+RING_COLD static int begin_generation(struct ringd_reader *r, struct segment *old)
 {
     const struct segment *segment = &r->attachment->segment;
     const struct ringd_reader_slot *before = r->counters;
@@ -241,7 +241,7 @@ __attribute__((cold)) static int begin_generation(struct ringd_reader *r, struct
 }
 
 /* The old generation is drained. RINGD_OK: look again. */
-__attribute__((cold)) static int follow(struct ringd_reader *r)
+RING_COLD static int follow(struct ringd_reader *r)
 {
     int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
     struct segment old;
@@ -260,7 +260,7 @@ __attribute__((cold)) static int follow(struct ringd_reader *r)
 }
 
 /* Every lane goes on to its end. RINGD_OK: look again. */
-__attribute__((cold)) static int leave_group(struct ringd_reader *r)
+RING_COLD static int leave_group(struct ringd_reader *r)
 {
     int result = RINGD_OK;
     bool knew = true;
@@ -274,7 +274,7 @@ __attribute__((cold)) static int leave_group(struct ringd_reader *r)
     return result == RINGD_END ? follow(r) : result;
 }
 
-__attribute__((cold)) static int leave(struct ringd_reader *r)
+RING_COLD static int leave(struct ringd_reader *r)
 {
     bool drained = true;
 
@@ -333,7 +333,7 @@ static int explain_waiting(const struct ringd_reader *r, struct reader_lane *l)
 
 /* Of all lanes: the first that has something to say, else that there is nothing yet, or the end of all. A merge may
  * wait for one lane while there are records in others. */
-__attribute__((cold)) static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
+RING_COLD static int explain_nothing(struct ringd_reader *r, struct ringd_record *record)
 {
     bool ended = true;
 
@@ -354,7 +354,7 @@ __attribute__((cold)) static int explain_nothing(struct ringd_reader *r, struct 
 }
 
 /* When a reader that found nothing has to look again, whether it is woken or not. */
-__attribute__((cold)) static int64_t watch_writers(struct ringd_reader *r, int64_t until)
+RING_COLD static int64_t watch_writers(struct ringd_reader *r, int64_t until)
 {
     if (r->group != NULL && group_must_look(r) && wake_now() + MEMBER_LOOK_NS < until)
         until = wake_now() + MEMBER_LOOK_NS;
@@ -394,7 +394,7 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
 }
 
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
-__attribute__((cold)) static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
+RING_COLD static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
     _Atomic uint32_t *word = &r->waits->data;
     int64_t until = r->deadline;
@@ -422,7 +422,7 @@ __attribute__((cold)) static int sleep_for_data(struct ringd_reader *r, struct r
 
 /* Of a reader that does not wait: whether there may be more to say than "nothing". Looks at lines that rarely change;
  * W, which writers are busy with, only every so often, to notice a damaged ring. */
-__attribute__((cold)) static bool worth_explaining(struct ringd_reader *r)
+RING_COLD static bool worth_explaining(struct ringd_reader *r)
 {
     bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r) ||
                  ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO ||

@@ -83,7 +83,7 @@ void lane_point_at_cursor(struct ringd_reader *r, struct reader_lane *l, const s
 }
 
 /* A lossless one may begin further on than where the daemon has let it join. */
-static void begin(struct ringd_reader *r, struct reader_lane *l)
+void lane_begin_again(struct ringd_reader *r, struct reader_lane *l)
 {
     l->released = l->published = l->opened = l->position;
     if (r->mode != RINGD_READ_OBSERVE)
@@ -96,12 +96,7 @@ static void begin(struct ringd_reader *r, struct reader_lane *l)
 void lane_begin(struct ringd_reader *r, struct reader_lane *l, bool now)
 {
     baseline(l, now);
-    begin(r, l);
-}
-
-void lane_begin_again(struct ringd_reader *r, struct reader_lane *l)
-{
-    begin(r, l);
+    lane_begin_again(r, l);
 }
 
 void lane_publish(struct ringd_reader *r, struct reader_lane *l)
@@ -291,9 +286,8 @@ enum look lane_pass_padding(struct ringd_reader *r, struct reader_lane *l, const
 
 /* A record that is not the one expected from its writer. In place it may be none at all, but bytes of what overwrites
  * it. Some are missing before it, or it is to be looked at again, now that it is the one expected. */
-__attribute__((cold)) enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l,
-                                                  struct ringd_record *record, uint32_t writer, uint32_t sequence,
-                                                  uint32_t len)
+RING_COLD enum look lane_look_closely(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
+                                      uint32_t writer, uint32_t sequence, uint32_t len)
 {
     bool resumed = l->writers[writer].resumed;
     uint64_t lost;

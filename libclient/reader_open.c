@@ -151,14 +151,11 @@ static int explain_start(int result, const struct ringd_reader_options *o)
     return client_fail(result, "%s", ringd_strerror(result));
 }
 
-/* What the ring must have for it. */
+/* What the ring must have for it, of which the daemon knows nothing. */
 static int check_ring(const struct segment *segment, const struct ringd_reader_options *o)
 {
     if (segment->geometry.time_source == RINGD_TIME_NONE && o->merge == RINGD_MERGE_TIME)
         return client_fail(-EOPNOTSUPP, "the ring's records have no time to merge by; create it with --time tsc or "
-                                        "--time monotonic");
-    if (segment->geometry.time_source == RINGD_TIME_NONE && o->start == RINGD_START_TIME)
-        return client_fail(-EOPNOTSUPP, "the ring's records have no time to start at; create it with --time tsc or "
                                         "--time monotonic");
     return 0;
 }

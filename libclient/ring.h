@@ -313,6 +313,9 @@ void ring_close(struct ring *ring);
 /* A step of every write, made part of each caller. */
 #define RING_HOT __attribute__((always_inline)) static inline
 
+/* What is rarely needed, in files that are built for speed: small rather than fast. */
+#define RING_COLD __attribute__((cold))
+
 static inline uint64_t ring_floor(const struct ring *ring, uint64_t limit)
 {
     return (limit & RINGD_POSITION_MASK) - ring->reach;

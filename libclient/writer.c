@@ -29,9 +29,6 @@
 #define TURN_RECORDS_MAX 65536
 #define TURN_PAUSES      256
 
-/* Small rather than fast. */
-#define WRITER_COLD __attribute__((cold))
-
 /* Between two reports of a reader that is too far behind: the daemon needs a fraction of it. */
 #define REPORT_PAUSE_NS 20000000
 
@@ -65,7 +62,7 @@ static int64_t writer_tell_kept(struct ringd_writer *w, int64_t now)
 
 /* Readers beyond the ring's limits, see slow_readers.h: says so to the daemon, which judges for itself. For
  * struct ring_writer.watch: when to look again at the latest. */
-WRITER_COLD static int64_t writer_watch(struct ring_writer *ring)
+RING_COLD static int64_t writer_watch(struct ring_writer *ring)
 {
     struct ringd_writer *w = (void *)((unsigned char *)ring - offsetof(struct ringd_writer, ring));
     int64_t now = wake_now(), kept = writer_tell_kept(w, now), far = ring->far_behind ? w->watch.tell_far : INT64_MAX;
@@ -125,8 +122,8 @@ static void enter(struct ringd_writer *w, const struct segment *segment, uint32_
         w->ring.watch = writer_watch;
 }
 
-WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot,
-                           uint32_t incarnation, const struct ringd_writer_options *options)
+RING_COLD int writer_new(struct ringd_writer **writer, const struct segment *segment, uint32_t slot,
+                         uint32_t incarnation, const struct ringd_writer_options *options)
 {
     static const struct ringd_writer_options defaults;
     const struct ringd_writer_options *o = options != NULL ? options : &defaults;
@@ -153,8 +150,8 @@ WRITER_COLD int writer_new(struct ringd_writer **writer, const struct segment *s
     return 0;
 }
 
-WRITER_COLD int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring,
-                                  const struct ringd_writer_options *options)
+RING_COLD int ringd_writer_open(struct ringd_writer **writer, struct ringd *ring,
+                                const struct ringd_writer_options *options)
 {
     struct attachment_wish wish = {.kind = RINGD_CONTEXT_WRITER, .lane = options != NULL ? options->lane : 0};
     struct attachment *attachment;
@@ -190,7 +187,7 @@ int ringd_writer_deadline(struct ringd_writer *writer, int64_t deadline_ns)
     return RINGD_OK;
 }
 
-WRITER_COLD int ringd_writer_fd(struct ringd_writer *writer)
+RING_COLD int ringd_writer_fd(struct ringd_writer *writer)
 {
     if (!writer_alive(writer))
         return -ECHILD;
@@ -238,7 +235,7 @@ int ringd_writer_count(const struct ringd_writer *writer, struct ringd_writer_co
 
 /* A lossless reader's cursor makes no sense and holds the ring. Only the daemon can put that reader out; it takes some
  * microseconds, or for ever if there is no daemon. */
-WRITER_COLD static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
+RING_COLD static int writer_report_cursor(struct ringd_writer *w, int64_t deadline)
 {
     _Atomic uint32_t *space = &w->ring.ring.waits->space;
     int64_t pause = wake_now() + SUSPICION_PAUSE_NS;
@@ -282,7 +279,7 @@ static void carry_counters(const struct ringd_writer *w, const struct ringd_writ
 
 /* Waits for the next generation, gets it, and goes on in it. *old: the mapping that was left, the caller's to unmap;
  * empty if the move was given up. RINGD_FULL: not by the deadline. */
-WRITER_COLD static int writer_follow(struct ringd_writer *w, struct segment *old)
+RING_COLD static int writer_follow(struct ringd_writer *w, struct segment *old)
 {
     const struct ringd_writer_slot *before = w->ring.slot;
     int64_t deadline = writer_deadline(w), patience = wake_now() + MOVE_PATIENCE_NS;
@@ -360,7 +357,7 @@ static int writer_turn_away(struct ringd_writer *w, uint64_t records, enum ring_
     return RINGD_DROPPED;
 }
 
-WRITER_COLD void ringd_writer_close(struct ringd_writer *writer)
+RING_COLD void ringd_writer_close(struct ringd_writer *writer)
 {
     if (writer == NULL)
         return;
@@ -525,7 +522,7 @@ static const struct ringd_record_header *next_lost(const struct ringd_writer *w,
 }
 
 /* Takes the records off the accounts again. */
-WRITER_COLD static int recall(struct ringd_writer *w, struct lost_grant *lost)
+RING_COLD static int recall(struct ringd_writer *w, struct lost_grant *lost)
 {
     struct ringd_writer_slot *slot = w->ring.slot;
     uint64_t position;
@@ -545,12 +542,12 @@ WRITER_COLD static int recall(struct ringd_writer *w, struct lost_grant *lost)
     return lost->bytes <= lost->grant.bytes ? RINGD_OK : -EBADMSG;
 }
 
-WRITER_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
+RING_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant);
 
 /* My grant was given up while I was stopped or slow: its records go into the next generation, in one grant and with a
  * new time, or are refused or dropped. The lane's ring of the old generation is copied: `w->ring` becomes the new one.
  */
-WRITER_COLD static int append_anew(struct ringd_writer *w)
+RING_COLD static int append_anew(struct ringd_writer *w)
 {
     const struct ring before = w->ring.ring;
     struct lost_grant lost = {.ring = &before};
@@ -625,7 +622,7 @@ RING_HOT int writer_finish(struct ringd_writer *w, struct ring_writer ring, uint
 }
 
 /* The grant is as long as the records are. They stay what they were to each other: their flags come along. */
-WRITER_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
+RING_COLD static int append_lost(struct ringd_writer *w, const struct lost_grant *lost, struct ring_grant grant)
 {
     struct ring_writer ring = w->ring;
     uint64_t time = writer_time(w), from = lost->grant.place, to = grant.place, records = 0, payload_bytes = 0, flags;
