@@ -732,6 +732,20 @@ static void others_go_on(struct scene *scene)
     }
 }
 
+/* Somebody who is to stand at each instruction. False: this machine does not allow it. */
+static bool begin_stepping(const char *name, struct stepper *stepper,
+                           void (*run)(struct step_gate *gate, void *argument), struct scene *scene)
+{
+    int error;
+
+    chance.state = support_seed();
+    scene_begin(scene);
+    if (step_start(stepper, run, scene, &error))
+        return true;
+    support_skip(name, "no ptrace: %s", strerror(error));
+    return false;
+}
+
 static int finish_step(struct stepper *stepper)
 {
     step_finish(stepper);
@@ -743,14 +757,9 @@ START_TEST(r14_a_member_stands_at_each_instruction)
     struct scene scene;
     struct stepper stepper;
     bool more = true;
-    int error;
 
-    chance.state = support_seed();
-    scene_begin(&scene);
-    if (!step_start(&stepper, step_member, &scene, &error)) {
-        support_skip("r14_a_member_stands_at_each_instruction", "no ptrace: %s", strerror(error));
+    if (!begin_stepping("r14_a_member_stands_at_each_instruction", &stepper, step_member, &scene))
         return;
-    }
     for (uint64_t stop = 0; more; stop = next_stop(stop)) {
         int result;
 
@@ -806,14 +815,9 @@ START_TEST(r9_a_raise_stands_at_each_instruction)
     struct scene scene;
     struct stepper stepper;
     bool more = true;
-    int error;
 
-    chance.state = support_seed();
-    scene_begin(&scene);
-    if (!step_start(&stepper, step_writer, &scene, &error)) {
-        support_skip("r9_a_raise_stands_at_each_instruction", "no ptrace: %s", strerror(error));
+    if (!begin_stepping("r9_a_raise_stands_at_each_instruction", &stepper, step_writer, &scene))
         return;
-    }
     for (uint64_t stop = 0; more; stop = next_stop(stop)) {
         struct ring_group_view view;
         struct claim claim;

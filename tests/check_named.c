@@ -283,18 +283,28 @@ static void resize(uint64_t size)
     require(result == 0, "%d: %s", result, ringd_error());
 }
 
+/* Of ten records a reader has released six, and has gone. */
+static struct ringd_writer *leave_after_six(uint32_t hold, uint32_t mode)
+{
+    struct ringd_reader *reader;
+    struct ringd_writer *w;
+
+    make(RINGD_LOSSLESS, hold);
+    w = open_writer_until(RING, RINGD_FOREVER);
+    reader = open_named(mode, RINGD_START_OLDEST);
+    put(w, 10);
+    expect_all(reader, w, 0, 6);
+    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
+    ringd_reader_close(reader);
+    return w;
+}
+
 START_TEST(the_ring_moves_while_it_is_away)
 {
     struct ringd_reader *reader;
     struct ringd_writer *w;
 
-    make(RINGD_LOSSLESS, 1);
-    w = open_writer_until(RING, RINGD_FOREVER);
-    reader = open_named(modes[_i], RINGD_START_OLDEST);
-    put(w, 10);
-    expect_all(reader, w, 0, 6);
-    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
-    ringd_reader_close(reader);
+    w = leave_after_six(1, modes[_i]);
     resize(2 * SIZE);
     put(w, 5);
     resize(SIZE);
@@ -319,13 +329,7 @@ START_TEST(what_went_with_an_old_generation_is_a_gap)
     struct ringd_reader *reader;
     struct ringd_writer *w;
 
-    make(RINGD_LOSSLESS, 0);
-    w = open_writer_until(RING, RINGD_FOREVER);
-    reader = open_named(modes[_i], RINGD_START_OLDEST);
-    put(w, 10);
-    expect_all(reader, w, 0, 6);
-    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
-    ringd_reader_close(reader);
+    w = leave_after_six(0, modes[_i]);
     wait_for_contexts(RING, 1);
     resize(2 * SIZE);
     put(w, 2); /* follows, and leaves the old one to nobody */
@@ -460,13 +464,7 @@ START_TEST(the_daemon_is_killed_at_a_step)
 
     if (!at_point_allowed("the_daemon_is_killed_at_a_step"))
         return;
-    make(RINGD_LOSSLESS, 1);
-    w = open_writer_until(RING, RINGD_FOREVER);
-    put(w, 10);
-    reader = open_named(RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    expect_all(reader, w, 0, 6);
-    ck_assert_int_eq(ringd_release(reader), RINGD_OK);
-    ringd_reader_close(reader);
+    w = leave_after_six(1, RINGD_READ_LOSSLESS);
     daemon_kill(&server);
     ck_assert(daemon_restart_to_die(&server, daemon_points[_i], 1));
     if (ringd_resize(RING, 2 * SIZE) == 0)

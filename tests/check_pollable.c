@@ -94,16 +94,20 @@ static void drain(struct ringd_reader *reader)
 struct party {
     struct ringd_writer *w;
     struct ringd_reader *reader;
-    int fd;
+    struct tracker tracker;
+    int fd; /* of one of them */
 };
+
+static struct party meet(struct ringd_ring_options options, uint32_t mode)
+{
+    make_ring(RING, options);
+    return (struct party){.w = open_writer(RING), .reader = open_reader(RING, mode, RINGD_START_NOW)};
+}
 
 static struct party come(struct ringd_ring_options options)
 {
-    struct party party;
+    struct party party = meet(options, RINGD_READ_LOSSLESS);
 
-    make_ring(RING, options);
-    party.w = open_writer(RING);
-    party.reader = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_NOW);
     party.fd = fd_of(party.w);
     return party;
 }
@@ -553,28 +557,12 @@ static int reader_fd_of(struct ringd_reader *reader)
     return fd;
 }
 
-struct audience {
-    struct ringd_writer *w;
-    struct ringd_reader *reader;
-    struct tracker tracker;
-    int fd;
-};
-
-static struct audience gather(struct ringd_ring_options options, uint32_t mode)
+static struct party gather(struct ringd_ring_options options, uint32_t mode)
 {
-    struct audience a = {.w = NULL};
+    struct party party = meet(options, mode);
 
-    make_ring(RING, options);
-    a.w = open_writer(RING);
-    a.reader = open_reader(RING, mode, RINGD_START_NOW);
-    a.fd = reader_fd_of(a.reader);
-    return a;
-}
-
-static void disperse(struct audience *a)
-{
-    ringd_reader_close(a->reader);
-    ringd_writer_close(a->w);
+    party.fd = reader_fd_of(party.reader);
+    return party;
 }
 
 static void write_some(struct ringd_writer *w, int count)
@@ -585,7 +573,7 @@ static void write_some(struct ringd_writer *w, int count)
 
 /* Reads until the descriptor is not readable after there was nothing; what was asked to be woken for before has come
  * by then. */
-static void hear_all(struct audience *a)
+static void hear_all(struct party *a)
 {
     do
         ck_assert_int_eq(tracker_drain(&a->tracker, a->reader), RINGD_WOULD_BLOCK);
@@ -594,7 +582,7 @@ static void hear_all(struct audience *a)
 
 START_TEST(a_readers_descriptor_stays_the_same_and_goes_with_it)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
 
     ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
     ck_assert(is_readable(a.fd)); /* until it has looked */
@@ -602,7 +590,7 @@ START_TEST(a_readers_descriptor_stays_the_same_and_goes_with_it)
     ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
     ck_assert(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
     ck_assert(fcntl(a.fd, F_GETFL) & O_NONBLOCK);
-    disperse(&a);
+    leave(&a);
     ck_assert_int_eq(fcntl(a.fd, F_GETFD), -1);
 }
 END_TEST
@@ -610,7 +598,7 @@ END_TEST
 /* Level-triggered: however often one asks, until it has read all and was told that there is nothing. */
 START_TEST(readable_while_there_is_something)
 {
-    struct audience a = gather(roomy, (uint32_t)_i % MODES);
+    struct party a = gather(roomy, (uint32_t)_i % MODES);
     struct ringd_record records[4];
     size_t count;
 
@@ -632,13 +620,13 @@ START_TEST(readable_while_there_is_something)
         ck_assert(is_readable(a.fd)); /* it has not been told */
         ck_assert_int_eq(ringd_release(a.reader), RINGD_OK);
     }
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 START_TEST(an_epoll_tells_again_and_again)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
     struct epoll_event event = {.events = EPOLLIN};
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
@@ -651,14 +639,14 @@ START_TEST(an_epoll_tells_again_and_again)
             ck_assert_int_eq(epoll_wait(epoll, &event, 1, -1), 1);
     }
     close(epoll);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 /* What it passes over is nothing to say, and an open grant is nothing yet. */
 START_TEST(not_readable_for_what_is_not_there_yet)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
     struct ringd_writer *other = open_writer(RING);
     struct ringd_record record;
     size_t granted;
@@ -682,7 +670,7 @@ START_TEST(not_readable_for_what_is_not_there_yet)
     hear_all(&a);
     ck_assert_uint_eq(tracker_delivered(&a.tracker), 3);
     ringd_writer_close(other);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
@@ -696,7 +684,7 @@ static uint32_t wakes(const struct ringd_writer *w)
  * announces, if it answers in time.) */
 START_TEST(one_wake_up_a_burst)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
     uint32_t before;
 
     for (int round = 0; round < 50; round++) {
@@ -710,14 +698,14 @@ START_TEST(one_wake_up_a_burst)
         write_some(a.w, 100);
         ck_assert_uint_eq(wakes(a.w) - before, 1);
     }
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 /* An observer cannot say that it sleeps: it looks by itself until there is a daemon again. */
 START_TEST(readers_need_no_daemon)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
 
     hear_all(&a);
     daemon_kill(&server);
@@ -734,13 +722,13 @@ START_TEST(readers_need_no_daemon)
     wait_readable(a.fd);
     hear_all(&a);
     ck_assert_uint_eq(tracker_delivered(&a.tracker), 51);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 START_TEST(a_reader_follows_a_ring_that_moves)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
 
     for (uint64_t i = 0; i < 10; i++) {
         hear_all(&a);
@@ -753,14 +741,14 @@ START_TEST(a_reader_follows_a_ring_that_moves)
         ck_assert_uint_eq(tracker_delivered(&a.tracker), i + 1);
         ck_assert_int_eq(ringd_reader_fd(a.reader), a.fd);
     }
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 /* The daemon has gone when it is to follow: whoever polls goes on when there is one again. */
 START_TEST(a_reader_that_could_not_follow_tries_again)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
     struct ringd_record record;
 
     hear_all(&a);
@@ -774,13 +762,13 @@ START_TEST(a_reader_that_could_not_follow_tries_again)
         wait_readable(a.fd);
         ck_assert_int_eq(tracker_drain(&a.tracker, a.reader), RINGD_WOULD_BLOCK);
     }
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 START_TEST(a_reader_is_told_of_the_end)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
 
     hear_all(&a);
     write_some(a.w, 2);
@@ -790,7 +778,7 @@ START_TEST(a_reader_is_told_of_the_end)
         ck_assert_int_eq(tracker_drain(&a.tracker, a.reader), RINGD_END);
     }
     ck_assert_uint_eq(tracker_delivered(&a.tracker), 2);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
@@ -798,7 +786,7 @@ END_TEST
 START_TEST(a_reader_is_told_of_its_eviction)
 {
     struct ringd_ring_options options = {.size = 16384, .max_record = LEN, .slow = (uint32_t)_i, .slow_bytes = 8192};
-    struct audience a = gather(options, RINGD_READ_LOSSLESS);
+    struct party a = gather(options, RINGD_READ_LOSSLESS);
     struct ringd_record record;
     int result;
 
@@ -817,13 +805,13 @@ START_TEST(a_reader_is_told_of_its_eviction)
     wait_readable(a.fd);
     result = ringd_next(a.reader, &record);
     ck_assert(_i == RINGD_SLOW_EVICT ? result == RINGD_END : result == RINGD_OK || result == RINGD_GAP);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
 static void read_in_child(void *argument)
 {
-    const struct audience *a = argument;
+    const struct party *a = argument;
 
     require(ringd_reader_fd(a->reader) == -ECHILD, "fd");
     require(fcntl(a->fd, F_GETFD) == -1 && errno == EBADF, "it was inherited");
@@ -832,7 +820,7 @@ static void read_in_child(void *argument)
 
 START_TEST(a_child_has_none_of_a_readers)
 {
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
 
     child_finish(child_start(read_in_child, &a));
     hear_all(&a);
@@ -841,7 +829,7 @@ START_TEST(a_child_has_none_of_a_readers)
     wait_readable(a.fd);
     hear_all(&a);
     ck_assert_uint_eq(tracker_delivered(&a.tracker), 1);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 
@@ -887,7 +875,7 @@ static void write_on_demand(void *argument)
 START_TEST(many_readers_cost_a_writer_no_descriptor)
 {
     struct crowd *crowd = shared_new(sizeof *crowd);
-    static struct audience all[CROWD];
+    static struct party all[CROWD];
     unsigned before;
     pid_t pid;
 
@@ -992,7 +980,7 @@ static void write_singles(void *argument)
 START_TEST(no_wake_up_of_a_reader_is_lost)
 {
     struct crowd *crowd = shared_new(sizeof *crowd);
-    struct audience a = gather(roomy, (uint32_t)_i);
+    struct party a = gather(roomy, (uint32_t)_i);
     struct ringd_record record;
     pid_t pid;
 
@@ -1011,7 +999,7 @@ START_TEST(no_wake_up_of_a_reader_is_lost)
         atomic_store(&crowd->heard, ++heard);
     }
     child_finish(pid);
-    disperse(&a);
+    leave(&a);
 }
 END_TEST
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "support_check.h"
+#include "support_idle.h"
 #include "writer.h"
 
 #define RING "quiet"
@@ -433,88 +434,24 @@ END_TEST
 
 /* ---- no processor time ------------------------------------------------------------------------------------------- */
 
-struct idler {
-    uint32_t mode;
-    _Atomic uint32_t ready;
-};
-
-static void idle_in_next(void *argument)
-{
-    struct idler *idler = argument;
-    struct ringd_reader *reader = open_reader_until(RING, idler->mode, RINGD_START_NOW, RINGD_FOREVER);
-    struct ringd_record record;
-
-    support_guard(0);
-    atomic_store(&idler->ready, 1);
-    ringd_next(reader, &record);
-}
-
-static void idle_in_write(void *argument)
-{
-    struct ringd_writer *w = open_writer_until("full", RINGD_FOREVER);
-    struct idler *idler = argument;
-
-    support_guard(0);
-    atomic_store(&idler->ready, 1);
-    while (ringd_write(w, "abc", 3) == RINGD_OK)
-        ;
-}
-
-static void idle_attached(void *argument)
-{
-    struct idler *idler = argument;
-
-    open_writer(RING);
-    open_reader(RING, RINGD_READ_LOSSY, RINGD_START_NOW);
-    atomic_store(&idler->ready, 1);
-    for (;;)
-        pause();
-}
-
-/* Everything is still when two looks in a row show the same; from then on it has to stay so. */
-static void wait_until_still(const pid_t *pids, int count, uint64_t *switches)
-{
-    for (bool still = false; !still;) {
-        still = true;
-        pause_ms(50);
-        for (int i = 0; i < count; i++) {
-            uint64_t now = process_switches(pids[i]);
-
-            still = still && now == switches[i];
-            switches[i] = now;
-        }
-    }
-}
-
 /* Also (_i 1) under a daemon that has taken all of them over: nobody has a connection then. */
 START_TEST(rule_17_no_processor_time_while_nothing_happens)
 {
-    void (*const run[])(void *) = {idle_in_next, idle_in_next, idle_in_next, idle_in_write, idle_attached};
-    struct idler *idlers = shared_new(5 * sizeof *idlers);
-    uint64_t switches[6] = {0};
-    pid_t pids[6];
+    static const enum idle_way ways[] = {IDLE_READING, IDLE_READING, IDLE_READING, IDLE_WRITING, IDLE_ATTACHED};
+    struct idler idlers[6];
 
-    make_ring(RING, (struct ringd_ring_options){.size = 65536});
-    make_ring("full", (struct ringd_ring_options){.size = 65536});
-    open_reader("full", RINGD_READ_LOSSLESS, RINGD_START_NOW);
-    for (int i = 0; i < 5; i++) {
-        idlers[i].mode = (uint32_t)i % 3;
-        pids[i] = child_start(run[i], &idlers[i]);
-        while (atomic_load(&idlers[i].ready) == 0)
-            pause_ms(1);
-    }
-    pids[5] = server.pid;
-    wait_until_still(pids, 6, switches);
+    idle_make_rings();
+    for (int i = 0; i < 5; i++)
+        idlers[i] = idle_start(ways[i], (uint32_t)i % 3, RINGD_WAIT_ADAPTIVE);
+    idlers[5] = (struct idler){.pid = server.pid};
+    idle_settle(idlers, 6);
     if (_i == 1) {
         daemon_kill(&server);
         daemon_restart(&server, NULL);
-        pids[5] = server.pid;
-        wait_until_still(pids, 6, switches);
+        idlers[5].pid = server.pid;
+        idle_settle(idlers, 6);
     }
-    pause_ms(1000);
-    for (int i = 0; i < 6; i++)
-        ck_assert_msg(process_switches(pids[i]) == switches[i], "process %d of 6 was on a processor %lu times", i + 1,
-                      (unsigned long)(process_switches(pids[i]) - switches[i]));
+    idle_require_still(idlers, 6);
 }
 END_TEST
 

@@ -15,11 +15,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "reader.h"
 #include "support_check.h"
+#include "support_idle.h"
 
 #define RING  "modes"
 #define WAITS 3 /* enum ringd_wait */
@@ -174,91 +174,29 @@ END_TEST
 
 /* ---- no processor time ------------------------------------------------------------------------------------------- */
 
-/* Nanoseconds that a process has been on a processor. */
-static uint64_t processor_ns(pid_t pid)
-{
-    struct timespec used;
-    clockid_t clock;
-
-    require(clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &used) == 0, "process %d", (int)pid);
-    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
-
 #define IDLERS 100
 
-static void wait_for_space(void *argument)
-{
-    struct ringd_writer *w = open_writer_until("full", RINGD_FOREVER);
-    struct waiter *waiter = argument;
-
-    support_guard(0);
-    atomic_store(&waiter->ready, 1);
-    while (ringd_write(w, "abc", 3) == RINGD_OK)
-        ;
-}
-
-static void stay_attached(void *argument)
-{
-    struct waiter *waiter = argument;
-
-    support_guard(0);
-    open_writer(RING);
-    open_waiting(waiter->mode, waiter->wait, 0);
-    atomic_store(&waiter->ready, 1);
-    for (;;)
-        pause();
-}
-
 /* Ten write, ten are just there, eighty wait for records, in each mode, asleep or adaptively. */
-static pid_t start_idler(struct waiter *waiter, int number)
+static struct idler start_idler(int number)
 {
-    void (*run)(void *) = number % 10 == 0 ? wait_for_space : number % 10 == 1 ? stay_attached : wait_for_records;
-    pid_t pid;
+    enum idle_way way = number % 10 == 0 ? IDLE_WRITING : number % 10 == 1 ? IDLE_ATTACHED : IDLE_READING;
 
-    waiter->mode = (uint32_t)number % 3;
-    waiter->wait = number / 3 % 2 ? RINGD_WAIT_SLEEP : RINGD_WAIT_ADAPTIVE;
-    pid = child_start(run, waiter);
-    while (atomic_load(&waiter->ready) == 0)
-        pause_ms(1);
-    return pid;
-}
-
-/* Two looks in a row show the same; from then on it has to stay so. */
-static void wait_until_still(const pid_t *pids, uint64_t *used, uint64_t *switches)
-{
-    for (bool still = false; !still;) {
-        still = true;
-        pause_ms(200);
-        for (int i = 0; i <= IDLERS; i++) {
-            still &= processor_ns(pids[i]) == used[i] && process_switches(pids[i]) == switches[i];
-            used[i] = processor_ns(pids[i]);
-            switches[i] = process_switches(pids[i]);
-        }
-    }
+    return idle_start(way, (uint32_t)number % 3, number / 3 % 2 ? RINGD_WAIT_SLEEP : RINGD_WAIT_ADAPTIVE);
 }
 
 /* The daemon is one of them. */
 START_TEST(a_hundred_that_wait_use_no_processor_time)
 {
-    struct waiter *waiters = shared_new(IDLERS * sizeof *waiters);
-    uint64_t used[IDLERS + 1] = {0}, switches[IDLERS + 1] = {0};
-    pid_t pids[IDLERS + 1];
+    struct idler idlers[IDLERS + 1];
 
-    make_ring(RING, (struct ringd_ring_options){.size = 65536});
-    make_ring("full", (struct ringd_ring_options){.size = 65536});
-    open_reader("full", RINGD_READ_LOSSLESS, RINGD_START_NOW);
+    idle_make_rings();
     for (int i = 0; i < IDLERS; i++)
-        pids[i] = start_idler(&waiters[i], i);
-    pids[IDLERS] = server.pid;
-    wait_until_still(pids, used, switches);
-    pause_ms(1000);
-    for (int i = 0; i <= IDLERS; i++) {
-        ck_assert_msg(processor_ns(pids[i]) == used[i], "process %d used %lu ns", i,
-                      (unsigned long)(processor_ns(pids[i]) - used[i]));
-        ck_assert_uint_eq(process_switches(pids[i]), switches[i]);
-    }
+        idlers[i] = start_idler(i);
+    idlers[IDLERS] = (struct idler){.pid = server.pid};
+    idle_settle(idlers, IDLERS + 1);
+    idle_require_still(idlers, IDLERS + 1);
     for (int i = 0; i < IDLERS; i++)
-        child_kill(pids[i]);
+        child_kill(idlers[i].pid);
 }
 END_TEST
 

@@ -105,6 +105,14 @@ static void kernel_leave(void *end)
     free(end);
 }
 
+/* Of a system call for one record. */
+static int outcome(bool done)
+{
+    if (done)
+        return PEER_OK;
+    return errno == EAGAIN || errno == EINTR ? PEER_AGAIN : -errno;
+}
+
 /* ---- pipe ------------------------------------------------------------------------------------------------------- */
 
 static int pipe_open(const struct peer_setup *setup, void **line)
@@ -217,9 +225,7 @@ static int seqpacket_send(void *end, const void *data, bool wait)
     const struct kernel_end *own = end;
     ssize_t count = send(own->fd, data, own->bytes, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
 
-    if (count == (ssize_t)own->bytes)
-        return PEER_OK;
-    return errno == EAGAIN || errno == EINTR ? PEER_AGAIN : -errno;
+    return outcome(count == (ssize_t)own->bytes);
 }
 
 static int seqpacket_receive(void *end, const void **data, bool wait)
@@ -228,11 +234,7 @@ static int seqpacket_receive(void *end, const void **data, bool wait)
     ssize_t count = recv(own->fd, own->buffer, own->bytes, wait ? 0 : MSG_DONTWAIT);
 
     *data = own->buffer;
-    if (count == (ssize_t)own->bytes)
-        return PEER_OK;
-    if (count >= 0)
-        return -EPIPE;
-    return errno == EAGAIN || errno == EINTR ? PEER_AGAIN : -errno;
+    return count >= 0 && count != (ssize_t)own->bytes ? -EPIPE : outcome(count >= 0);
 }
 
 const struct peer peer_seqpacket = {
@@ -287,9 +289,7 @@ static int posix_mq_send(void *end, const void *data, bool wait)
     const struct kernel_end *own = end;
 
     (void)wait;
-    if (mq_send(own->queue, data, own->bytes, 0) == 0)
-        return PEER_OK;
-    return errno == EAGAIN || errno == EINTR ? PEER_AGAIN : -errno;
+    return outcome(mq_send(own->queue, data, own->bytes, 0) == 0);
 }
 
 static int posix_mq_receive(void *end, const void **data, bool wait)
@@ -299,11 +299,7 @@ static int posix_mq_receive(void *end, const void **data, bool wait)
 
     (void)wait;
     *data = own->buffer;
-    if (count == (ssize_t)own->bytes)
-        return PEER_OK;
-    if (count >= 0)
-        return -EMSGSIZE;
-    return errno == EAGAIN || errno == EINTR ? PEER_AGAIN : -errno;
+    return count >= 0 && count != (ssize_t)own->bytes ? -EMSGSIZE : outcome(count >= 0);
 }
 
 const struct peer peer_posix_mq = {
