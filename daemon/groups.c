@@ -47,6 +47,20 @@ const char *groups_label(const struct shared_ring *ring, uint32_t group)
     return record_of(ring, group)->label;
 }
 
+uint64_t groups_lost(const struct shared_ring *ring, uint32_t group)
+{
+    return atomic_load_explicit(&record_of(ring, group)->lost, memory_order_relaxed);
+}
+
+uint64_t groups_lost_in_all(const struct shared_ring *ring)
+{
+    uint64_t lost = 0;
+
+    for (uint32_t group = 0; group < RINGD_GROUPS_MAX; group++)
+        lost += state_of(ring, group) != RINGD_GROUP_NONE ? groups_lost(ring, group) : 0;
+    return lost;
+}
+
 const struct context *groups_first_member(const struct shared_ring *ring, uint32_t group)
 {
     for (uint32_t seat = 0; seat < RINGD_SEATS_MAX; seat++) {

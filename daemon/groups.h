@@ -84,6 +84,10 @@ const struct context *groups_first_member(const struct shared_ring *ring, uint32
 /* Where a member is in a lane of its generation. */
 uint64_t groups_cursor(const struct context *context, uint32_t lane);
 
+/* Records that dead members of this group, or of all groups there are, have taken with them. */
+uint64_t groups_lost(const struct shared_ring *ring, uint32_t group);
+uint64_t groups_lost_in_all(const struct shared_ring *ring);
+
 const char *groups_label(const struct shared_ring *ring, uint32_t group);
 
 #endif

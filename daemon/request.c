@@ -172,9 +172,10 @@ static int check_start(const struct shared_ring *ring, const struct ringd_reques
     if (request->start == RINGD_START_POSITION && g->lane_count > 1 && request->lane == 0)
         return problem_say(
             problem, -EOPNOTSUPP,
-            "ring \"%s\" has %u lanes, and a position is one in a single lane; read only that lane, start "
-            "now, at the oldest record or at a time, or go on under the name of a cursor",
-            ring->name, g->lane_count);
+            "ring \"%s\" has %u lanes, and a position is one in a single lane; start now, at the oldest record or at a "
+            "time%s",
+            ring->name, g->lane_count,
+            request->group != 0 ? "" : ", read only that lane, or go on under the name of a cursor");
     if (request->start == RINGD_START_TIME && g->time_source == RINGD_TIME_NONE)
         return problem_say(problem, -EOPNOTSUPP,
                            "the records of ring \"%s\" have no time to start at; start now or at the oldest record, or "
@@ -190,8 +191,8 @@ static int check_lane(const struct shared_ring *ring, const struct ringd_request
     if (request->lane <= lane_count)
         return 0;
     if (lane_count == 1)
-        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has one, lane 1",
-                           ring->name, request->lane);
+        return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has one, lane 1", ring->name,
+                           request->lane);
     return problem_say(problem, -EINVAL, "ring \"%s\" has no lane %u; it has %u, give one from 1 to %u, or none for %s",
                        ring->name, request->lane, lane_count, lane_count,
                        request->kind == RINGD_CONTEXT_WRITER ? "the one with the fewest writers" : "all of them");

@@ -113,6 +113,7 @@ void status_of_ring(const struct shared_ring *ring, struct ringd_info *info)
     add_positions(info, ring);
     add_counters(info, &ring->segment);
     count_contexts(info, ring);
+    info->group_lost = groups_lost_in_all(ring);
 }
 
 /* ---- a context ------------------------------------------------------------------------------------------------- */
@@ -179,6 +180,7 @@ static void fill_reader(struct ringd_context_info *info, const struct context *c
         info->state = RINGD_CONTEXT_DEAD; /* of a group, until another member has read what it had claimed */
     if (context->member) {
         info->member = 1;
+        info->group_lost = groups_lost(context->ring, context->group);
         strlcpy(info->label, groups_label(context->ring, context->group), sizeof info->label);
     }
     info->lane = context->lane;

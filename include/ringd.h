@@ -66,6 +66,10 @@ enum ringd_wait {
     RINGD_WAIT_SLEEP = 2,    /* sleeps at once */
 };
 
+/* Who does not wait may still have to follow a ring that has just moved (ringd_resize, `stopped`), once, for which the
+ * daemon is asked: that is waited for a tenth of a second, or two. If it does not answer by then (it is stopped, or the
+ * machine is very busy), the call says RINGD_WOULD_BLOCK or RINGD_FULL though there is something to read, or room; the
+ * next one asks again. */
 #define RINGD_NO_WAIT INT64_C(0)
 #define RINGD_FOREVER INT64_MAX
 
@@ -142,7 +146,8 @@ struct ringd_info {
     uint64_t lost;       /* records: offered by writers that died while they wrote them */
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
-    uint64_t reserved[4];
+    uint64_t group_lost; /* records that went with members of groups that died, of the groups that are there */
+    uint64_t reserved[3];
 };
 
 /* With several lanes `oldest`, `position` and `limit` are the sums of the lanes', and so is a reader's cursor, of the
@@ -179,13 +184,14 @@ struct ringd_context_info {
     uint64_t cursor; /* position up to which it has released; 0 for observers, who publish none */
     uint64_t lag;    /* bytes between it and `position` */
     /* both */
-    uint64_t since_ns; /* CLOCK_REALTIME: stopped or lost, since when; 0 otherwise */
-    uint64_t ahead;    /* of one that is stopped in mid-record: bytes that the others can still write */
-    uint64_t skipped;  /* reader: as in struct ringd_reader_counters */
-    char label[48];    /* reader: of its group or named cursor */
-    uint32_t lane;     /* writer: where it is; reader: the only one it reads, 0: all */
-    uint32_t member;   /* reader: 1: of a group, `label` */
-    uint64_t reserved[2];
+    uint64_t since_ns;   /* CLOCK_REALTIME: stopped or lost, since when; 0 otherwise */
+    uint64_t ahead;      /* of one that is stopped in mid-record: bytes that the others can still write */
+    uint64_t skipped;    /* reader: as in struct ringd_reader_counters */
+    char label[48];      /* reader: of its group or named cursor */
+    uint32_t lane;       /* writer: where it is; reader: the only one it reads, 0: all */
+    uint32_t member;     /* reader: 1: of a group, `label` */
+    uint64_t group_lost; /* reader: records that this group's dead members took with them */
+    uint64_t reserved[1];
 };
 
 /* Makes a ring. `options` may be NULL. -EEXIST, -EINVAL (ringd_error says which field and what would do), -ENOSPC (the
@@ -197,7 +203,8 @@ int ringd_create(const char *name, const struct ringd_ring_options *options);
 int ringd_remove(const char *name);
 
 /* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
- * follows by itself and notices nothing: no record is lost or moved, positions go on counting, and handles stay valid.
+ * follows by itself and notices nothing (but see RINGD_NO_WAIT): no record is lost or moved, positions go on counting,
+ * and handles stay valid.
  * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
  * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays),
  * -ENOSPC, -EBUSY (it has moved many times while somebody was stopped or behind). */
@@ -336,9 +343,9 @@ enum ringd_merge {
                              another began comes before it; a ring with time */
 };
 
-/* What becomes of the records that a group's member had claimed when it died. (A message in parts of which it had to give
- * the first ones back, to make room or because others' records lie between them, is in its memory alone, and is lost and
- * counted either way.) */
+/* What becomes of the records that a group's member had claimed when it died. (A message in parts of which it had to
+ * give the first ones back, to make room or because others' records lie between them, is in its memory alone, and is
+ * lost and counted either way.) */
 enum ringd_orphans {
     RINGD_ORPHANS_AGAIN = 0, /* they go to another member, marked RINGD_PERHAPS_SEEN */
     RINGD_ORPHANS_LOST = 1,  /* they are lost, and counted */
@@ -367,16 +374,16 @@ struct ringd_reader_options {
     uint32_t merge;                    /* enum ringd_merge */
     uint64_t time;                     /* with RINGD_START_TIME, as in record.time */
     const struct ringd_filter *filter; /* copied; NULL: all */
-    const char *cursor; /* a name, as that of a ring but of at most 47 characters: what the reader has released
-                           (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
-                           or until ringd_forget, and who comes back under it goes on there, whatever `start` says.
-                           What was overwritten meanwhile is told as RINGD_GAP: nobody waits for a reader that is not
-                           attached. A ring keeps 32 of them. NULL: none. Not for observers */
-    const char *group;  /* a name as that of a cursor: each record goes to one of the readers of this group. They are
-                           lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
-    uint32_t orphans;   /* enum ringd_orphans */
-    uint32_t lane;      /* 1 to the ring's lanes: of this one only; 0: of all. What is in other lanes this reader does
-                           not look at, and nobody who writes there waits for it. Not for a group's members */
+    const char *cursor;   /* a name, as that of a ring but of at most 47 characters: what the reader has released
+                             (ringd_release; a close alone releases nothing here) is kept under it while the ring lives,
+                             or until ringd_forget, and who comes back under it goes on there, whatever `start` says.
+                             What was overwritten meanwhile is told as RINGD_GAP: nobody waits for a reader that is not
+                             attached. A ring keeps 32 of them. NULL: none. Not for observers */
+    const char *group;    /* a name as that of a cursor: each record goes to one of the readers of this group. They are
+                             lossless. `start`, `orphans` and `merge` are those of the first member; NULL: none */
+    uint32_t orphans;     /* enum ringd_orphans */
+    uint32_t lane;        /* 1 to the ring's lanes: of this one only; 0: of all. What is in other lanes this reader does
+                             not look at, and nobody who writes there waits for it. Not for a group's members */
     uint64_t reserved[6]; /* zero */
 };
 
@@ -403,9 +410,11 @@ struct ringd_record {
 #define RINGD_PERHAPS_SEEN 1u
 
 /* Attaches a reader. `options` may be NULL. -EUSERS (256 readers are attached; 32 named cursors are there already, see
- * ringd_forget), -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP (lossless on an overwriting ring),
- * -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins there; an option is
- * unknown; there is no such lane), and as ringd_writer_open. (R9, R12) */
+ * ringd_forget; 16 groups, or 64 members of one), -EBUSY (another reader has the named cursor), -EACCES, -EOPNOTSUPP
+ * (lossless, or a group, on an overwriting ring; a position in several lanes; a start at a time, or a merge by time,
+ * without time), -ERANGE (position: overwritten already, or not yet written), -EINVAL (position: no record begins
+ * there; an option is unknown, or not zero though reserved; there is no such lane), and as ringd_writer_open. (R9, R12)
+ */
 int ringd_reader_open(struct ringd_reader **reader, struct ringd *ring, const struct ringd_reader_options *options);
 
 /* Releases everything and detaches. NULL is allowed. */

@@ -32,6 +32,8 @@ int filter_check(const struct ringd_filter *wanted)
     if (wanted->level_min > wanted->level_max)
         return client_fail(-EINVAL, "a filter by level from %u to %u lets nothing pass; levels go up to 255",
                            wanted->level_min, wanted->level_max);
+    if (wanted->by_level > 1)
+        return client_fail(-EINVAL, "by_level of a filter is %u; it is 0 or 1", wanted->by_level);
     if ((wanted->type_count > 0 && wanted->types == NULL) || (wanted->writer_count > 0 && wanted->writers == NULL))
         return client_fail(-EINVAL, "a filter has a count of types or writers, and no list of them");
     for (size_t i = 0; i < wanted->writer_count; i++) {

@@ -113,6 +113,10 @@ static int check_choices(const struct ringd_reader_options *o)
         return client_fail(-EINVAL, "merge %u is none of none, time", o->merge);
     if (o->orphans > RINGD_ORPHANS_LOST)
         return client_fail(-EINVAL, "orphans %u is none of again, lost", o->orphans);
+    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++) {
+        if (o->reserved[i] != 0)
+            return client_fail(-EINVAL, "what is reserved in a reader's options has to be zero; clear them first");
+    }
     return 0;
 }
 

@@ -75,6 +75,7 @@ static void set_counters(json_t *object, const struct ringd_info *info)
     set(object, "dropped_full", info->dropped_full);
     set(object, "dropped_stalled", info->dropped_stalled);
     set(object, "lost", info->lost);
+    set(object, "group_lost", info->group_lost);
     set(object, "writer_count", info->writers);
     set(object, "lossless_reader_count", info->lossless_readers);
     set(object, "lossy_reader_count", info->lossy_readers);
@@ -162,6 +163,7 @@ json_t *json_reader(const struct ringd_context_info *context)
     set_if(object, "lag", tells, context->lag);
     json_object_set_new(object, "group",
                         context->member != 0 ? json_text(context->label, sizeof context->label) : json_null());
+    set_if(object, "group_lost", context->member != 0, context->group_lost);
     json_object_set_new(object, "named_cursor",
                         context->member == 0 && context->label[0] != '\0'
                             ? json_text(context->label, sizeof context->label)

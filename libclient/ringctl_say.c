@@ -51,6 +51,7 @@ int exit_code_of(int result)
     case 0:
         return RINGCTL_DONE;
     case -EINVAL:
+    case -EOPNOTSUPP:
         return RINGCTL_USAGE;
     case -ENOENT:
     case -ESHUTDOWN:

@@ -222,7 +222,9 @@ START_TEST(filters_that_cannot_be)
         {{.writers = no_writer, .writer_count = 2}, "1984"},
         {{.type_count = 1}, "types"},
         {{.writer_count = 1}, "writers"},
+        {{.by_level = 2}, "by_level of a filter is 2"},
     };
+    struct ringd_reader_options reserved = {.reserved = {0, 1}};
     struct ringd_reader *reader;
     struct ringd *ring;
 
@@ -235,6 +237,8 @@ START_TEST(filters_that_cannot_be)
         ck_assert_ptr_null(reader);
         ck_assert_msg(strstr(ringd_error(), cases[i].says) != NULL, "%s", ringd_error());
     }
+    ck_assert_int_eq(ringd_reader_open(&reader, ring, &reserved), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(ringd_error(), "reserved"));
     ck_assert_uint_eq(ring_info(RING).lossy_readers, 0);
     ringd_close(ring);
 }

@@ -555,7 +555,8 @@ START_TEST(r4_a_batch_is_never_split)
 }
 END_TEST
 
-/* Messages are numbered records of any length: see record_make(). Who has a slot after another goes on with his numbers. */
+/* Messages are numbered records of any length: see record_make(). Who has a slot after another goes on with his
+ * numbers. */
 static void write_messages(void *argument)
 {
     const struct person *person = argument;
@@ -1060,6 +1061,7 @@ static void write_long_message(void *argument)
 START_TEST(r16_a_message_that_dies_with_its_reader_is_counted)
 {
     struct ringd_reader *other;
+    struct command command;
     struct at_point writer;
     pid_t reader;
 
@@ -1075,6 +1077,10 @@ START_TEST(r16_a_message_that_dies_with_its_reader_is_counted)
     while (atomic_load(&control_of(other)->group[0].lost) == 0)
         pause_ms(1);
     ck_assert_uint_eq(atomic_load(&control_of(other)->group[0].lost), 1);
+    ck_assert_uint_eq(ring_info(RING).group_lost, 1);
+    ringctl(&command, NULL, 0, "status", RING, NULL);
+    ck_assert_ptr_nonnull(strstr(command.out, "1 records are lost with members that died"));
+    command_free(&command);
     at_point_go_on(&writer);
     ringd_reader_deadline(other, RINGD_FOREVER);
     ck_assert_int_eq(ringd_next(other, &(struct ringd_record){0}), RINGD_OK); /* what he wrote next */
@@ -1185,8 +1191,34 @@ START_TEST(r17_a_group_follows_a_ring_that_is_resized)
 }
 END_TEST
 
-/* Nobody goes on in the next generation while one of the group still holds something of the last: who would take it over
- * if he dies? */
+/* It has read all there is of the old generation, and takes a message that is not whole along. */
+START_TEST(r16_a_death_while_it_follows_with_a_message)
+{
+    static const char *const points[] = {"follow-held", "follow-remembered"};
+    struct at_point writer, reader;
+    struct ringd_reader *other;
+
+    if (!at_point_allowed("r16_a_death_while_it_follows_with_a_message"))
+        return;
+    setup((struct ringd_ring_options){0});
+    other = member("g");
+    writer = at_point_start("message-part", STOP_HOLD, 2, write_long_message, NULL);
+    ck_assert_int_eq(ringd_resize(RING, 2 * SIZE), 0);
+    reader = at_point_start(points[_i], STOP_KILL, 1, read_one_message, NULL);
+    ck_assert_int_eq(at_point_finish(&reader), STOP_EXIT_KILLED);
+    while (ring_info(RING).group_lost == 0)
+        pause_ms(1);
+    at_point_go_on(&writer);
+    ringd_reader_deadline(other, RINGD_FOREVER);
+    ck_assert_int_eq(ringd_next(other, &(struct ringd_record){0}), RINGD_OK); /* what he wrote next */
+    ck_assert_int_eq(at_point_finish(&writer), 0);
+    ck_assert_uint_eq(ring_info(RING).group_lost, 1);
+    ringd_reader_close(other);
+}
+END_TEST
+
+/* Nobody goes on in the next generation while one of the group still holds something of the last: who would take it
+ * over if he dies? */
 START_TEST(nobody_follows_before_all_is_given_back)
 {
     struct ringd_writer *w;
@@ -1362,6 +1394,7 @@ int main(void)
     tests = add_case(suite, "moves");
     tcase_add_test(tests, one_that_stands_before_its_claim_gets_nothing_twice);
     tcase_add_test(tests, r17_a_group_follows_a_ring_that_is_resized);
+    tcase_add_loop_test(tests, r16_a_death_while_it_follows_with_a_message, 0, 2);
     tcase_add_test(tests, nobody_follows_before_all_is_given_back);
     tests = add_case(suite, "cut");
     tcase_add_test(tests, messages_go_on_in_the_next_memory);

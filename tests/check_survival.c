@@ -696,9 +696,17 @@ static const struct exception {
     const char *beginning; /* of the point's name */
     uint32_t policy;
 } exceptions[] = {
-    {"drop-counted", RINGD_LOSSLESS}, {"drop-counted", RINGD_OVERWRITE},   {"refuse-counted", RINGD_DROP},
-    {"queue-", RINGD_DROP},           {"publish-stored", RINGD_OVERWRITE}, {"follow-held", RINGD_LOSSLESS},
-    {"follow-held", RINGD_DROP},      {"follow-held", RINGD_OVERWRITE}, /* of groups */
+    {"drop-counted", RINGD_LOSSLESS},
+    {"drop-counted", RINGD_OVERWRITE},
+    {"refuse-counted", RINGD_DROP},
+    {"queue-", RINGD_DROP},
+    {"publish-stored", RINGD_OVERWRITE},
+    {"follow-held", RINGD_LOSSLESS},
+    {"follow-held", RINGD_DROP},
+    {"follow-held", RINGD_OVERWRITE}, /* of groups */
+    {"follow-remembered", RINGD_LOSSLESS},
+    {"follow-remembered", RINGD_DROP},
+    {"follow-remembered", RINGD_OVERWRITE},
 };
 
 static bool is_exception(const char *point, uint32_t policy)

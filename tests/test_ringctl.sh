@@ -231,6 +231,9 @@ check_forms() {
     same 'create takes the max-record asked for' "$(number_of forms-drop max_record)" 65536
     expect 'create overwrite, time tsc' 0 '' "$ringctl" create forms-over --size 16M --policy overwrite --time tsc
     expect 'create time none' 0 '' "$ringctl" create forms-none --size 4K --policy lossless --time none
+    expect 'create with lanes' 0 '' "$ringctl" create forms-lanes --size 4K --policy lossless --lanes 2
+    expect 'a position in several lanes' 2 'has 2 lanes.*read only that lane' "$ringctl" tail forms-lanes --from 64
+    expect 'a position for a group in several lanes' 2 'at a time$' "$ringctl" tail forms-lanes --group g --from 64
     expect 'create with bounds' 0 '' "$ringctl" create forms-bounds --size 1M --stopped kill:200ms --slow lossy \
         --slow-bytes 512K --slow-after 2s
     same 'create takes the bounds' "$(number_of forms-bounds stopped_after_ms) $(number_of forms-bounds slow_bytes)" '200 524288'
@@ -353,7 +356,7 @@ check_from() {
     expect 'tail --from nonsense' 2 'oldest, now, a position' "$ringctl" tail from --from yesterday
     expect 'tail --lossless' 0 '' "$ringctl" tail from --from oldest --lossless --count 10
     same 'tail --lossless reads all' "$(cat "$work/out")" "$(seq -f 'line %g' 10)"
-    expect 'tail --lossless of an overwriting ring' 1 'overwrit.*observer' "$ringctl" tail forms-over --lossless
+    expect 'tail --lossless of an overwriting ring' 2 'overwrit.*observer' "$ringctl" tail forms-over --lossless
 }
 
 check_from_now() {
@@ -654,8 +657,8 @@ check_since() {
     expect 'tail --since, --time tsc' 0 '' "$ringctl" tail since-tsc --no-wait --since 10m
     same 'with either clock' "$(cat "$work/out")" 'one'
     create timeless --size 64K
-    expect 'tail --since of a ring without time' 1 'no time.*--time' "$ringctl" tail timeless --since 5s --no-wait
-    expect 'tail --merge time of a ring without time' 1 'no time.*--time' "$ringctl" tail timeless --merge time --no-wait
+    expect 'tail --since of a ring without time' 2 'no time.*--time' "$ringctl" tail timeless --since 5s --no-wait
+    expect 'tail --merge time of a ring without time' 2 'no time.*--time' "$ringctl" tail timeless --merge time --no-wait
 }
 
 # ---- checks: bad input
