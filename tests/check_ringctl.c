@@ -448,7 +448,7 @@ START_TEST(tail_of_what_is_wanted)
         ck_says(&command, bad[i][2]);
         command_free(&command);
     }
-    run_ringctl(&command, FAILED, "", 0, "tail", RING, "--no-wait", "--since", "5s");
+    run_ringctl(&command, USAGE, "", 0, "tail", RING, "--no-wait", "--since", "5s");
     ck_says(&command, "--time");
     command_free(&command);
 }
