@@ -32,7 +32,7 @@
 /* Looks at the lock of one that has just come to its end, before it is waited for. */
 #define LOOKS_AT_ONCE 8
 
-#define NS_PER_S     UINT64_C(1000000000)
+#define NS_PER_S      UINT64_C(1000000000)
 
 bool context_is_writer(const struct context *context)
 {

@@ -123,8 +123,8 @@
  *   counters and marks    relaxed    -                                (numbers; a mark is checked by the frontier)
  *
  * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
- * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record. (Writers in
- * full flow on several processors take turns, so that most of their records find that line at home: take_turns().)
+ * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record. (Writers
+ * in full flow on several processors take turns, so that most of their records find that line at home: take_turns().)
  * Cost of a read: the record's own lines. W, limit and cursors only when there is nothing to read or a batch is done.
  */
 #ifndef LIBCLIENT_RING_H

@@ -214,7 +214,8 @@ static void ring_text(struct page *page, const struct ringd_info *ring, const st
     page_text(page, " (%llu full, %llu stalled) + %llu lost by deaths\n", (unsigned long long)ring->dropped_full,
               (unsigned long long)ring->dropped_stalled, (unsigned long long)ring->lost);
     if (ring->group_lost > 0)
-        page_text(page, "groups    %llu records are lost with members that died\n", (unsigned long long)ring->group_lost);
+        page_text(page, "groups    %llu records are lost with members that died\n",
+                  (unsigned long long)ring->group_lost);
     page_text(page, "bytes     %llu\n", (unsigned long long)ring->bytes);
     if (rates->known)
         page_text(page, "rate      %.0f records/s, %s bytes/s\n", rates->records, size_text(rate, rates->bytes));
