@@ -152,10 +152,10 @@ struct ring {
     uint64_t size;
     struct ringd_control *control;
     struct ringd_waits *waits;
-    struct ringd_cursor *cursors; /* RINGD_READERS_MAX of this lane */
+    struct ringd_cursor *cursors;    /* RINGD_READERS_MAX of this lane */
     struct ringd_group_lane *groups; /* RINGD_GROUPS_MAX of this lane */
-    uint64_t slow_bytes;          /* further behind a lossless reader should not be; 0: as it likes */
-    bool keeps;                   /* policy: lossless readers count */
+    uint64_t slow_bytes;             /* further behind a lossless reader should not be; 0: as it likes */
+    bool keeps;                      /* policy: lossless readers count */
     bool hold;
 };
 
