@@ -102,19 +102,30 @@ static int handle_list(struct peer *peer, const struct ringd_request *request, s
     return 0;
 }
 
+/* The ring that is asked about comes first in the answer. */
+static int look_at(const struct peer *peer, const struct ringd_request *request, struct shared_ring **ring,
+                   struct answer *answer, struct problem *problem)
+{
+    int result = find_ring(peer, request->ring, ring, problem);
+
+    if (result == 0)
+        result = permit(peer, *ring, RIGHT_READ, "look at", problem);
+    if (result < 0)
+        return result;
+    status_of_ring(*ring, &answer->infos[0]);
+    answer->reply.count = 1;
+    return 0;
+}
+
 static int handle_status(struct peer *peer, const struct ringd_request *request, struct answer *answer,
                          struct problem *problem)
 {
     struct ringd_reply *reply = &answer->reply;
     struct shared_ring *ring;
-    int result = find_ring(peer, request->ring, &ring, problem);
+    int result = look_at(peer, request, &ring, answer, problem);
 
-    if (result == 0)
-        result = permit(peer, ring, RIGHT_READ, "look at", problem);
     if (result < 0)
         return result;
-    status_of_ring(ring, &answer->infos[0]);
-    reply->count = 1;
     reply->contexts = status_of_contexts(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
     return 0;
 }
@@ -410,14 +421,10 @@ static int handle_cursors(struct peer *peer, const struct ringd_request *request
 {
     struct ringd_reply *reply = &answer->reply;
     struct shared_ring *ring;
-    int result = find_ring(peer, request->ring, &ring, problem);
+    int result = look_at(peer, request, &ring, answer, problem);
 
-    if (result == 0)
-        result = permit(peer, ring, RIGHT_READ, "look at", problem);
     if (result < 0)
         return result;
-    status_of_ring(ring, &answer->infos[0]);
-    reply->count = 1;
     reply->contexts = status_of_named(ring, request->first, answer->contexts, RINGD_PROTO_CONTEXTS, &reply->total);
     return 0;
 }
