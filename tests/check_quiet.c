@@ -8,13 +8,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -22,26 +18,12 @@
 
 #include "support_check.h"
 #include "support_idle.h"
+#include "support_silence.h"
 #include "writer.h"
 
 #define RING "quiet"
 
 /* ---- behind the filter ------------------------------------------------------------------------------------------- */
-
-/* From here on this process may only end. */
-static void forbid_system_calls(void)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-
-    require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "errno %d", errno);
-    require(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "errno %d", errno);
-}
 
 /* Whatever went wrong would have to be told by a system call; the number of the line is what can be told. */
 static void end_quietly(int line)
@@ -63,12 +45,6 @@ static void ck_quiet(pid_t pid)
     ck_assert_msg(!(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS), "a system call was made");
     ck_assert_msg(WIFEXITED(status), "status 0x%x", (unsigned)status);
     ck_assert_msg(WEXITSTATUS(status) == 0, "the condition in line ..%02d does not hold", WEXITSTATUS(status) - 100);
-}
-
-/* A kernel that knows filters looks at the pointer; one that does not, does not. */
-static bool can_forbid(void)
-{
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) != 0 && errno == EFAULT;
 }
 
 static void do_nothing(void *argument)
@@ -97,7 +73,7 @@ static void call_something(void *argument)
 /* Whether a test can run here: seccomp is there, and (for a ring with a clock) reading the clock is not a call. */
 static bool quiet_possible(const char *name, bool clock)
 {
-    if (!can_forbid()) {
+    if (!can_forbid_system_calls()) {
         support_skip(name, "this kernel has no seccomp filters");
         return false;
     }

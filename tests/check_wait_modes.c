@@ -6,13 +6,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +16,7 @@
 #include "reader.h"
 #include "support_check.h"
 #include "support_idle.h"
+#include "support_silence.h"
 
 #define RING  "modes"
 #define WAITS 3 /* enum ringd_wait */
@@ -202,20 +199,6 @@ END_TEST
 
 /* ---- busy -------------------------------------------------------------------------------------------------------- */
 
-static void forbid_system_calls(void)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-
-    require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "errno %d", errno);
-    require(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0, "errno %d", errno);
-}
-
 /* From when it is ready, nothing but the exit is a system call. */
 static void wait_quietly(void *argument)
 {
@@ -247,7 +230,7 @@ static void read_clock(void *argument)
 
 static bool can_be_quiet(void)
 {
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == 0 || errno != EFAULT) {
+    if (!can_forbid_system_calls()) {
         support_skip("busy_readers_make_no_system_call", "this kernel has no seccomp filters");
         return false;
     }
