@@ -25,13 +25,8 @@
 static struct ringd_reader *open_filtered(uint32_t mode, uint32_t start, const struct ringd_filter *filter)
 {
     struct ringd_reader_options options = {.mode = mode, .start = start, .filter = filter};
-    struct ringd_reader *reader;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 static void write_labelled(struct ringd_writer *w, uint16_t type, uint8_t level, uint64_t number)

@@ -30,13 +30,8 @@ static struct ringd_writer *writers[LANES]; /* in lanes 1, 2, 3 */
 static struct ringd_writer *open_in(uint32_t lane)
 {
     struct ringd_writer_options options = {.lane = lane};
-    struct ringd_writer *writer;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_writer_open(&writer, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return writer;
+    return open_writer_with(RING, options);
 }
 
 static void make(struct ringd_ring_options options)

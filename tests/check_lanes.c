@@ -809,13 +809,8 @@ static struct ringd_reader *open_releaser(const struct releaser *releaser)
     struct ringd_filter filter = {.types = wanted, .type_count = 1};
     struct ringd_reader_options options = {
         .mode = releaser->mode, .merge = releaser->merge, .cursor = releaser->cursor, .filter = &filter};
-    struct ringd_reader *reader;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 /* Whatever comes of it. */

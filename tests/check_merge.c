@@ -52,37 +52,17 @@ struct board {
     uint64_t unordered[READERS_MAX];
 };
 
-static struct ringd *open_ring(void)
-{
-    struct ringd *ring;
-    int result = ringd_open(&ring, RING);
-
-    require(result == 0, "%d (%s)", result, ringd_error());
-    return ring;
-}
-
 /* Lanes count from 1. */
 static struct ringd_writer *open_in_lane(uint32_t lane)
 {
     struct ringd_writer_options options = {.deadline = RINGD_FOREVER, .lane = lane};
-    struct ringd *ring = open_ring();
-    struct ringd_writer *w;
-    int result = ringd_writer_open(&w, ring, &options);
 
-    require(result == 0, "%d (%s)", result, ringd_error());
-    ringd_close(ring);
-    return w;
+    return open_writer_with(RING, options);
 }
 
 static struct ringd_reader *open_merging(struct ringd_reader_options options)
 {
-    struct ringd *ring = open_ring();
-    struct ringd_reader *reader;
-    int result = ringd_reader_open(&reader, ring, &options);
-
-    require(result == 0, "%d (%s)", result, ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 static struct ringd_reader *open_by_time(uint32_t mode, int64_t deadline)
@@ -906,7 +886,7 @@ START_TEST(a_ring_without_time_is_refused)
     struct ringd *ring;
 
     make_lanes(2, 4096, RINGD_TIME_NONE);
-    ring = open_ring();
+    ck_assert_int_eq(ringd_open(&ring, RING), 0);
     ck_assert_int_eq(ringd_reader_open(&reader, ring, &options), -EOPNOTSUPP);
     ck_assert_ptr_nonnull(strstr(ringd_error(), "have no time to merge by; create it with --time"));
     options.merge = RINGD_MERGE_NONE;

@@ -135,13 +135,7 @@ static void ck_sound(void)
 
 static struct ringd_reader *open_with(struct ringd_reader_options options)
 {
-    struct ringd_reader *reader;
-    struct ringd *ring;
-
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 /* ---- whole ------------------------------------------------------------------------------------------------------- */

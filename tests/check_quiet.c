@@ -236,13 +236,8 @@ struct patient {
 static struct ringd_writer *open_patient(struct patient *patient)
 {
     struct ringd_writer_options options = {.deadline = RINGD_FOREVER, .wait = patient->wait};
-    struct ringd_writer *w;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_writer_open(&w, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return w;
+    return open_writer_with(RING, options);
 }
 
 /* Until somebody makes room. */

@@ -23,13 +23,8 @@ struct written {
 static struct ringd_reader *open_at(uint32_t mode, uint64_t time)
 {
     struct ringd_reader_options options = {.mode = mode, .start = RINGD_START_TIME, .time = time};
-    struct ringd_reader *reader;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 /* Everything that is there, by a reader from the oldest. */

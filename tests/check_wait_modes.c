@@ -25,13 +25,8 @@
 static struct ringd_reader *open_waiting(uint32_t mode, uint32_t wait, int64_t deadline)
 {
     struct ringd_reader_options options = {.mode = mode, .wait = wait, .deadline = deadline};
-    struct ringd_reader *reader;
-    struct ringd *ring;
 
-    require(ringd_open(&ring, RING) == 0, "%s", ringd_error());
-    require(ringd_reader_open(&reader, ring, &options) == 0, "%s", ringd_error());
-    ringd_close(ring);
-    return reader;
+    return open_reader_with(RING, options);
 }
 
 static uint64_t slept(const struct ringd_reader *reader)

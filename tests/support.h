@@ -188,8 +188,10 @@ void make_ring(const char *name, struct ringd_ring_options options);
 
 struct ringd_writer *open_writer(const char *name);
 struct ringd_writer *open_writer_until(const char *name, int64_t deadline);
+struct ringd_writer *open_writer_with(const char *name, struct ringd_writer_options options);
 struct ringd_reader *open_reader(const char *name, uint32_t mode, uint32_t start);
 struct ringd_reader *open_reader_until(const char *name, uint32_t mode, uint32_t start, int64_t deadline);
+struct ringd_reader *open_reader_with(const char *name, struct ringd_reader_options options);
 
 /* What the daemon says of a ring. */
 struct ringd_info ring_info(const char *name);

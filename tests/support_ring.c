@@ -36,10 +36,9 @@ static struct ringd *open_ring(const char *name)
     return ring;
 }
 
-struct ringd_writer *open_writer_until(const char *name, int64_t deadline)
+struct ringd_writer *open_writer_with(const char *name, struct ringd_writer_options options)
 {
     struct ringd *ring = open_ring(name);
-    struct ringd_writer_options options = {.deadline = deadline};
     struct ringd_writer *writer;
     int result = ringd_writer_open(&writer, ring, &options);
 
@@ -48,21 +47,30 @@ struct ringd_writer *open_writer_until(const char *name, int64_t deadline)
     return writer;
 }
 
+struct ringd_writer *open_writer_until(const char *name, int64_t deadline)
+{
+    return open_writer_with(name, (struct ringd_writer_options){.deadline = deadline});
+}
+
 struct ringd_writer *open_writer(const char *name)
 {
     return open_writer_until(name, RINGD_NO_WAIT);
 }
 
-struct ringd_reader *open_reader_until(const char *name, uint32_t mode, uint32_t start, int64_t deadline)
+struct ringd_reader *open_reader_with(const char *name, struct ringd_reader_options options)
 {
     struct ringd *ring = open_ring(name);
-    struct ringd_reader_options options = {.mode = mode, .start = start, .deadline = deadline};
     struct ringd_reader *reader;
     int result = ringd_reader_open(&reader, ring, &options);
 
     require(result == 0, "reader of %s: %d (%s)", name, result, ringd_error());
     ringd_close(ring);
     return reader;
+}
+
+struct ringd_reader *open_reader_until(const char *name, uint32_t mode, uint32_t start, int64_t deadline)
+{
+    return open_reader_with(name, (struct ringd_reader_options){.mode = mode, .start = start, .deadline = deadline});
 }
 
 struct ringd_reader *open_reader(const char *name, uint32_t mode, uint32_t start)
