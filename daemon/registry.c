@@ -47,8 +47,8 @@ static int make_ring(struct registry *registry, const char *name, const struct r
         shared_ring_free(ring);
         return problem_say(problem, result, "out of memory");
     }
-    log_info("ring %s: made, size %s, owner uid %u, mode 0%o", ring->name, quantity_text(options->size).text,
-             rights->owner, rights->mode);
+    log_info("ring %s: made, size %s%s, owner uid %u, mode 0%o", ring->name, quantity_text(options->size).text,
+             ring->objects.segment.huge ? " in huge pages" : "", rights->owner, rights->mode);
     return 0;
 }
 

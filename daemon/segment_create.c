@@ -26,6 +26,10 @@
 #define NS_PER_S    UINT64_C(1000000000)
 #define SLICE_BYTES (UINT64_C(1) << 28)
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* the C library may be older than the kernel */
+#endif
+
 /* ---- objects --------------------------------------------------------------------------------------------------- */
 
 static void object_init(struct shared_object *object)
@@ -100,6 +104,9 @@ static int object_open(struct shared_object *object, struct object_name name, ui
     object->read_fd = shm_open(name.text, O_RDONLY | O_CLOEXEC, 0);
     if (object->read_fd < 0)
         return problem_say(problem, -errno, "cannot open shared memory %s: %s", name.text, strerror(errno));
+    if (ftruncate(object->fd, (off_t)bytes) != 0)
+        return problem_say(problem, -errno, "cannot make shared memory %s %ju bytes long: %s", name.text,
+                           (uintmax_t)bytes, strerror(errno));
     return 0;
 }
 
@@ -184,27 +191,58 @@ static int check_free(int fd, uint64_t bytes, struct problem *problem)
     return 0;
 }
 
-/* Pages being made for an object; -1 or an errno when done. */
+/* Pages being made for a part of an object; an errno or 0 when done. */
 struct reservation {
     int fd;
-    off_t begin, bytes;
+    uint64_t begin, bytes;
+    bool huge; /* all of it is in huge pages */
     int result;
 };
+
+static int reserve_pages(int fd, uint64_t begin, uint64_t bytes)
+{
+    int result;
+
+    do
+        result = posix_fallocate(fd, (off_t)begin, (off_t)bytes);
+    while (result == EINTR);
+    return result;
+}
+
+/* Where there are huge pages to be had: all who map the ring are spared what every single page costs them when they
+ * come, look at it first and go. The kernel makes one of what has a page in it, and fills up the rest. To see it needs
+ * addresses. Where it will not (MADV_COLLAPSE came with Linux 6.1, and "deny" in shmem_enabled means no), nothing is
+ * lost. */
+static bool reserve_huge_pages(int fd, uint64_t begin, uint64_t bytes)
+{
+    bool huge = false;
+    void *range;
+
+    if (segment_reserve_range(&range, bytes) < 0)
+        return false;
+    if (mmap(range, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)begin) != MAP_FAILED) {
+        for (uint64_t done = 0; done < bytes; done += RINGD_HUGE_BYTES)
+            reserve_pages(fd, begin + done, 1);
+        huge = madvise(range, bytes, MADV_COLLAPSE) == 0;
+    }
+    munmap(range, bytes);
+    return huge;
+}
 
 static void *reserve_slice(void *argument)
 {
     struct reservation *slice = argument;
 
-    do
-        slice->result = posix_fallocate(slice->fd, slice->begin, slice->bytes);
-    while (slice->result == EINTR);
+    if (slice->begin % RINGD_HUGE_BYTES == 0 && slice->bytes % RINGD_HUGE_BYTES == 0)
+        slice->huge = reserve_huge_pages(slice->fd, slice->begin, slice->bytes);
+    slice->result = reserve_pages(slice->fd, slice->begin, slice->bytes);
     return NULL;
 }
 
 /* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the
  * event loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow
  * a ring that moves. Signals are for the loop's thread. */
-static int reserve_aside(struct reservation *slice)
+static void reserve_aside(struct reservation *slice)
 {
     sigset_t all, before;
     pthread_t thread;
@@ -218,26 +256,25 @@ static int reserve_aside(struct reservation *slice)
         reserve_slice(slice);
     else
         pthread_join(thread, NULL);
-    return slice->result;
 }
 
 /* In slices, because a large one takes seconds: the watchdog is told that this is no hang, and a signal costs no more
  * than a slice. */
-static int object_reserve(const struct shared_object *object, struct problem *problem)
+static int object_reserve(struct shared_object *object, uint64_t begin, uint64_t end, struct problem *problem)
 {
-    int result = 0;
-
-    for (uint64_t begin = 0; begin < object->bytes && result == 0; begin += SLICE_BYTES) {
-        uint64_t left = object->bytes - begin;
+    object->huge = true;
+    while (begin < end) {
         struct reservation slice = {
-            .fd = object->fd, .begin = (off_t)begin, .bytes = (off_t)(left < SLICE_BYTES ? left : SLICE_BYTES)};
+            .fd = object->fd, .begin = begin, .bytes = end - begin < SLICE_BYTES ? end - begin : SLICE_BYTES};
 
-        result = reserve_aside(&slice);
+        reserve_aside(&slice);
         notify_alive();
+        if (slice.result != 0)
+            return problem_say(problem, -slice.result, "cannot reserve %ju bytes of shared memory for the ring: %s",
+                               (uintmax_t)object->bytes, strerror(slice.result));
+        object->huge &= slice.huge;
+        begin += slice.bytes;
     }
-    if (result != 0)
-        return problem_say(problem, -result, "cannot reserve %ju bytes of shared memory for the ring: %s",
-                           (uintmax_t)object->bytes, strerror(result));
     return 0;
 }
 
@@ -290,7 +327,7 @@ static void header_init(struct ringd_segment_header *header, const struct segmen
     header->readers_bytes = objects->readers.bytes;
     header->readers_offset = 0;
     header->lanes_offset = RINGD_LANES_OFFSET;
-    header->data_offset = segment_data_offset(options->lanes);
+    header->data_offset = segment_data_offset(options->lanes, options->size);
     header->data_bytes = options->size;
     header->lane_count = options->lanes;
     header->lane_bytes = sizeof(struct ringd_lane);
@@ -366,7 +403,7 @@ static int publish(struct ringd_segment_header *header, int readers_fd, struct p
 
 static int fill(const struct segment_objects *objects, const struct plan *plan, struct problem *problem)
 {
-    uint64_t bytes = segment_data_offset(plan->options->lanes);
+    uint64_t bytes = segment_control_bytes(plan->options->lanes);
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, objects->segment.fd, 0);
     int result;
 
@@ -383,7 +420,9 @@ static int create(struct segment_objects *objects, const struct object_name *rin
                   struct problem *problem)
 {
     const struct ringd_ring_options *options = plan->options;
-    uint64_t segment_bytes = segment_data_offset(options->lanes) + options->lanes * options->size;
+    uint64_t control_bytes = segment_control_bytes(options->lanes);
+    uint64_t data_offset = segment_data_offset(options->lanes, options->size);
+    uint64_t segment_bytes = data_offset + options->lanes * options->size;
     uint64_t readers_bytes = segment_readers_bytes(options->lanes);
     int result = object_open(&objects->segment, object_name_segment(ring), segment_bytes, problem);
 
@@ -392,11 +431,13 @@ static int create(struct segment_objects *objects, const struct object_name *rin
         result = object_open(&objects->readers, object_name_readers(ring), readers_bytes, problem);
     }
     if (result == 0)
-        result = check_free(objects->segment.fd, segment_bytes + readers_bytes, problem);
+        result = check_free(objects->segment.fd, control_bytes + segment_bytes - data_offset + readers_bytes, problem);
     if (result == 0)
-        result = object_reserve(&objects->segment, problem);
+        result = object_reserve(&objects->readers, 0, readers_bytes, problem);
     if (result == 0)
-        result = object_reserve(&objects->readers, problem);
+        result = object_reserve(&objects->segment, 0, control_bytes, problem);
+    if (result == 0)
+        result = object_reserve(&objects->segment, data_offset, segment_bytes, problem);
     if (result == 0) {
         STOP_POINT("create-reserved");
         result = fill(objects, plan, problem);

@@ -2,9 +2,10 @@
  * predecessor made.
  *
  * What holds for a ring that was made: both objects are new (O_EXCL), mode 0600, of their final length, and every page
- * of them is reserved, so that nobody who maps them is ever short of memory later. The header is complete before its
- * magic is stored. Each object is opened twice: a descriptor for reading only is given to those who may only read,
- * because a writable one could be used to map the object again, writable.
+ * of them that is ever used is reserved, so that nobody who maps them is ever short of memory later; the data in huge
+ * pages, if it is large enough and the kernel has them. The header is complete before its magic is stored. Each object
+ * is opened twice: a descriptor for reading only is given to those who may only read, because a writable one could be
+ * used to map the object again, writable.
  *
  * Free shared memory is looked at first: reserving what is not there could take everybody else's until it fails. After
  * a failure nothing is left behind.
@@ -30,6 +31,7 @@ struct shared_object {
     int fd;      /* reading and writing */
     int read_fd; /* reading only */
     bool named;  /* its name is there and is ours to remove */
+    bool huge;   /* the data was made in huge pages */
     bool stored; /* the service manager has been given it (fd_store.h) */
 };
 

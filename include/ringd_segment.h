@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define RINGD_MAGIC            UINT64_C(0x31303064676e6972) /* "ringd001", little endian */
-#define RINGD_LAYOUT_VERSION   3u
+#define RINGD_LAYOUT_VERSION   4u
 #define RINGD_UNIT             32u /* bytes; every record begins at a multiple of it, and a header fills one */
 #define RINGD_UNIT_SHIFT       5u
 #define RINGD_WRITERS_PER_LANE 31u
@@ -107,7 +107,7 @@ struct ringd_segment_header {
     uint64_t readers_bytes;      /*  32  length of the readers' object */
     uint64_t readers_offset;     /*  40  0: an object of its own */
     uint64_t lanes_offset;       /*  48 */
-    uint64_t data_offset;        /*  56  lane i's data: data_offset + i * data_bytes; page aligned */
+    uint64_t data_offset;        /*  56  lane i's data: data_offset + i * data_bytes */
     uint64_t data_bytes;         /*  64  per lane; a power of two */
     uint32_t lane_count;         /*  72 */
     uint32_t lane_bytes;         /*  76  distance between lanes */
@@ -353,8 +353,12 @@ struct ringd_named_lane {
  *        0  struct ringd_segment_header
  *     4096  struct ringd_control
  *    12288  struct ringd_lane lanes[lane_count]
- *           data, page aligned: data_bytes for each lane; mapped twice, back to back
+ *           data: data_bytes for each lane; mapped twice, back to back
+ *
+ * Data begins at a multiple of RINGD_HUGE_BYTES if it has that many bytes, so that huge pages fit it, and is followed
+ * by nothing; what lies before it takes no memory. Smaller data begins at the page after the lanes.
  */
+#define RINGD_HUGE_BYTES     UINT64_C(2097152)
 #define RINGD_CONTROL_OFFSET UINT64_C(4096)
 #define RINGD_LANES_OFFSET   UINT64_C(12288)
 #define RINGD_SLOTS_OFFSET   UINT64_C(4096)

@@ -22,9 +22,14 @@ uint64_t segment_max_grant(uint64_t max_record)
     return round_up(sizeof(struct ringd_record_header) + max_record, RINGD_UNIT);
 }
 
-uint64_t segment_data_offset(uint32_t lane_count)
+uint64_t segment_control_bytes(uint32_t lane_count)
 {
     return round_up(RINGD_LANES_OFFSET + lane_count * sizeof(struct ringd_lane), PAGE_BYTES);
+}
+
+uint64_t segment_data_offset(uint32_t lane_count, uint64_t data_bytes)
+{
+    return round_up(segment_control_bytes(lane_count), data_bytes < RINGD_HUGE_BYTES ? PAGE_BYTES : RINGD_HUGE_BYTES);
 }
 
 uint64_t segment_readers_bytes(uint32_t lane_count)
@@ -46,7 +51,7 @@ static bool sizes_fit(const struct ringd_segment_header *h)
 static bool places_fit(const struct ringd_segment_header *h, uint64_t segment_bytes, uint64_t readers_bytes)
 {
     return h->lanes_offset == RINGD_LANES_OFFSET && h->lane_bytes == sizeof(struct ringd_lane) &&
-           h->data_offset == segment_data_offset(h->lane_count) &&
+           h->data_offset == segment_data_offset(h->lane_count, h->data_bytes) &&
            h->segment_bytes == h->data_offset + h->lane_count * h->data_bytes && h->segment_bytes <= segment_bytes &&
            h->readers_offset == 0 && h->readers_bytes == segment_readers_bytes(h->lane_count) &&
            h->readers_bytes <= readers_bytes && h->readers_max == RINGD_READERS_MAX;
@@ -150,7 +155,7 @@ static int map_control(struct segment *segment, int segment_fd, uint64_t segment
                        int protection)
 {
     struct ringd_segment_header header;
-    uint64_t control_bytes = segment_data_offset(1);
+    uint64_t control_bytes = segment_control_bytes(1);
     int result = map_bytes(NULL, control_bytes, protection, segment_fd, 0, &segment->control_map);
 
     if (segment->control_map != NULL)
@@ -159,14 +164,15 @@ static int map_control(struct segment *segment, int segment_fd, uint64_t segment
         result = copy_header(segment->control_map, &header);
     if (result == 0)
         result = segment_validate(&header, segment_bytes, readers_bytes, &segment->geometry);
-    if (result < 0 || segment->geometry.data_offset == control_bytes)
+    if (result < 0 || segment->geometry.lane_count == 1)
         return result;
 
     /* More than one lane: the control part is longer than what was mapped to look at the header. */
     munmap(segment->control_map, control_bytes);
     segment->control_map = NULL;
-    result = map_bytes(NULL, segment->geometry.data_offset, protection, segment_fd, 0, &segment->control_map);
-    segment->control_map_bytes = segment->control_map != NULL ? segment->geometry.data_offset : 0;
+    control_bytes = segment_control_bytes(segment->geometry.lane_count);
+    result = map_bytes(NULL, control_bytes, protection, segment_fd, 0, &segment->control_map);
+    segment->control_map_bytes = segment->control_map != NULL ? control_bytes : 0;
     return result;
 }
 
@@ -182,24 +188,41 @@ static int map_readers(struct segment *segment, int readers_fd, int protection)
     return segment->readers->ring_id == segment->geometry.ring_id ? 0 : -EBADMSG;
 }
 
+int segment_reserve_range(void **range, size_t bytes)
+{
+    size_t spare_bytes = bytes < RINGD_HUGE_BYTES ? 0 : RINGD_HUGE_BYTES, before_bytes;
+    unsigned char *begin =
+        mmap(NULL, bytes + spare_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (begin == MAP_FAILED)
+        return -errno;
+    before_bytes = spare_bytes == 0 ? 0 : -(uintptr_t)begin % RINGD_HUGE_BYTES;
+    if (before_bytes > 0)
+        munmap(begin, before_bytes);
+    if (spare_bytes > before_bytes)
+        munmap(begin + before_bytes + bytes, spare_bytes - before_bytes);
+    *range = begin + before_bytes;
+    return 0;
+}
+
 /* Each lane's data twice, back to back, inside one reserved range of addresses: A A B B C C. The second half of a lane
  * and the first of the next are one piece of the object too, and one mapping: A, AB, BC, C. */
 static int map_data(struct segment *segment, int segment_fd, int protection)
 {
     const struct geometry *g = &segment->geometry;
     size_t bytes = 2 * g->data_bytes * g->lane_count;
-    unsigned char *range = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int result = segment_reserve_range(&segment->data_map, bytes);
 
-    if (range == MAP_FAILED)
-        return -errno;
-    segment->data_map = range;
+    if (result < 0)
+        return result;
     segment->data_map_bytes = bytes;
     for (uint32_t piece = 0; piece <= g->lane_count; piece++) {
         uint64_t begin = piece == 0 ? 0 : piece - 1, end = piece == g->lane_count ? piece : piece + 1;
         void *map = NULL;
-        int result = map_bytes(range + (begin + piece) * g->data_bytes, (end - begin) * g->data_bytes, protection,
-                               segment_fd, g->data_offset + begin * g->data_bytes, &map);
 
+        result = map_bytes((unsigned char *)segment->data_map + (begin + piece) * g->data_bytes,
+                           (end - begin) * g->data_bytes, protection, segment_fd,
+                           g->data_offset + begin * g->data_bytes, &map);
         if (result < 0)
             return result;
     }
@@ -218,7 +241,7 @@ static int map_objects(struct segment *segment, int segment_fd, int readers_fd, 
     int segment_protection = grade == SEGMENT_WRITER ? PROT_READ | PROT_WRITE : PROT_READ;
     int readers_protection = grade == SEGMENT_OBSERVER ? PROT_READ : PROT_READ | PROT_WRITE;
     uint64_t segment_bytes, readers_bytes;
-    int result = object_bytes(segment_fd, segment_data_offset(1), &segment_bytes);
+    int result = object_bytes(segment_fd, segment_control_bytes(1), &segment_bytes);
 
     if (result == 0)
         result = object_bytes(readers_fd, segment_readers_bytes(1), &readers_bytes);

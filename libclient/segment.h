@@ -75,9 +75,14 @@ struct segment {
 /* The most one addition may take for records of up to max_record bytes: a header, rounded up. */
 uint64_t segment_max_grant(uint64_t max_record);
 
-/* The bytes that a segment with this geometry has: where its data begins and ends. */
-uint64_t segment_data_offset(uint32_t lane_count);
+/* The bytes that objects with this geometry have: what comes before the data, where the data begins, the readers'. */
+uint64_t segment_control_bytes(uint32_t lane_count);
+uint64_t segment_data_offset(uint32_t lane_count, uint64_t data_bytes);
 uint64_t segment_readers_bytes(uint32_t lane_count);
+
+/* A range of addresses that nothing else is mapped to, and nothing can be read from. It begins at a multiple of
+ * RINGD_HUGE_BYTES if it has that many bytes. 0, or the errno of mmap. */
+int segment_reserve_range(void **range, size_t bytes);
 
 /* Checks the copy of a header against the real sizes of the objects and fills *geometry. 0, -EPROTONOSUPPORT (another
  * layout version), -EBADMSG (not a ring, or figures that do not fit together). */

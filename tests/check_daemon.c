@@ -3,17 +3,26 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <glob.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support_check.h"
 
-#define RING "daemon"
+#define RING       "daemon"
+#define HUGE_BYTES (UINT64_C(2) << 20)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 static const struct ringd_ring_options small = {.size = 8192, .max_record = 128};
 
@@ -481,6 +490,102 @@ START_TEST(a_bad_configuration_is_refused_with_its_line)
 }
 END_TEST
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Whether this machine makes a huge page of shared memory for somebody who asks. */
+static bool has_huge_pages(void)
+{
+    int fd = memfd_create("huge", MFD_CLOEXEC);
+    unsigned char *map = NULL, *place;
+    bool has;
+
+    ck_assert(fd >= 0 && ftruncate(fd, 2 * HUGE_BYTES) == 0);
+    map = mmap(NULL, 2 * HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(map != MAP_FAILED);
+    place = map + -(uintptr_t)map % HUGE_BYTES;
+    ck_assert(mmap(place, HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == place);
+    place[0] = 1;
+    has = madvise(place, HUGE_BYTES, MADV_COLLAPSE) == 0;
+    munmap(map, 2 * HUGE_BYTES);
+    close(fd);
+    return has;
+}
+
+/* Of this process, in huge pages of shared memory. */
+static uint64_t huge_mapped_bytes(void)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "re");
+    uint64_t kib = 0;
+    char line[256];
+
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        sscanf(line, "ShmemPmdMapped: %" SCNu64, &kib);
+    fclose(file);
+    return kib * 1024;
+}
+
+/* Every huge page of every lane, in a writer's mapping and a reader's, at every kind of size. */
+START_TEST(large_rings_are_in_huge_pages)
+{
+    static const struct {
+        uint32_t lanes;
+        uint64_t size;
+    } rings[] = {{1, HUGE_BYTES}, {3, 2 * HUGE_BYTES}, {64, HUGE_BYTES}};
+    char payload[1000] = {0};
+
+    if (!has_huge_pages()) {
+        support_skip("large_rings_are_in_huge_pages", "the kernel has no huge pages for shared memory");
+        return;
+    }
+    for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++) {
+        uint64_t data_bytes = rings[i].lanes * rings[i].size;
+        struct ringd_reader *reader;
+        struct ringd_record record;
+
+        make_ring("huge", (struct ringd_ring_options){
+                              .size = rings[i].size, .lanes = rings[i].lanes, .policy = RINGD_OVERWRITE});
+        for (uint32_t lane = 1; lane <= rings[i].lanes; lane++) {
+            struct ringd_writer *writer = open_writer_with("huge", (struct ringd_writer_options){.lane = lane});
+
+            for (uint64_t n = 0; n < rings[i].size / 1000; n++)
+                ck_assert_int_eq(ringd_write(writer, payload, sizeof payload), RINGD_OK);
+            ck_assert_uint_ge(huge_mapped_bytes(), rings[i].size);
+            ringd_writer_close(writer);
+        }
+        reader = open_reader("huge", RINGD_READ_OBSERVE, RINGD_START_OLDEST);
+        while (ringd_next(reader, &record) != RINGD_WOULD_BLOCK)
+            ;
+        ck_assert_uint_ge(huge_mapped_bytes(), data_bytes);
+        ringd_reader_close(reader);
+        ck_assert_int_eq(ringd_remove("huge"), RINGD_OK);
+    }
+}
+END_TEST
+
+/* What a ring takes is what it has: nothing before its data but what is used, whatever its size. */
+START_TEST(a_ring_takes_what_it_uses)
+{
+    struct stat status;
+
+    for (uint64_t size = 4096; size <= 4 * HUGE_BYTES; size *= 8) {
+        uint64_t taken_bytes = 0;
+        glob_t objects;
+
+        make_ring("taken", (struct ringd_ring_options){.size = size, .max_record = 32});
+        ck_assert_int_eq(glob("/dev/shm/ringd-*-taken-*", 0, NULL, &objects), 0);
+        for (size_t i = 0; i < objects.gl_pathc; i++) {
+            ck_assert_int_eq(stat(objects.gl_pathv[i], &status), 0);
+            taken_bytes += (uint64_t)status.st_blocks * 512;
+        }
+        globfree(&objects);
+        ck_assert_msg(taken_bytes >= size && taken_bytes < size + (512 << 10), "%ju bytes for %ju of data",
+                      (uintmax_t)taken_bytes, (uintmax_t)size);
+        ck_assert_int_eq(ringd_remove("taken"), RINGD_OK);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("daemon");
@@ -502,5 +607,7 @@ int main(void)
     tcase_add_test(tests, sums_outlive_their_writers);
     tcase_add_test(tests, rings_from_the_configuration);
     tcase_add_test(tests, a_bad_configuration_is_refused_with_its_line);
+    tcase_add_test(tests, large_rings_are_in_huge_pages);
+    tcase_add_test(tests, a_ring_takes_what_it_uses);
     return run_suite(suite);
 }

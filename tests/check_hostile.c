@@ -213,7 +213,7 @@ START_TEST(a_ring_larger_than_its_objects_is_refused)
     require(validate(&header) == -EBADMSG, "larger data were taken");
     header = good_header();
     header.lane_count = 2;
-    header.data_offset = segment_data_offset(2);
+    header.data_offset = segment_data_offset(2, header.data_bytes);
     header.segment_bytes = header.data_offset + 2 * header.data_bytes;
     header.readers_bytes = segment_readers_bytes(2);
     require(validate(&header) == -EBADMSG, "a second lane was taken");
