@@ -20,6 +20,7 @@ void answer_init(struct answer *answer, uint16_t type)
     };
     answer->descriptor_count = 0;
     answer->life_fd = -1;
+    answer->later = false;
 }
 
 void answer_deinit(struct answer *answer)

@@ -11,6 +11,8 @@
 #ifndef DAEMON_ANSWER_H
 #define DAEMON_ANSWER_H
 
+#include <stdbool.h>
+
 #include "problem.h"
 #include "ringd_proto.h"
 
@@ -21,6 +23,7 @@ struct answer {
     int descriptors[RINGD_PROTO_DESCRIPTORS];
     uint32_t descriptor_count;
     int life_fd; /* -1: none */
+    bool later;  /* there is none yet: the peer is told (later.h) */
 };
 
 /* An empty answer to a request of this type. */

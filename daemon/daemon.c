@@ -125,7 +125,7 @@ static int make_ring(struct daemon *daemon, const struct config_ring *ring, stru
         compare_ring(adopted, ring);
         return 0;
     }
-    result = registry_create(&daemon->registry, ring->name, &ring->options, &ring->rights, why);
+    result = registry_create(&daemon->registry, ring->name, &ring->options, &ring->rights, NULL, why);
     if (result != -EEXIST)
         return result;
     log_error("[ring %s], line %u of the configuration: %s", ring->name, ring->line, why->text);

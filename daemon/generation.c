@@ -44,7 +44,7 @@ static int generation_map(struct generation *g, uint32_t lane_count, struct prob
     return 0;
 }
 
-/* Complete but for where it begins and what goes on in it. Nobody knows of it. */
+/* Its data's pages are still to be reserved. Nobody knows of it. */
 static int generation_new(struct generation **generation, const struct shared_ring *ring, uint64_t size,
                           struct problem *problem)
 {
@@ -61,13 +61,23 @@ static int generation_new(struct generation **generation, const struct shared_ri
     g->number = number;
     g->lanes = calloc(before->lane_count, sizeof *g->lanes);
     result = g->lanes == NULL ? problem_say(problem, -ENOMEM, "out of memory")
-                              : segment_create_next(&g->objects, &name, before, size, problem);
-    if (result == 0)
-        result = generation_map(g, before->lane_count, problem);
+                              : segment_create_begin_next(&g->objects, &name, before, size, problem);
     if (result < 0)
         generation_free(g);
     else
         *generation = g;
+    return result;
+}
+
+/* Complete but for where it begins and what goes on in it; gone if that fails. */
+static int generation_finish(struct generation *g, uint32_t lane_count, int reserved, struct problem *problem)
+{
+    int result = segment_create_end(&g->objects, reserved, problem);
+
+    if (result == 0)
+        result = generation_map(g, lane_count, problem);
+    if (result < 0)
+        generation_free(g);
     return result;
 }
 
@@ -207,7 +217,7 @@ static void recover_dead(struct shared_ring *ring)
     recovery_run(ring);
 }
 
-/* From here on nothing can fail but by damage. */
+/* From here on nothing can fail but by damage. The ring may be gone then. */
 static int leave(struct shared_ring *ring, struct generation *next, struct problem *problem)
 {
     uint32_t lane_count = ring->segment.geometry.lane_count;
@@ -262,17 +272,89 @@ static int check_move(const struct shared_ring *ring, uint64_t size, struct prob
     return 0;
 }
 
-int generation_move(struct shared_ring *ring, uint64_t size, struct problem *problem)
-{
+/* What has been begun. */
+struct move {
+    struct shared_ring *ring;
     struct generation *next;
+    uint64_t size;
+    struct reservation *reservation;
+    struct later_list waiting;
+};
+
+static void end_move(struct move *move, int result, uint64_t number, const struct problem *problem)
+{
+    later_tell(&move->waiting, result, number, problem);
+    free(move);
+}
+
+static void on_reserved(void *argument)
+{
+    struct move *move = argument;
+    struct shared_ring *ring = move->ring;
+    uint64_t number = move->next->number;
+    struct problem problem = {""};
+    bool huge;
+    int result = reservation_end(move->reservation, &huge);
+
+    ring->move = NULL;
+    result = generation_finish(move->next, ring->segment.geometry.lane_count, result, &problem);
+    if (result == 0) {
+        STOP_POINT("move-prepared");
+        result = leave(ring, move->next, &problem);
+    }
+    end_move(move, result, number, &problem);
+}
+
+static int begin_move(struct shared_ring *ring, uint64_t size, struct problem *problem)
+{
+    struct move *move = calloc(1, sizeof *move);
+    int result = move == NULL ? problem_say(problem, -ENOMEM, "out of memory")
+                              : generation_new(&move->next, ring, size, problem);
+
+    if (result == 0 && reservation_start(&move->reservation, ring->registry->loop,
+                                         segment_data_pages(&move->next->objects), on_reserved, move) < 0) {
+        generation_free(move->next);
+        result = problem_say(problem, -ENOMEM, "out of memory");
+    }
+    if (result < 0) {
+        free(move);
+        return result;
+    }
+    move->ring = ring;
+    move->size = size;
+    LIST_INIT(&move->waiting);
+    ring->move = move;
+    return 0;
+}
+
+int generation_move(struct shared_ring *ring, uint64_t size, struct later *later, struct problem *problem)
+{
     int result = check_move(ring, size, problem);
 
+    if (result == 0 && ring->move == NULL)
+        result = begin_move(ring, size, problem);
+    else if (result == 0 && ring->move->size != size)
+        result = problem_say(problem, -EBUSY, "ring \"%s\" is about to move to size %s; ask again when it has",
+                             ring->name, quantity_text(ring->move->size).text);
     if (result == 0)
-        result = generation_new(&next, ring, size, problem);
-    if (result < 0)
-        return result;
-    STOP_POINT("move-prepared");
-    return leave(ring, next, problem);
+        later_add(&ring->move->waiting, later);
+    return result;
+}
+
+void generation_cancel_move(struct shared_ring *ring, const char *why)
+{
+    struct move *move = ring->move;
+    struct problem problem;
+    bool huge;
+    int result;
+
+    if (move == NULL)
+        return;
+    ring->move = NULL;
+    reservation_end(move->reservation, &huge);
+    generation_free(move->next);
+    result = problem_say(&problem, -ESHUTDOWN, "ring \"%s\" did not move: %s", ring->name, why);
+    end_move(move, result, 0, &problem);
 }
 
 /* ---- after a restart ------------------------------------------------------------------------------------------- */
@@ -350,6 +432,7 @@ int generation_resume(struct shared_ring *ring, struct problem *problem)
 {
     uint64_t size = atomic_load_explicit(&ring->segment.control->next_bytes, memory_order_relaxed);
     struct generation *next;
+    bool huge;
     int result;
 
     finish_older(ring);
@@ -360,6 +443,10 @@ int generation_resume(struct shared_ring *ring, struct problem *problem)
     result = check_move(ring, size, problem);
     if (result == 0)
         result = generation_new(&next, ring, size, problem);
+    if (result == 0) {
+        result = reservation_run(segment_data_pages(&next->objects), &huge);
+        result = generation_finish(next, ring->segment.geometry.lane_count, result, problem);
+    }
     if (result == 0)
         return leave(ring, next, problem);
     if (!undo(ring))

@@ -1,10 +1,10 @@
 /* generation.h - a ring goes on in fresh memory: another size, or past a writer that is stopped in mid-record.
  *
- * A move is one turn of the event loop. The new segment is made first, with every page of it reserved, while contexts
- * go on in the old one; that is all that can fail. Then, in some microseconds and without waiting for anybody, the old
- * one is closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what goes on
- * (counters, owners, lossless readers' cursors; each lane begins where it ended in the old one), `moving` is DONE, and
- * all who sleep are woken.
+ * The new segment is made first, with every page of it reserved, while contexts go on in the old one and the event loop
+ * with its work; that is all that can fail. Then, in one turn of the loop that takes some microseconds and waits for
+ * nobody, the old one is closed, sealed and settled lane by lane (libclient/ring_move.h), the new one filled with what
+ * goes on (counters, owners, lossless readers' cursors; each lane begins where it ended in the old one), `moving` is
+ * DONE, and all who sleep are woken.
  *
  * Contexts come by themselves: a writer when it finds the old one closed, a reader when it has read it to its end; they
  * ask on their connection (RINGD_REQUEST_FOLLOW) and get the new objects. Until then their old generation is kept
@@ -26,22 +26,27 @@
 
 #include <stdint.h>
 
+#include "later.h"
 #include "problem.h"
 #include "shared_ring.h"
 
 struct context;
 struct context_wish;
 
-/* Moves the ring to a new generation of `size` bytes a lane. 0; -EINVAL (size), -EBUSY (too many old ones are still
- * read), -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and others of segment_create: then the ring goes on as it
- * was. */
-int generation_move(struct shared_ring *ring, uint64_t size, struct problem *problem);
+/* Begins to move the ring to a new generation of `size` bytes a lane. 0: who waits (NULL: nobody) will be told how it
+ * went, with the generation's number; if it is moving to that size already, by that move. -EINVAL (size), -EBUSY (too
+ * many old ones are still read, or it is moving to another size), -ESHUTDOWN (removed), -EBADMSG (damaged), -ENOSPC and
+ * others of segment_create, at once or later: then the ring goes on as it was. */
+int generation_move(struct shared_ring *ring, uint64_t size, struct later *later, struct problem *problem);
+
+/* A move that has only been begun is taken back, for this reason, and who waits for it is told -ESHUTDOWN. */
+void generation_cancel_move(struct shared_ring *ring, const char *why);
 
 /* While a ring is adopted: the old generations that its record names. */
 void generation_adopt_older(struct shared_ring *ring);
 
 /* For a ring that has been adopted with its contexts, none of which has been looked at yet: undoes or finishes what a
- * predecessor began. 0, or as generation_move; a ring that is sealed and cannot go on is at its end then. */
+ * predecessor began. 0, or what a move fails with; a ring that is sealed and cannot go on is at its end then. */
 int generation_resume(struct shared_ring *ring, struct problem *problem);
 
 /* What a context in generation `from` gets next: a reader the one after it, as it reads all of them, a writer the

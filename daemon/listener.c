@@ -82,14 +82,15 @@ static void refuse_short(struct listener *listener, int fd)
     refuse(fd, result, &problem);
 }
 
-/* Of all that are connected and have not attached, the one that has been here longest: others ask and go. */
+/* Of all that are connected and have not attached nor wait for an answer, the one that has been here longest: others
+ * ask and go. */
 static bool drop_silent(struct listener *listener)
 {
     struct peer *peer;
 
     TAILQ_FOREACH(peer, &listener->peers, link)
     {
-        if (peer->context == NULL) {
+        if (peer->context == NULL && !peer->later.waits) {
             peer_free(peer);
             return true;
         }

@@ -5,7 +5,7 @@
  * clients, at half the period that was asked for, and only if one was: without a watchdog nothing runs when nothing
  * happens. Without a service manager all of it does nothing.
  *
- * Called by daemon.c; notify_alive by segment_create.c.
+ * Called by daemon.c; notify_alive by reservation.c.
  */
 #ifndef DAEMON_NOTIFY_H
 #define DAEMON_NOTIFY_H

@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 void peer_free(struct peer *peer)
 {
     ev_io_stop(peer->daemon->loop, &peer->io);
+    later_forget(&peer->later);
     close(peer->io.fd);
     if (peer->context != NULL)
         context_disconnect(peer->context);
@@ -36,21 +38,47 @@ static ssize_t receive(const struct peer *peer, struct ringd_request *request, b
     return len < 0 ? -errno : len;
 }
 
-static void serve(struct peer *peer, const struct ringd_request *request, size_t len, bool descriptors)
+static void reply(struct peer *peer, struct answer *answer, int malformed)
 {
-    struct answer answer;
-    int malformed = request_handle(peer, request, len, descriptors, &answer);
-    int sent = answer_send(&answer, peer->io.fd);
+    int sent = answer_send(answer, peer->io.fd);
 
-    if (answer.reply.result < 0)
-        log_debug("pid %d, uid %u: %s", peer->credentials.pid, peer->credentials.uid, answer.reply.text);
+    if (answer->reply.result < 0)
+        log_debug("pid %d, uid %u: %s", peer->credentials.pid, peer->credentials.uid, answer->reply.text);
     /* The life page's lock shall be the client's alone, before anybody looks at it. */
-    answer_deinit(&answer);
+    answer_deinit(answer);
     if (sent < 0)
         log_debug("pid %d, uid %u: disconnected, it takes no answer (%s)", peer->credentials.pid, peer->credentials.uid,
                   strerror(-sent));
     if (malformed < 0 || sent < 0)
         peer_free(peer);
+}
+
+/* Who has to wait for an answer is not listened to before. */
+static void serve(struct peer *peer, const struct ringd_request *request, size_t len, bool descriptors)
+{
+    struct answer answer;
+    int malformed = request_handle(peer, request, len, descriptors, &answer);
+
+    if (answer.later) {
+        peer->asked = request->type;
+        ev_io_stop(peer->daemon->loop, &peer->io);
+    } else {
+        reply(peer, &answer, malformed);
+    }
+}
+
+static void on_later(struct later *later, int result, uint64_t value, const struct problem *problem)
+{
+    struct peer *peer = (struct peer *)((char *)later - offsetof(struct peer, later));
+    struct answer answer;
+
+    answer_init(&answer, peer->asked);
+    if (result < 0)
+        answer_fail(&answer, result, problem);
+    else
+        answer.reply.position = value;
+    ev_io_start(peer->daemon->loop, &peer->io);
+    reply(peer, &answer, 0);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -81,6 +109,7 @@ int peer_new(struct daemon *daemon, int fd)
         return result;
     }
     peer->daemon = daemon;
+    peer->later.tell = on_later;
     ev_io_init(&peer->io, on_readable, fd, EV_READ);
     peer->io.data = peer;
     ev_io_start(daemon->loop, &peer->io);

@@ -13,6 +13,7 @@
 #include <ev.h>
 #include <sys/queue.h>
 
+#include "later.h"
 #include "rights.h"
 
 struct context;
@@ -23,6 +24,8 @@ struct peer {
     struct daemon *daemon;
     struct credentials credentials;
     struct context *context; /* cleared by the context if that goes first */
+    struct later later;      /* waits for the answer to what it has asked */
+    uint16_t asked;
     TAILQ_ENTRY(peer) link;
 };
 

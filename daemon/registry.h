@@ -14,11 +14,15 @@
 #include <ev.h>
 
 #include "instance.h"
+#include "later.h"
 #include "life_wait.h"
 #include "shared_ring.h"
 #include "ticks.h"
 
 TAILQ_HEAD(shared_ring_list, shared_ring);
+
+struct making;
+LIST_HEAD(making_list, making);
 
 struct registry {
     struct ev_loop *loop; /* contexts wait on it */
@@ -27,6 +31,7 @@ struct registry {
     struct life_waits life_waits;  /* for contexts that are lost */
     struct shared_ring *by_name;   /* uthash */
     struct shared_ring_list rings; /* in the order they were made */
+    struct making_list making;     /* those whose memory is being made: nobody can find them yet */
     uint32_t ring_count;           /* those with a name */
     uint32_t context_count;        /* attached to any ring, the dead in mid-record not counted */
 };
@@ -47,9 +52,11 @@ void registry_deinit(struct registry *registry, enum registry_end end);
 /* A ring that was taken over; it is the registry's then. -ENOMEM: it is not. */
 int registry_adopt(struct registry *registry, struct shared_ring *ring);
 
-/* Checks name and options, then makes the ring. -EEXIST, and as ring_name_check, ring_options_check, segment_create. */
+/* Checks name and options, then makes the ring. -EEXIST, and as ring_name_check, ring_options_check, segment_create.
+ * With somebody who is told when it is there (or why not: a failure to reserve its memory comes late) others are served
+ * meanwhile. Without one it is there when this returns. */
 int registry_create(struct registry *registry, const char *name, const struct ringd_ring_options *options,
-                    const struct ring_rights *rights, struct problem *problem);
+                    const struct ring_rights *rights, struct later *later, struct problem *problem);
 
 /* NULL: there is none of that name. Valid until the ring is removed or its last context leaves. */
 struct shared_ring *registry_find(const struct registry *registry, const char *name);

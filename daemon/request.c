@@ -57,13 +57,13 @@ static int handle_create(struct peer *peer, const struct ringd_request *request,
     const struct credentials *credentials = &peer->credentials;
     struct ring_rights rights = {.owner = credentials->uid, .group = credentials->gid};
 
-    (void)answer;
     if (!creators_allow(peer->daemon->creators, credentials))
         return problem_say(problem, -EPERM,
                            "uid %u may not make rings; root and this ringd's user may, and who is named by `create` in "
                            "its configuration",
                            credentials->uid);
-    return registry_create(&peer->daemon->registry, request->ring, &request->options, &rights, problem);
+    answer->later = true;
+    return registry_create(&peer->daemon->registry, request->ring, &request->options, &rights, &peer->later, problem);
 }
 
 static int handle_remove(struct peer *peer, const struct ringd_request *request, struct answer *answer,
@@ -360,10 +360,8 @@ static int handle_resize(struct peer *peer, const struct ringd_request *request,
     if (!rights_own(&ring->rights, &peer->credentials))
         return problem_say(problem, -EPERM, "uid %u may not resize ring \"%s\"; its owner (uid %u) may, and root",
                            peer->credentials.uid, ring->name, ring->rights.owner);
-    result = generation_move(ring, request->options.size, problem);
-    if (result == 0)
-        answer->reply.position = ring->segment.geometry.generation;
-    return result;
+    answer->later = true;
+    return generation_move(ring, request->options.size, &peer->later, problem);
 }
 
 static int handle_follow(struct peer *peer, const struct ringd_request *request, struct answer *answer,

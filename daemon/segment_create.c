@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,16 +17,11 @@
 #include <unistd.h>
 
 #include "fd_store.h"
-#include "notify.h"
+#include "reservation.h"
 #include "shared_file.h"
 #include "stop_point.h"
 
-#define NS_PER_S    UINT64_C(1000000000)
-#define SLICE_BYTES (UINT64_C(1) << 28)
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* the C library may be older than the kernel */
-#endif
+#define NS_PER_S UINT64_C(1000000000)
 
 /* ---- objects --------------------------------------------------------------------------------------------------- */
 
@@ -173,9 +166,17 @@ static uint64_t free_in_memory(void)
     return found ? (available_kib + swap_kib) * 1024 : UINT64_MAX;
 }
 
+static uint64_t less(uint64_t bytes, uint64_t taken_bytes)
+{
+    return bytes > taken_bytes ? bytes - taken_bytes : 0;
+}
+
+/* What others have been promised and have not got yet is not free any more. */
 static int check_free(int fd, uint64_t bytes, struct problem *problem)
 {
-    uint64_t file_system_bytes = free_in_file_system(fd), memory_bytes = free_in_memory();
+    uint64_t promised_bytes = reservation_pending_bytes();
+    uint64_t file_system_bytes = less(free_in_file_system(fd), promised_bytes);
+    uint64_t memory_bytes = less(free_in_memory(), promised_bytes);
 
     if (bytes > file_system_bytes)
         return problem_say(
@@ -191,91 +192,18 @@ static int check_free(int fd, uint64_t bytes, struct problem *problem)
     return 0;
 }
 
-/* Pages being made for a part of an object; an errno or 0 when done. */
-struct reservation {
-    int fd;
-    uint64_t begin, bytes;
-    bool huge; /* all of it is in huge pages */
-    int result;
-};
-
-static int reserve_pages(int fd, uint64_t begin, uint64_t bytes)
+static int say_short(uint64_t bytes, int result, struct problem *problem)
 {
-    int result;
-
-    do
-        result = posix_fallocate(fd, (off_t)begin, (off_t)bytes);
-    while (result == EINTR);
-    return result;
+    return problem_say(problem, result, "cannot reserve %ju bytes of shared memory for the ring: %s", (uintmax_t)bytes,
+                       strerror(-result));
 }
 
-/* Where there are huge pages to be had: all who map the ring are spared what every single page costs them when they
- * come, look at it first and go. The kernel makes one of what has a page in it, and fills up the rest. To see it needs
- * addresses. Where it will not (MADV_COLLAPSE came with Linux 6.1, and "deny" in shmem_enabled means no), nothing is
- * lost. */
-static bool reserve_huge_pages(int fd, uint64_t begin, uint64_t bytes)
+static int reserve(struct page_range pages, struct problem *problem)
 {
-    bool huge = false;
-    void *range;
+    bool huge;
+    int result = reservation_run(pages, &huge);
 
-    if (segment_reserve_range(&range, bytes) < 0)
-        return false;
-    if (mmap(range, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)begin) != MAP_FAILED) {
-        for (uint64_t done = 0; done < bytes; done += RINGD_HUGE_BYTES)
-            reserve_pages(fd, begin + done, 1);
-        huge = madvise(range, bytes, MADV_COLLAPSE) == 0;
-    }
-    munmap(range, bytes);
-    return huge;
-}
-
-static void *reserve_slice(void *argument)
-{
-    struct reservation *slice = argument;
-
-    if (slice->begin % RINGD_HUGE_BYTES == 0 && slice->bytes % RINGD_HUGE_BYTES == 0)
-        slice->huge = reserve_huge_pages(slice->fd, slice->begin, slice->bytes);
-    slice->result = reserve_pages(slice->fd, slice->begin, slice->bytes);
-    return NULL;
-}
-
-/* Done by a thread that is waited for: a kernel that shares processors out by what each thread has had would let the
- * event loop's wait for milliseconds after that much work, and it has deaths to look at and those to answer who follow
- * a ring that moves. Signals are for the loop's thread. */
-static void reserve_aside(struct reservation *slice)
-{
-    sigset_t all, before;
-    pthread_t thread;
-    int result;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&thread, NULL, reserve_slice, slice);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (result != 0)
-        reserve_slice(slice);
-    else
-        pthread_join(thread, NULL);
-}
-
-/* In slices, because a large one takes seconds: the watchdog is told that this is no hang, and a signal costs no more
- * than a slice. */
-static int object_reserve(struct shared_object *object, uint64_t begin, uint64_t end, struct problem *problem)
-{
-    object->huge = true;
-    while (begin < end) {
-        struct reservation slice = {
-            .fd = object->fd, .begin = begin, .bytes = end - begin < SLICE_BYTES ? end - begin : SLICE_BYTES};
-
-        reserve_aside(&slice);
-        notify_alive();
-        if (slice.result != 0)
-            return problem_say(problem, -slice.result, "cannot reserve %ju bytes of shared memory for the ring: %s",
-                               (uintmax_t)object->bytes, strerror(slice.result));
-        object->huge &= slice.huge;
-        begin += slice.bytes;
-    }
-    return 0;
+    return result < 0 ? say_short(pages.end - pages.begin, result, problem) : 0;
 }
 
 /* ---- contents -------------------------------------------------------------------------------------------------- */
@@ -388,75 +316,70 @@ static int fill_segment(void *map, const struct segment_objects *objects, const 
     return 0;
 }
 
-/* The readers' object carries the ring's id; then the magic says that everything is there. */
-static int publish(struct ringd_segment_header *header, int readers_fd, struct problem *problem)
-{
-    uint64_t ring_id = header->ring_id;
-
-    if (pwrite(readers_fd, &ring_id, sizeof ring_id, offsetof(struct ringd_readers_header, ring_id)) != sizeof ring_id)
-        return problem_say(problem, -EIO, "cannot write the readers' shared memory");
-    STOP_POINT("create-filled");
-    atomic_store_explicit(&header->magic, RINGD_MAGIC, memory_order_release);
-    STOP_POINT("create-published");
-    return 0;
-}
-
+/* The readers' object carries the ring's id. */
 static int fill(const struct segment_objects *objects, const struct plan *plan, struct problem *problem)
 {
     uint64_t bytes = segment_control_bytes(plan->options->lanes);
-    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, objects->segment.fd, 0);
+    struct ringd_segment_header *header = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, objects->segment.fd, 0);
     int result;
 
-    if (map == MAP_FAILED)
+    if (header == MAP_FAILED)
         return problem_say(problem, -errno, "cannot map the ring's shared memory: %s", strerror(errno));
-    result = fill_segment(map, objects, plan, problem);
-    if (result == 0)
-        result = publish(map, objects->readers.fd, problem);
-    munmap(map, bytes);
+    result = fill_segment(header, objects, plan, problem);
+    if (result == 0 && pwrite(objects->readers.fd, &header->ring_id, sizeof header->ring_id,
+                              offsetof(struct ringd_readers_header, ring_id)) != sizeof header->ring_id)
+        result = problem_say(problem, -EIO, "cannot write the readers' shared memory");
+    munmap(header, bytes);
     return result;
 }
 
-static int create(struct segment_objects *objects, const struct object_name *ring, const struct plan *plan,
-                  struct problem *problem)
+static int make(struct segment_objects *objects, const struct object_name *ring, const struct plan *plan,
+                struct problem *problem)
 {
     const struct ringd_ring_options *options = plan->options;
-    uint64_t control_bytes = segment_control_bytes(options->lanes);
-    uint64_t data_offset = segment_data_offset(options->lanes, options->size);
-    uint64_t segment_bytes = data_offset + options->lanes * options->size;
+    uint64_t control_bytes = segment_control_bytes(options->lanes), data_bytes = options->lanes * options->size;
     uint64_t readers_bytes = segment_readers_bytes(options->lanes);
-    int result = object_open(&objects->segment, object_name_segment(ring), segment_bytes, problem);
+    int result;
 
+    objects->data_offset = segment_data_offset(options->lanes, options->size);
+    result = object_open(&objects->segment, object_name_segment(ring), objects->data_offset + data_bytes, problem);
     if (result == 0) {
         STOP_POINT("create-named");
         result = object_open(&objects->readers, object_name_readers(ring), readers_bytes, problem);
     }
     if (result == 0)
-        result = check_free(objects->segment.fd, control_bytes + segment_bytes - data_offset + readers_bytes, problem);
+        result = check_free(objects->segment.fd, control_bytes + data_bytes + readers_bytes, problem);
     if (result == 0)
-        result = object_reserve(&objects->readers, 0, readers_bytes, problem);
+        result = reserve((struct page_range){objects->readers.fd, 0, readers_bytes}, problem);
     if (result == 0)
-        result = object_reserve(&objects->segment, 0, control_bytes, problem);
-    if (result == 0)
-        result = object_reserve(&objects->segment, data_offset, segment_bytes, problem);
-    if (result == 0) {
-        STOP_POINT("create-reserved");
-        result = fill(objects, plan, problem);
-    }
-    if (result < 0)
-        segment_objects_deinit(objects);
-    return result;
+        result = reserve((struct page_range){objects->segment.fd, 0, control_bytes}, problem);
+    return result < 0 ? result : fill(objects, plan, problem);
 }
 
-int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
-                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
+/* All but the pages of the data. */
+static int begin(struct segment_objects *objects, const struct object_name *ring, const struct plan *plan,
+                 struct problem *problem)
+{
+    int result = make(objects, ring, plan, problem);
+
+    if (result < 0) {
+        segment_objects_deinit(objects);
+        return result;
+    }
+    STOP_POINT("create-filled");
+    return 0;
+}
+
+int segment_create_begin(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                         const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
 {
     const struct plan plan = {.name = name, .options = options, .ticks = ticks};
 
-    return create(objects, ring, &plan, problem);
+    return begin(objects, ring, &plan, problem);
 }
 
-int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
-                        uint64_t size, struct problem *problem)
+int segment_create_begin_next(struct segment_objects *objects, const struct object_name *ring,
+                              const struct geometry *before, uint64_t size, struct problem *problem)
 {
     const struct ringd_ring_options options = {
         .size = size,
@@ -473,7 +396,43 @@ int segment_create_next(struct segment_objects *objects, const struct object_nam
     };
     const struct plan plan = {.name = before->name, .options = &options, .before = before};
 
-    return create(objects, ring, &plan, problem);
+    return begin(objects, ring, &plan, problem);
+}
+
+struct page_range segment_data_pages(const struct segment_objects *objects)
+{
+    return (struct page_range){objects->segment.fd, objects->data_offset, objects->segment.bytes};
+}
+
+/* The magic says that everything is there. */
+int segment_create_end(const struct segment_objects *objects, int reserved, struct problem *problem)
+{
+    struct ringd_segment_header *header;
+
+    if (reserved < 0)
+        return say_short(objects->segment.bytes - objects->data_offset, reserved, problem);
+    STOP_POINT("create-reserved");
+    header = mmap(NULL, sizeof *header, PROT_READ | PROT_WRITE, MAP_SHARED, objects->segment.fd, 0);
+    if (header == MAP_FAILED)
+        return problem_say(problem, -errno, "cannot map the ring's shared memory: %s", strerror(errno));
+    atomic_store_explicit(&header->magic, RINGD_MAGIC, memory_order_release);
+    STOP_POINT("create-published");
+    munmap(header, sizeof *header);
+    return 0;
+}
+
+int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
+{
+    int result = segment_create_begin(objects, ring, name, options, ticks, problem);
+    bool huge;
+
+    if (result < 0)
+        return result;
+    result = segment_create_end(objects, reservation_run(segment_data_pages(objects), &huge), problem);
+    if (result < 0)
+        segment_objects_deinit(objects);
+    return result;
 }
 
 void segment_begin_at(struct segment *segment, uint32_t lane, uint64_t position)

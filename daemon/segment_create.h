@@ -20,6 +20,7 @@
 
 #include "object_name.h"
 #include "problem.h"
+#include "reservation.h"
 #include "ringd.h"
 #include "segment.h"
 #include "ticks.h"
@@ -31,27 +32,39 @@ struct shared_object {
     int fd;      /* reading and writing */
     int read_fd; /* reading only */
     bool named;  /* its name is there and is ours to remove */
-    bool huge;   /* the data was made in huge pages */
     bool stored; /* the service manager has been given it (fd_store.h) */
 };
 
 struct segment_objects {
     struct shared_object segment;
     struct shared_object readers;
+    uint64_t data_offset; /* of the segment, while it is made */
 };
 
 /* Empty: may be destroyed. */
 void segment_objects_init(struct segment_objects *objects);
 
-/* `objects` is empty before and after a failure. -EEXIST (somebody else has put an object of that name there), -ENOSPC,
+/* In three steps, the second of which may take seconds: everything but the data is made, in memory that is reserved;
+ * the data's pages are reserved (reservation.h); the magic says that all is there.
+ *
+ * `objects` is empty before and after a failure. -EEXIST (somebody else has put an object of that name there), -ENOSPC,
  * -EMFILE and others of shm_open. May sleep some milliseconds for a ring that counts in ticks. */
-int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
-                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
+int segment_create_begin(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                         const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
 
 /* The same for the next generation of a ring that is there: with the ring's id and whatever else stays, another stamp
  * key and another size, and no beginning yet (segment_begin_at). */
-int segment_create_next(struct segment_objects *objects, const struct object_name *ring, const struct geometry *before,
-                        uint64_t size, struct problem *problem);
+int segment_create_begin_next(struct segment_objects *objects, const struct object_name *ring,
+                              const struct geometry *before, uint64_t size, struct problem *problem);
+
+struct page_range segment_data_pages(const struct segment_objects *objects);
+
+/* `reserved` is how that went. `objects` stays as it is after a failure, which is that or an errno of mmap. */
+int segment_create_end(const struct segment_objects *objects, int reserved, struct problem *problem);
+
+/* All three, here and now. */
+int segment_create(struct segment_objects *objects, const struct object_name *ring, const char *name,
+                   const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem);
 
 /* Where its lanes begin becomes known after it was made and mapped. */
 void segment_begin_at(struct segment *segment, uint32_t lane, uint64_t position);

@@ -48,10 +48,22 @@ struct record_slot *shared_ring_record_slot(const struct shared_ring *ring, bool
 
 /* ---- a new one ------------------------------------------------------------------------------------------------- */
 
-static int build_segment(struct shared_ring *ring, const struct ringd_ring_options *options, const struct ticks *ticks,
-                         struct problem *problem)
+static int build(struct shared_ring *ring, const char *instance_id, const struct ringd_ring_options *options,
+                 const struct ticks *ticks, struct problem *problem)
 {
-    int result = segment_create(&ring->objects, &ring->objects_name, ring->name, options, ticks, problem);
+    int result = allocate_tables(ring, options->lanes);
+
+    if (result < 0)
+        return problem_say(problem, result, "out of memory");
+    result = ring_record_create(&ring->record, instance_id, ring->name, options, &ring->rights, problem);
+    if (result < 0)
+        return result;
+    return segment_create_begin(&ring->objects, &ring->objects_name, ring->name, options, ticks, problem);
+}
+
+int shared_ring_publish(struct shared_ring *ring, int reserved, struct problem *problem)
+{
+    int result = segment_create_end(&ring->objects, reserved, problem);
 
     if (result < 0)
         return result;
@@ -61,17 +73,6 @@ static int build_segment(struct shared_ring *ring, const struct ringd_ring_optio
     segment_objects_keep(&ring->objects);
     ring_record_publish(&ring->record, ring->segment.control_map);
     return 0;
-}
-
-static int build(struct shared_ring *ring, const char *instance_id, const struct ringd_ring_options *options,
-                 const struct ticks *ticks, struct problem *problem)
-{
-    int result = allocate_tables(ring, options->lanes);
-
-    if (result < 0)
-        return problem_say(problem, result, "out of memory");
-    result = ring_record_create(&ring->record, instance_id, ring->name, options, &ring->rights, problem);
-    return result < 0 ? result : build_segment(ring, options, ticks, problem);
 }
 
 static struct shared_ring *ring_alloc(const char *instance_id, const char *name, uint64_t generation)

@@ -66,6 +66,7 @@ struct shared_ring {
     struct slot readers[RINGD_READERS_MAX];
     struct generation_list older; /* oldest first; objects, segment and lanes above are those of the present one */
     uint32_t older_count;
+    struct move *move;        /* memory for the next generation is being made */
     struct stall *stall;      /* a stopped writer is being looked at */
     uint32_t context_count;   /* attached, the dead not counted */
     struct recovery recovery; /* of the dead */
@@ -78,10 +79,15 @@ struct shared_ring {
     TAILQ_ENTRY(shared_ring) link; /* all */
 };
 
-/* As segment_create. `options` have been checked. *ring is NULL after a failure. */
+/* As segment_create_begin. `options` have been checked. *ring is NULL after a failure. Until it is published nothing
+ * but its name and objects may be looked at. */
 int shared_ring_new(struct shared_ring **ring, const char *instance_id, const char *name,
                     const struct ringd_ring_options *options, const struct ring_rights *rights,
                     const struct ticks *ticks, struct problem *problem);
+
+/* It is there, once its data's pages have been reserved with this result. After a failure (as segment_create_end) it
+ * can only be freed. */
+int shared_ring_publish(struct shared_ring *ring, int reserved, struct problem *problem);
 
 /* The ring of a record that has been taken over and is LIVE. `record` is empty afterwards if it succeeds. -ENOENT,
  * -EPERM, -EBADMSG (it is not what the record says), -EPROTONOSUPPORT (another layout); *problem says why. */

@@ -4,6 +4,7 @@
 
 #include <bsd/string.h>
 #include <errno.h>
+#include <stddef.h>
 #include <ev.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,21 +102,41 @@ static void kill_writer(struct context *context)
                     result == -ESRCH ? "its process is not known here" : strerror(-result));
 }
 
-/* A move that fails (memory is short) is tried again while somebody waits, without another word. It may end the ring,
- * and the context with it. */
+/* Waits for a move, and outlives the ring. */
+struct mover {
+    struct later later;
+    bool said; /* before: once is enough for the log */
+    char name[RINGD_NAME_BYTES];
+};
+
+static void on_moved(struct later *later, int result, uint64_t number, const struct problem *problem)
+{
+    struct mover *mover = (struct mover *)((char *)later - offsetof(struct mover, later));
+
+    (void)number;
+    if (result < 0 && !mover->said)
+        log_warning("ring %s: cannot move, and is tried again: %s", mover->name, problem->text);
+    free(mover);
+}
+
+/* A move that fails (memory is short) is tried again while somebody waits, without another word. */
 static void move_ring(struct shared_ring *ring, struct context *context)
 {
-    char name[RINGD_NAME_BYTES];
-    bool said = context->said_stuck;
+    struct mover *mover = calloc(1, sizeof *mover);
     struct problem problem;
+    int result;
 
-    strlcpy(name, ring->name, sizeof name);
+    if (mover == NULL)
+        return;
+    *mover = (struct mover){.later.tell = on_moved, .said = context->said_stuck};
+    strlcpy(mover->name, ring->name, sizeof mover->name);
     context->said_stuck = true;
-    if (!said)
+    if (!mover->said)
         log_warning("ring %s: writer %u (pid %u, %s) is stopped in mid-record and holds others up: the ring is to move",
-                    name, context->slot, context->pid, context->command);
-    if (generation_move(ring, ring->segment.geometry.data_bytes, &problem) < 0 && !said)
-        log_warning("ring %s: cannot move, and is tried again: %s", name, problem.text);
+                    ring->name, context->slot, context->pid, context->command);
+    result = generation_move(ring, ring->segment.geometry.data_bytes, &mover->later, &problem);
+    if (result < 0)
+        on_moved(&mover->later, result, 0, &problem);
 }
 
 /* Marks those who are stopped; returns one of them, or NULL. */
@@ -146,7 +167,7 @@ static void kill_stopped(const struct stall *stall)
     }
 }
 
-/* The ring is not to be used afterwards: a move may have found it damaged and ended it. */
+/* One that is about to move needs no other move. */
 static void on_second_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct stall *stall = timer->data;
@@ -159,7 +180,7 @@ static void on_second_look(struct ev_loop *loop, ev_timer *timer, int events)
     if (context != NULL && policy == RINGD_STOPPED_KILL)
         kill_stopped(stall);
     stall_forget(ring);
-    if (context != NULL && policy == RINGD_STOPPED_MOVE && !ring->removed)
+    if (context != NULL && policy == RINGD_STOPPED_MOVE && !ring->removed && ring->move == NULL)
         move_ring(ring, context);
 }
 
