@@ -91,7 +91,8 @@ int reservation_run(struct page_range pages, bool *huge)
 
         result = reserve_slice(&slice, huge);
         pages.begin = slice.end;
-        notify_alive();
+        if (pages.begin < pages.end)
+            notify_alive();
     }
     return result;
 }

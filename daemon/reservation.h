@@ -27,7 +27,7 @@ struct page_range {
 
 struct reservation;
 
-/* Here and now; the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC. `huge`: whether all
+/* Here and now; between slices the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC. `huge`: whether all
  * of it is in huge pages. */
 int reservation_run(struct page_range pages, bool *huge);
 
