@@ -32,8 +32,8 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 # ---- what is made of what
 
 LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c segment.c wake.c pollable.c proto.c client.c \
-	writer.c reader.c reader_filter.c reader_group.c reader_lane.c reader_merge.c reader_message.c reader_named.c \
-	reader_open.c reader_start.c strerror.c)
+	writer.c writer_move.c writer_open.c writer_room.c reader.c reader_filter.c reader_group.c reader_lane.c \
+	reader_merge.c reader_message.c reader_named.c reader_open.c reader_start.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 # what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
 KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)
@@ -72,10 +72,12 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 all: $(BUILD)/ringd $(BUILD)/ringctl $(BUILD)/libringd.so $(STATIC) $(BUILD)/at-stop-point
 
 # ---- objects: those of the library are position independent and serve both forms of it. The calls of the hot path are
-# whole in writer.c and reader.c; all others are to be small.
+# whole in writer.c and reader.c; all others are to be small. (clang aligns less anyway, and does not know these.)
 
 HOT_OBJECTS := $(BUILD)/pic/libclient/writer.o $(BUILD)/pic/libclient/reader.o
-LIB_CFLAGS = -fPIC -fno-plt -fno-asynchronous-unwind-tables $(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),,-Os))
+HOT_CFLAGS := -fno-align-jumps -fno-align-labels -fno-align-loops -Wno-ignored-optimization-argument
+LIB_CFLAGS = -fPIC -fno-plt -fno-asynchronous-unwind-tables \
+	$(if $(filter -O2,$(CFLAGS)),$(if $(filter $@,$(HOT_OBJECTS)),$(HOT_CFLAGS),-Os))
 
 $(BUILD)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -107,6 +107,13 @@ static int set_max_record(void *target, const char *value)
     return 0;
 }
 
+static int set_writers(void *target, const char *value)
+{
+    static const struct choice choices[] = {{"1", 1}, {"31", RINGD_WRITERS_PER_LANE}};
+
+    return choose(choices, 2, value, &((struct config_ring *)target)->options.writers);
+}
+
 static int set_policy(void *target, const char *value)
 {
     static const struct choice choices[] = {
@@ -201,6 +208,7 @@ static const struct key ringd_keys[] = {
 static const struct key ring_keys[] = {
     {"size", set_size, "bytes, a power of two, as in: 65536, 64K, 16M, 1G", false},
     {"lanes", set_lanes, "a number from 1 to 64", false},
+    {"writers", set_writers, "1 or 31", false},
     {"policy", set_policy, "lossless, drop or overwrite", false},
     {"max_record", set_max_record, "bytes, 1 to size/64, as in: 1000, 64K", false},
     {"time", set_time, "none, monotonic or tsc", false},

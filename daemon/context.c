@@ -335,19 +335,24 @@ int context_kill(struct context *context)
 
 static int say_full(const struct shared_ring *ring, const struct context_wish *wish, struct problem *problem)
 {
+    const struct geometry *g = &ring->segment.geometry;
+
     if (wish->kind != RINGD_CONTEXT_WRITER)
         return problem_say(problem, -EUSERS, "ring \"%s\" has its %u readers and observers already; close one first",
                            ring->name, RINGD_READERS_MAX);
-    if (wish->lane != 0 && ring->segment.geometry.lane_count > 1)
+    if (g->single)
+        return problem_say(problem, -EUSERS,
+                           "ring \"%s\" is made for one writer%s at a time, and has it; close it first, or make a ring "
+                           "for more",
+                           ring->name, g->lane_count > 1 ? " a lane" : "");
+    if (wish->lane != 0 && g->lane_count > 1)
         return problem_say(problem, -EUSERS,
                            "lane %u of ring \"%s\" has its %u writers already; close one first, or take another of the "
                            "%u lanes (0: the one with the fewest)",
-                           wish->lane, ring->name, RINGD_WRITERS_PER_LANE, ring->segment.geometry.lane_count);
+                           wish->lane, ring->name, RINGD_WRITERS_PER_LANE, g->lane_count);
     return problem_say(problem, -EUSERS, "ring \"%s\" has its %u writers already; close one first%s", ring->name,
                        shared_ring_writer_count(ring),
-                       ring->segment.geometry.lane_count < RINGD_LANES_MAX
-                           ? ", or make a ring with more lanes, each of which has 31"
-                           : "");
+                       g->lane_count < RINGD_LANES_MAX ? ", or make a ring with more lanes, each of which has 31" : "");
 }
 
 static int find_slot(struct shared_ring *ring, const struct context_wish *wish, uint32_t *slot, struct problem *problem)

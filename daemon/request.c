@@ -321,6 +321,8 @@ static int handle_arm(struct peer *peer, const struct ringd_request *request, st
     if (context == NULL || context->kind != RINGD_CONTEXT_OBSERVER)
         return problem_say(problem, -EINVAL, "only the connection of an attached observer can announce its sleep");
     answer->reply.value = wake_announce(&generation_of(context)->readers->waits.data);
+    if (context->ring->segment.geometry.single && !wake_barrier()) /* Y2 */
+        return problem_say(problem, -EOPNOTSUPP, "the kernel runs no barriers for this ringd; look from time to time");
     return 0;
 }
 

@@ -138,6 +138,16 @@ static int check_lanes(struct ringd_ring_options *options, struct problem *probl
     return 0;
 }
 
+static int check_writers(struct ringd_ring_options *options, struct problem *problem)
+{
+    if (options->writers == 0)
+        options->writers = RINGD_WRITERS_PER_LANE;
+    if (options->writers != 1 && options->writers != RINGD_WRITERS_PER_LANE)
+        return problem_say(problem, -EINVAL, "writers is %u; each lane has one at a time (1) or up to %u (%u)",
+                           options->writers, RINGD_WRITERS_PER_LANE, RINGD_WRITERS_PER_LANE);
+    return 0;
+}
+
 static int check_mode(struct ringd_ring_options *options, struct problem *problem)
 {
     if (options->mode == 0)
@@ -236,7 +246,7 @@ static int check_slow_limits(const struct ringd_ring_options *options, struct pr
 static int check_reserved(const struct ringd_ring_options *options, struct problem *problem)
 {
     for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
-        if (options->reserved[i] != 0)
+        if (options->reserved[i] != 0 || options->reserved_32 != 0)
             return problem_say(problem, -EINVAL,
                                "a reserved option is not zero; clear the options before setting any, "
                                "or use a newer ringd");
@@ -258,6 +268,8 @@ int ring_options_check(struct ringd_ring_options *options, struct problem *probl
         result = check_hold(options, problem);
     if (result == 0)
         result = check_lanes(options, problem);
+    if (result == 0)
+        result = check_writers(options, problem);
     if (result == 0)
         result = check_mode(options, problem);
     if (result == 0)

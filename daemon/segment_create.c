@@ -250,7 +250,7 @@ static void header_init(struct ringd_segment_header *header, const struct segmen
     const struct ringd_ring_options *options = plan->options;
 
     header->layout_version = RINGD_LAYOUT_VERSION;
-    header->flags = options->hold ? RINGD_SEGMENT_HOLD : 0;
+    header->flags = (options->hold ? RINGD_SEGMENT_HOLD : 0) | (options->writers == 1 ? RINGD_SEGMENT_SINGLE : 0);
     header->segment_bytes = objects->segment.bytes;
     header->readers_bytes = objects->readers.bytes;
     header->readers_offset = 0;
@@ -387,6 +387,7 @@ int segment_create_begin_next(struct segment_objects *objects, const struct obje
         .time = before->time_source,
         .max_record = before->max_record,
         .hold = before->hold,
+        .writers = geometry_writers(before),
         .lanes = before->lane_count,
         .stopped = before->stopped_policy,
         .stopped_after_ms = before->stopped_after_ms,

@@ -50,7 +50,9 @@ static bool is_active(const struct shared_ring *ring, uint32_t writer)
 
 static int find_in_lane(const struct shared_ring *ring, uint32_t lane, uint32_t *slot)
 {
-    for (uint32_t i = lane * RINGD_WRITERS_PER_LANE; i < (lane + 1) * RINGD_WRITERS_PER_LANE; i++) {
+    uint32_t first = lane * RINGD_WRITERS_PER_LANE;
+
+    for (uint32_t i = first; i < first + geometry_writers(&ring->segment.geometry); i++) {
         if (ring->writers[i].context == NULL && !ring->writers[i].closed && !is_active(ring, i)) {
             *slot = i;
             return 0;

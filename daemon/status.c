@@ -93,6 +93,7 @@ void status_of_ring(const struct shared_ring *ring, struct ringd_info *info)
         .time = geometry->time_source,
         .max_record = geometry->max_record,
         .hold = geometry->hold,
+        .writers_max = geometry_writers(geometry),
         .lanes = geometry->lane_count,
         .mode = ring->rights.mode,
         .owner_uid = ring->rights.owner,

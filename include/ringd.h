@@ -123,7 +123,10 @@ struct ringd_ring_options {
                                   with RINGD_DROP, where writers do not wait */
     uint64_t slow_bytes;       /* how far it may be behind; less than what a full ring holds, the message says how much;
                                   0: no limit. Seen when a writer passes a sixteenth of the ring or finds no room */
-    uint64_t reserved[3];      /* zero */
+    uint32_t writers;          /* how many each lane may have at once: 1, whose records cost no locked instruction, or 31;
+                                  0: 31 */
+    uint32_t reserved_32;      /* zero */
+    uint64_t reserved[2];      /* zero */
 };
 
 /* What the daemon knows of a ring. Counters are of the moment, read one after the other. */
@@ -147,7 +150,9 @@ struct ringd_info {
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
     uint64_t group_lost; /* records that went with members of groups that died, of the groups that are there */
-    uint64_t reserved[3];
+    uint32_t writers_max; /* that each lane may have at once: 31 or 1 */
+    uint32_t reserved_32;
+    uint64_t reserved[2];
 };
 
 /* With several lanes `oldest`, `position` and `limit` are the sums of the lanes', and so is a reader's cursor, of the

@@ -95,7 +95,8 @@ enum ringd_record_flag {
 /* ---- header ---------------------------------------------------------------------------------------------------- */
 
 enum ringd_segment_flag {
-    RINGD_SEGMENT_HOLD = 1, /* a lossless ring without a lossless reader keeps what it has */
+    RINGD_SEGMENT_HOLD = 1,   /* a lossless ring without a lossless reader keeps what it has */
+    RINGD_SEGMENT_SINGLE = 2, /* each lane has one writer at a time, in its first slot: see ring_single.h */
 };
 
 struct ringd_segment_header {
@@ -241,8 +242,15 @@ struct ringd_move {
 };
 
 struct ringd_lane {
-    _Atomic uint64_t word; /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only; a
-                                     move seals it by compare-and-swap */
+    union {                /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only; a
+                                    move seals it by compare-and-swap */
+        _Atomic uint64_t word;
+        struct { /* the parts that a lane's single writer stores by themselves */
+            _Atomic uint8_t single_active;
+            uint8_t others_and_sealed[3];
+            _Atomic uint32_t single_units;
+        };
+    };
     uint64_t reserved_0[15];
     union { /* 128  one 16-byte word for the compare-and-swap that raises the limit */
         struct {

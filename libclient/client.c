@@ -707,7 +707,8 @@ static bool continues(const struct geometry *next, const struct geometry *before
 {
     return next->ring_id == before->ring_id && next->generation > before->generation &&
            next->lane_count == before->lane_count && next->max_record == before->max_record &&
-           next->policy == before->policy && next->time_source == before->time_source && next->hold == before->hold;
+           next->policy == before->policy && next->time_source == before->time_source && next->hold == before->hold &&
+           next->single == before->single;
 }
 
 /* No life page comes along, so a fork in between does no harm; it waits a moment all the same, see `connecting`. */

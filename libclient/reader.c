@@ -53,8 +53,8 @@
 /* How many headers ahead bulk reading asks for. */
 #define HEADERS_AHEAD 4
 
-/* An observer without a daemon looks this often. */
-#define OBSERVER_LOOK_NS 2000000
+/* An observer without a daemon looks this often, and whoever may not have the kernel run barriers (ring_single.h). */
+#define BLIND_LOOK_NS 2000000
 
 /* So does a group's member for what nobody wakes it for. */
 #define MEMBER_LOOK_NS 10000000
@@ -393,6 +393,14 @@ static bool nap_for_data(struct ringd_reader *r, int *result)
     return true;
 }
 
+/* When one that may be woken too late looks for itself. */
+static int64_t soon(int64_t deadline)
+{
+    int64_t look = wake_now() + BLIND_LOOK_NS;
+
+    return look < deadline ? look : deadline;
+}
+
 /* Announces, looks again, sleeps. RINGD_OK: look again. */
 RING_COLD static int sleep_for_data(struct ringd_reader *r, struct ringd_record *record)
 {
@@ -402,12 +410,12 @@ RING_COLD static int sleep_for_data(struct ringd_reader *r, struct ringd_record 
     int result;
 
     if (r->mode != RINGD_READ_OBSERVE) {
-        value = wake_announce(word); /* S1 */
+        value = wake_announce(word);                    /* S1 */
+        if (r->lanes[0].ring.single && !wake_barrier()) /* Y2 */
+            until = soon(r->deadline);
     } else if (r->attachment == NULL || attachment_arm(r->attachment, &value) < 0) {
-        int64_t look = wake_now() + OBSERVER_LOOK_NS;
-
         value = atomic_load_explicit(word, memory_order_seq_cst);
-        until = look < until ? look : until;
+        until = soon(r->deadline);
     }
     result = explain_nothing(r, record); /* S2 */
     if (result != RINGD_WOULD_BLOCK || wake_now() >= r->deadline)

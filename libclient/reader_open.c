@@ -13,6 +13,7 @@
 #include "reader_message.h"
 #include "reader_open.h"
 #include "reader_start.h"
+#include "wake.h"
 
 /* Room for the copies of one ringd_next_many, at least one record's. */
 #define COPIES_BYTES 65536
@@ -267,6 +268,15 @@ static int arm_by_daemon(void *argument, uint32_t *value)
     return r->attachment != NULL ? attachment_arm(r->attachment, value) : -ENOTCONN;
 }
 
+/* See ring_single.h. */
+static int arm_with_barrier(void *argument, uint32_t *value)
+{
+    struct ringd_reader *r = argument;
+
+    *value = wake_announce(&r->waits->data);
+    return wake_barrier() ? 0 : -ENOSYS;
+}
+
 int ringd_reader_fd(struct ringd_reader *reader)
 {
     struct pollable_source source = {.word = NULL};
@@ -275,7 +285,9 @@ int ringd_reader_fd(struct ringd_reader *reader)
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
     source.word = &reader->waits->data;
-    source.arm = reader->mode == RINGD_READ_OBSERVE ? arm_by_daemon : NULL;
+    source.arm = reader->mode == RINGD_READ_OBSERVE ? arm_by_daemon
+                 : reader->lanes[0].ring.single     ? arm_with_barrier
+                                                    : NULL;
     source.argument = reader;
     if (reader->pollable == NULL)
         result = pollable_new(&reader->pollable, &source);

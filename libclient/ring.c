@@ -12,6 +12,7 @@
 #include "pair.h"
 #include "relax.h"
 #include "ring_group.h"
+#include "ring_single.h"
 #include "wake.h"
 
 /* Loops over shared words that honest contexts leave after a few rounds. */
@@ -53,6 +54,7 @@ void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
         .slow_bytes = g->slow_bytes,
         .keeps = g->policy != RINGD_OVERWRITE,
         .hold = g->hold,
+        .single = g->single,
     };
 }
 
@@ -64,7 +66,9 @@ void ring_writer_init(struct ring_writer *writer, const struct segment *segment,
     writer->bit = UINT64_C(1) << bit_number;
     writer->spins = RING_SPINS_MAX;
     writer->next_mark = ring_oldest(&writer->ring);
+    writer->fenced = writer->ring.single && !wake_allow_barriers();
     ring_see_limit(writer, atomic_load_explicit(&writer->ring.lane->limit, memory_order_acquire) & RINGD_POSITION_MASK);
+    writer->position = writer->stop; /* found by the first look */
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
@@ -242,7 +246,11 @@ static int ring_raise(struct ring_writer *w, const struct ring_view *view, uint6
     uint64_t floor = ring_floor(ring, view->limit), frontier = ring_frontier(ring, view, &w->unsettled),
              bound = frontier, target;
     bool attached = false;
-    int cursors = ring->keeps ? ring_lowest_cursor(ring, floor, frontier, &bound, &attached) : 0;
+    int cursors;
+
+    if (ring->single)
+        atomic_thread_fence(memory_order_seq_cst); /* Z7 */
+    cursors = ring->keeps ? ring_lowest_cursor(ring, floor, frontier, &bound, &attached) : 0;
 
     if (cursors == -EAGAIN)
         return RING_RAISED;
@@ -346,6 +354,7 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
         if (view.word & w->bit)
             return -EBADMSG;
         /* Limit and needs are input, and a grant is whole units: anything less would change other bits of W. */
+        w->position = view.position;
         room = (int64_t)((view.limit - view.position - before) & RINGD_POSITION_MASK);
         if (room < (int64_t)want) {
             result = ring_raise(w, &view, before + want, shortage);
@@ -360,7 +369,8 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
             return RINGD_FULL;
         }
         ring_see_limit(w, view.limit);
-        result = ring_take(*w, view.position, room < (int64_t)want ? (uint64_t)room : want, grant);
+        want = room < (int64_t)want ? (uint64_t)room : want;
+        result = w->ring.single ? ring_single_take_cold(w, want, grant) : ring_take(*w, view.position, want, grant);
         if (result == RINGD_OK && (int64_t)(grant->place + grant->bytes - w->next_mark) >= 0) {
             ring_mark(w, grant->place + grant->bytes);
             ring_watch_lag(w, grant->place);
@@ -379,6 +389,45 @@ __attribute__((noinline)) int ring_take_failed(struct ringd_lane *lane, uint64_t
     atomic_fetch_sub_explicit(&lane->word, bit, memory_order_seq_cst);
     STOP_POINT("reserve-voided");
     return -ESHUTDOWN;
+}
+
+/* ---- a single writer's ------------------------------------------------------------------------------------------ */
+
+int ring_single_take_cold(struct ring_writer *w, uint64_t bytes, struct ring_grant *grant)
+{
+    return ring_single_take(w, bytes, grant);
+}
+
+int ring_single_finish_cold(const struct ring_writer *w)
+{
+    return ring_single_finish(w);
+}
+
+static bool ring_single_sealed(const struct ring_writer *w)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    return atomic_load_explicit(&w->ring.lane->word, memory_order_seq_cst) & RINGD_W_SEALED;
+}
+
+/* My bit is seen by now. Whoever seals after this look finds it; if it is sealed by now it may be among the members or
+ * not: nothing has been written, and nothing will be. */
+int ring_single_closing(const struct ring_writer *w)
+{
+    if (!ring_single_sealed(w))
+        return RINGD_OK;
+    atomic_store_explicit(&w->ring.lane->single_active, 0, memory_order_release);
+    STOP_POINT("reserve-voided");
+    return -ESHUTDOWN;
+}
+
+/* Whether it was among the members does not matter to one that has committed: nobody else gives it a verdict then. */
+int ring_single_finish_slow(const struct ring_writer *w)
+{
+    bool sealed = ring_single_sealed(w);
+
+    wake_all(&w->ring.waits->data);
+    wake_all(&w->ring.waits->space);
+    return sealed ? RING_SEALED : RINGD_OK;
 }
 
 /* ---- waiting for it -------------------------------------------------------------------------------------------- */

@@ -157,6 +157,7 @@ struct ring {
     uint64_t slow_bytes;             /* further behind a lossless reader should not be; 0: as it likes */
     bool keeps;                      /* policy: lossless readers count */
     bool hold;
+    bool single; /* ring_single.h */
 };
 
 /* What is done about a writer that stays in mid-record, by those who wait for it: after a while, and then ever more
@@ -182,6 +183,8 @@ struct ring_writer {
     uint64_t floor;      /* of it */
     uint64_t next_mark;  /* a grant that ends here or later is the first in another section */
     uint64_t stop;       /* up to here there is nothing to look at: the limit or the next mark, whichever is first */
+    uint64_t position;   /* of a lane with a single writer: where its next grant begins */
+    bool fenced;         /* such a writer that makes its own barriers */
     uint32_t wait;       /* enum ringd_wait */
     uint32_t spins;      /* looks for space before it sleeps */
     bool brisk;          /* the last nap was longer than what was in the ring lasted */

@@ -6,9 +6,18 @@
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
 
+/* A single writer may have been found between Z2 and Z3: then the lane ends where its grant begins. */
+static bool ends_before(const struct ring_writer *w)
+{
+    uint64_t end = atomic_load_explicit(&w->ring.lane->move.end, memory_order_acquire);
+    uint64_t place = atomic_load_explicit(&w->slot->begin, memory_order_relaxed) & RINGD_POSITION_MASK;
+
+    return w->ring.single && (int64_t)(end - place) <= 0;
+}
+
 bool ring_claim(struct ring_writer *w)
 {
-    bool mine = ring_give_verdict(w->slot, RINGD_VERDICT_COMMITTED);
+    bool mine = !ends_before(w) && ring_give_verdict(w->slot, RINGD_VERDICT_COMMITTED);
 
     STOP_POINT("verdict-claimed");
     return mine;

@@ -114,8 +114,13 @@ static int repair_known(struct ring *ring, uint32_t writer, uint64_t place, stru
     struct ring_view view;
 
     grant.bytes = atomic_load_explicit(&ring->lane->writers[writer].length, memory_order_acquire);
-    if (ring_look(ring, &view) < 0 ||
-        !grant_fits(ring, place, grant.bytes, ring_floor(ring, view.limit), view.position))
+    if (ring_look(ring, &view) < 0)
+        return -EBADMSG;
+    if (ring->single && place == view.position) { /* it died between Z2 and Z3 */
+        repair->outcome = RING_REPAIR_PADDED;
+        return 0;
+    }
+    if (!grant_fits(ring, place, grant.bytes, ring_floor(ring, view.limit), view.position))
         return -EBADMSG;
     if (ring_stamp_state(ring, place, memory_order_acquire) == RINGD_STATE_COMMITTED) {
         repair->outcome = RING_REPAIR_KEPT;

@@ -4,13 +4,19 @@
 #define _GNU_SOURCE
 #include "ring_move.h"
 
+#include <time.h>
+
 #include "relax.h"
+#include "wake.h"
 
 /* Loops over shared words that honest contexts leave after a few rounds. */
 #define MOVE_ROUNDS_MAX 65536
 
 /* Looks at members that may be about to finish, before they are given up: some microseconds. */
 #define MOVE_LOOKS 256
+
+/* Until what a processor has stored is seen by all: some thousand times longer than it takes. */
+#define AWAIT_STORES_NS 1000000
 
 /* ---- the seal -------------------------------------------------------------------------------------------------- */
 
@@ -22,6 +28,15 @@ bool ring_is_sealed(const struct ring *ring)
 void ring_reopen(struct ring *ring)
 {
     atomic_fetch_and_explicit(&ring->lane->limit, ~RINGD_LIMIT_CLOSING, memory_order_seq_cst);
+}
+
+/* Where the kernel runs no barriers: a processor's stores are seen by all some nanoseconds later, and no process is
+ * taken from it before. */
+static void await_stores(void)
+{
+    const struct timespec pause = {.tv_nsec = AWAIT_STORES_NS};
+
+    nanosleep(&pause, NULL);
 }
 
 /* What a predecessor sealed. */
@@ -42,6 +57,8 @@ int ring_seal(struct ring *ring, struct ring_end *end)
 
     ring_close(ring);
     STOP_POINT("move-closed");
+    if (ring->single && !wake_barrier()) /* Y1 */
+        await_stores();
     for (int round = 0; round < MOVE_ROUNDS_MAX; round++) {
         struct ring_view view;
 

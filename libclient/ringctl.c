@@ -21,6 +21,7 @@ static const char help_text[] =
     "  create NAME          make a ring\n"
     "    --size BYTES         of data of each lane: a power of two, 4K to 64G, with K, M or G (default 1M)\n"
     "    --lanes N            1 to 64, with 31 writers each; each lane has an order of its own (default 1)\n"
+    "    --writers N          of each lane at once: 31 (default), or 1, who writes faster\n"
     "    --policy POLICY      lossless: writers wait for lossless readers (default)\n"
     "                         drop: the newest record is dropped while a lossless reader is in the way\n"
     "                         overwrite: the oldest records go; no lossless readers\n"
@@ -103,7 +104,7 @@ static int command_version(const struct options *options)
 static const struct command commands[] = {
     {"create", RINGCTL_NAME_NEEDED,
      COMMON | BIT(SIZE) | BIT(POLICY) | BIT(MAX_RECORD) | BIT(TIME) | BIT(HOLD) | BIT(MODE) | BIT(LANES) |
-         BIT(FIRST_POSITION) | BIT(STOPPED) | BIT(SLOW) | BIT(SLOW_BYTES) | BIT(SLOW_AFTER),
+         BIT(WRITERS) | BIT(FIRST_POSITION) | BIT(STOPPED) | BIT(SLOW) | BIT(SLOW_BYTES) | BIT(SLOW_AFTER),
      command_create},
     {"remove", RINGCTL_NAME_NEEDED, COMMON, command_remove},
     {"resize", RINGCTL_NAME_AND_SIZE, COMMON, command_resize},

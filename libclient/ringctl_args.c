@@ -15,6 +15,7 @@
 #define DEFAULT_INTERVAL_NS INT64_C(200000000)
 #define FIRST_POSITION_MAX  (UINT64_C(1) << 62)
 #define LANES_MAX           64
+#define WRITERS_MAX         31
 #define WRITER_MAX          1983 /* of 64 lanes */
 #define LABEL_MAX           47
 
@@ -30,6 +31,7 @@ static const struct option long_options[] = {
     {"hold", no_argument, NULL, RINGCTL_OPTION_HOLD},
     {"mode", required_argument, NULL, RINGCTL_OPTION_MODE},
     {"lanes", required_argument, NULL, RINGCTL_OPTION_LANES},
+    {"writers", required_argument, NULL, RINGCTL_OPTION_WRITERS},
     {"stopped", required_argument, NULL, RINGCTL_OPTION_STOPPED},
     {"slow", required_argument, NULL, RINGCTL_OPTION_SLOW},
     {"slow-bytes", required_argument, NULL, RINGCTL_OPTION_SLOW_BYTES},
@@ -151,6 +153,10 @@ static int set_ring_option(int id, const char *value, struct ringd_ring_options 
     case RINGCTL_OPTION_LANES:
         result = set_number(id, value, 1, LANES_MAX, &number);
         ring->lanes = (uint32_t)number;
+        return result;
+    case RINGCTL_OPTION_WRITERS:
+        result = set_number(id, value, 1, WRITERS_MAX, &number);
+        ring->writers = (uint32_t)number;
         return result;
     case RINGCTL_OPTION_POLICY:
         return parse_policy(value, &ring->policy) == 0 ? 0 : bad_value(id, value, "give lossless, drop or overwrite");

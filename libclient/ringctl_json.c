@@ -94,6 +94,7 @@ json_t *json_ring(const struct ringd_info *info)
     set(object, "max_record", info->max_record);
     json_object_set_new(object, "hold", json_boolean(info->hold != 0));
     set(object, "lanes", info->lanes);
+    set(object, "writers_max", info->writers_max);
     json_object_set_new(object, "stopped", json_string(stopped_word(info->stopped)));
     set(object, "stopped_after_ms", info->stopped_after_ms);
     json_object_set_new(object, "slow", json_string(slow_word(info->slow)));

@@ -191,6 +191,8 @@ static void size_of_lanes(struct page *page, const struct ringd_info *ring)
     page_text(page, "size      %s", size_text(text, (double)ring->size));
     if (ring->lanes > 1)
         page_text(page, " in each of %u lanes", ring->lanes);
+    if (ring->writers_max == 1)
+        page_text(page, ", one writer%s", ring->lanes > 1 ? " each" : "");
 }
 
 static void ring_text(struct page *page, const struct ringd_info *ring, const struct rates *rates)

@@ -96,6 +96,7 @@ static void copy_geometry(const struct ringd_segment_header *h, struct geometry 
         .slow_after_ms = h->slow_after_ms,
         .slow_bytes = h->slow_bytes,
         .hold = h->flags & RINGD_SEGMENT_HOLD,
+        .single = h->flags & RINGD_SEGMENT_SINGLE,
     };
     memcpy(g->name, h->name, sizeof g->name);
 }

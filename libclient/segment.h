@@ -48,6 +48,7 @@ struct geometry {
     uint32_t slow_after_ms;
     uint64_t slow_bytes;
     bool hold;
+    bool single;
     char name[RINGD_NAME_BYTES];
 };
 
@@ -71,6 +72,12 @@ struct segment {
     void *data_map;
     size_t data_map_bytes;
 };
+
+/* How many writers a lane may have at once. */
+static inline uint32_t geometry_writers(const struct geometry *geometry)
+{
+    return geometry->single ? 1 : RINGD_WRITERS_PER_LANE;
+}
 
 /* The most one addition may take for records of up to max_record bytes: a header, rounded up. */
 uint64_t segment_max_grant(uint64_t max_record);

@@ -39,6 +39,13 @@ int wake_sleep(const _Atomic uint32_t *word, uint32_t value, int64_t deadline_ns
 /* If somebody announced: wakes everybody who sleeps on the word. Returns whether somebody had. */
 bool wake_all(_Atomic uint32_t *word);
 
+/* Between the announcement and the look, where those who publish do without a locked instruction (ring_single.h): the
+ * kernel runs a full barrier on each processor that runs a process which has allowed it. False: it does not. */
+bool wake_barrier(void);
+
+/* From now on it does so for this process. False: it does not. */
+bool wake_allow_barriers(void);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t wake_now(void);
 

@@ -300,7 +300,7 @@ START_TEST(options_that_make_no_sense)
         {.first_position = 1},
         {.first_position = UINT64_C(1) << 62},
         {.first_position = ~UINT64_C(31)},
-        {.reserved = {[2] = 1}},
+        {.reserved = {[1] = 1}},
     };
     int fd = raw_connect();
 

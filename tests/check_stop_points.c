@@ -41,6 +41,16 @@ static void make(uint32_t policy, uint32_t hold)
     make_ring(RING, (struct ringd_ring_options){.size = 65536, .policy = policy, .hold = hold, .max_record = 1024});
 }
 
+static void write_records(void *unused);
+
+/* To a ring that has one writer at a time. */
+static void write_single(void *unused)
+{
+    ringd_remove(RING);
+    make_ring(RING, (struct ringd_ring_options){.size = 65536, .max_record = 1024, .writers = 1});
+    write_records(unused);
+}
+
 static void write_records(void *unused)
 {
     struct ringd_writer *w = open_writer(RING);
@@ -302,6 +312,7 @@ static const struct row rows[] = {
     {"reserve-offered", write_records, RINGD_LOSSLESS, 0},
     {"reserve-length", write_records, RINGD_LOSSLESS, 0},
     {"reserve-begin", write_records, RINGD_LOSSLESS, 0},
+    {"reserve-active", write_single, RINGD_LOSSLESS, 0},
     {"reserve-added", write_records, RINGD_LOSSLESS, 0},
     {"reserve-exact", write_records, RINGD_LOSSLESS, 0},
     {"reserve-voided", write_sealed, RINGD_LOSSLESS, 0},

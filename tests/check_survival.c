@@ -701,6 +701,9 @@ static const struct exception {
     {"refuse-counted", RINGD_DROP},
     {"queue-", RINGD_DROP},
     {"publish-stored", RINGD_OVERWRITE},
+    {"reserve-active", RINGD_LOSSLESS},
+    {"reserve-active", RINGD_DROP},
+    {"reserve-active", RINGD_OVERWRITE}, /* of rings with one writer */
     {"follow-held", RINGD_LOSSLESS},
     {"follow-held", RINGD_DROP},
     {"follow-held", RINGD_OVERWRITE}, /* of groups */

@@ -90,12 +90,13 @@ steps() {
 reserve-offered mov +%r[a-z0-9]+,0x18\(
 reserve-length mov +%[er][a-z0-9]+,0x8\(
 reserve-begin mov +%r[a-z0-9]+,(0x0)?\(
-reserve-added lock xadd
+reserve-active movb +\$0x1,(0x0)?\(
+reserve-added (lock xadd|mov +%e[a-z]+,0x4\()
 reserve-exact mov +%r[a-z0-9]+,(0x0)?\(
 commit-stamped mov +%r[a-z0-9]+,(0x0)?\(
 commit-counted mov +%r[a-z0-9]+,0x28\(
 commit-sequence mov +%r[a-z0-9]+,0x20\(
-commit-finished lock (xadd|sub)
+commit-finished (lock (xadd|sub)|movb +\$0x0,(0x0)?\()
 abort-counted mov +%r[a-z0-9]+,0x30\(
 pad-stamped mov +%r[a-z0-9]+,(0x0)?\(
 queue-entered lock or
