@@ -38,7 +38,8 @@ static ssize_t receive(const struct peer *peer, struct ringd_request *request, b
     return len < 0 ? -errno : len;
 }
 
-static void reply(struct peer *peer, struct answer *answer, int malformed)
+/* False: it takes no answer. */
+static bool send_answer(const struct peer *peer, struct answer *answer)
 {
     int sent = answer_send(answer, peer->io.fd);
 
@@ -49,7 +50,12 @@ static void reply(struct peer *peer, struct answer *answer, int malformed)
     if (sent < 0)
         log_debug("pid %d, uid %u: disconnected, it takes no answer (%s)", peer->credentials.pid, peer->credentials.uid,
                   strerror(-sent));
-    if (malformed < 0 || sent < 0)
+    return sent == 0;
+}
+
+static void reply(struct peer *peer, struct answer *answer, int malformed)
+{
+    if (!send_answer(peer, answer) || malformed < 0)
         peer_free(peer);
 }
 
@@ -67,6 +73,8 @@ static void serve(struct peer *peer, const struct ringd_request *request, size_t
     }
 }
 
+/* Who tells is in the midst of something, and with a connection its context may go, and with that a ring: so one that
+ * takes no answer goes when it is the loop's turn again. */
 static void on_later(struct later *later, int result, uint64_t value, const struct problem *problem)
 {
     struct peer *peer = (struct peer *)((char *)later - offsetof(struct peer, later));
@@ -78,7 +86,9 @@ static void on_later(struct later *later, int result, uint64_t value, const stru
     else
         answer.reply.position = value;
     ev_io_start(peer->daemon->loop, &peer->io);
-    reply(peer, &answer, 0);
+    peer->gone = !send_answer(peer, &answer);
+    if (peer->gone)
+        ev_feed_event(peer->daemon->loop, &peer->io, EV_READ);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -86,7 +96,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     struct peer *peer = io->data;
     struct ringd_request request = {0};
     bool descriptors;
-    ssize_t len = receive(peer, &request, &descriptors);
+    ssize_t len = peer->gone ? 0 : receive(peer, &request, &descriptors);
 
     (void)loop;
     (void)events;

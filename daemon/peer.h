@@ -26,6 +26,7 @@ struct peer {
     struct context *context; /* cleared by the context if that goes first */
     struct later later;      /* waits for the answer to what it has asked */
     uint16_t asked;
+    bool gone; /* takes no answers: it is freed in a moment */
     TAILQ_ENTRY(peer) link;
 };
 
