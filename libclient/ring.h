@@ -121,10 +121,24 @@
  *   J5 store position     seq_cst    K3 load position seq_cst         (as J1, of a group)
  *   J6 RMW   groups       seq_cst    G3 load groups   seq_cst         (as J2)
  *   counters and marks    relaxed    -                                (numbers; a mark is checked by the frontier)
+ *   in a lane with a single writer, for W3 to W5 and C3 (ring_single.h):
+ *   Z1 store begin exact  release    F2 load begin    acquire         (as W2)
+ *   Z2 store active 1     release    N2, F1 load W                    "nobody active" above a grant under way (Z3)
+ *   Z3 store units        release    V1 fence, load W acquire         (as W6, with its fence)
+ *   Z4 load  limit        acquire    Y1 barrier       membarrier      a grant that is neither void nor a member's
+ *      after Z2              after closing, before X3
+ *   Z5 store active 0     release    N2, S2 load W                    (as C3)
+ *   Z6 load  limit        acquire    Y1 (as Z4)                       a member that does not ask for its verdict
+ *      after Z5
+ *   C4 load  waits        acquire    Y2 barrier       membarrier      (as C4)
+ *      after Z5              after S1, before S2
+ *   Z7 fence              seq_cst    J1, J4                           start below what a raise lets be overwritten whose
+ *      before G3                                                        scan did not see the cursor
  *
- * Cost of an uncontended write: 2 RMW (W3, C3); loads of W, limit (with waiters), waits; stores to its own slot (one
- * line) and to the record. The lines of W, limit and waits are shared; only that of W is written per record. (Writers
- * in full flow on several processors take turns, so that most of their records find that line at home: take_turns().)
+ * Cost of an uncontended write: 2 RMW (W3, C3), none in a lane with a single writer; loads of W, limit (with waiters),
+ * waits; stores to its own slot (one line) and to the record. The lines of W, limit and waits are shared; only that of W
+ * is written per record. (Writers in full flow on several processors take turns, so that most of their records find that
+ * line at home: take_turns().)
  * Cost of a read: the record's own lines. W, limit and cursors only when there is nothing to read or a batch is done.
  */
 #ifndef LIBCLIENT_RING_H
