@@ -31,64 +31,64 @@ int ring_single_take_cold(struct ring_writer *writer, uint64_t bytes, struct rin
 int ring_single_finish_cold(const struct ring_writer *writer);
 
 /* The lane closes, and I have set my bit: RINGD_OK (the grant counts) or -ESHUTDOWN (it is sealed already: void). */
-int ring_single_closing(const struct ring_writer *writer);
+int ring_single_closing(struct ringd_lane *lane);
 
 /* The lane closes or somebody sleeps: RING_SEALED or RINGD_OK. */
-int ring_single_finish_slow(const struct ring_writer *writer);
+int ring_single_finish_slow(struct ringd_lane *lane, struct ringd_waits *waits);
 
-RING_HOT void ring_single_barrier(const struct ring_writer *w)
+RING_HOT void ring_single_barrier(bool fenced)
 {
-    if (__builtin_expect(w->fenced, 0))
+    if (__builtin_expect(fenced, 0))
         atomic_thread_fence(memory_order_seq_cst);
     else
         atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* Whether `bytes` fit at once and there is nothing else to look at. */
-RING_HOT bool ring_single_has_room(const struct ring_writer *w, uint64_t bytes)
+RING_HOT bool ring_single_has_room(struct ring_writer w, uint64_t bytes)
 {
-    uint64_t limit = atomic_load_explicit(&w->ring.lane->limit, memory_order_acquire); /* W0 */
+    uint64_t limit = atomic_load_explicit(&w.ring.lane->limit, memory_order_acquire); /* W0 */
 
-    return __builtin_expect(limit == w->limit_seen && (int64_t)(w->stop - w->position - bytes) >= 0, 1);
+    return __builtin_expect(limit == w.limit_seen && (int64_t)(w.stop - w.position - bytes) >= 0, 1);
 }
 
-RING_HOT int ring_single_take(struct ring_writer *w, uint64_t bytes, struct ring_grant *grant)
+/* The caller moves its position on to the grant's end, whatever the result is. */
+RING_HOT int ring_single_take(struct ring_writer w, uint64_t bytes, struct ring_grant *grant)
 {
-    struct ringd_lane *lane = w->ring.lane;
-    uint64_t place = w->position, end = place + bytes;
+    struct ringd_lane *lane = w.ring.lane;
+    uint64_t place = w.position, end = place + bytes;
     int result = RINGD_OK;
 
-    atomic_store_explicit(&w->slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
+    atomic_store_explicit(&w.slot->length, (uint32_t)bytes, memory_order_release); /* W1 */
     STOP_POINT("reserve-length");
-    atomic_store_explicit(&w->slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* Z1 */
+    atomic_store_explicit(&w.slot->begin, place | RINGD_BEGIN_EXACT, memory_order_release); /* Z1 */
     STOP_POINT("reserve-exact");
     atomic_store_explicit(&lane->single_active, 1, memory_order_release); /* Z2 */
     STOP_POINT("reserve-active");
     atomic_store_explicit(&lane->single_units, (uint32_t)(end >> RINGD_UNIT_SHIFT), memory_order_release); /* Z3 */
     STOP_POINT("reserve-added");
-    ring_single_barrier(w);
+    ring_single_barrier(w.fenced);
     if (__builtin_expect((atomic_load_explicit(&lane->limit, memory_order_acquire) & RINGD_LIMIT_CLOSING) != 0, 0))
-        result = ring_single_closing(w);       /* Z4 */
+        result = ring_single_closing(lane);    /* Z4 */
     atomic_thread_fence(memory_order_release); /* W6 */
-    ring_prefetch(&w->ring, end + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
-    w->position = end;
+    ring_prefetch(&w.ring, end + RING_PREFETCH, bytes < RING_PREFETCH_MOST ? bytes : RING_PREFETCH_MOST);
     *grant = (struct ring_grant){.place = place, .bytes = bytes};
     return result;
 }
 
-RING_HOT int ring_single_finish(const struct ring_writer *w)
+RING_HOT int ring_single_finish(struct ring_writer w)
 {
     uint32_t asleep;
     uint64_t limit;
 
-    atomic_store_explicit(&w->ring.lane->single_active, 0, memory_order_release); /* Z5 */
+    atomic_store_explicit(&w.ring.lane->single_active, 0, memory_order_release); /* Z5 */
     STOP_POINT("commit-finished");
-    ring_single_barrier(w);
-    asleep = atomic_load_explicit(&w->ring.waits->data, memory_order_acquire) |
-             atomic_load_explicit(&w->ring.waits->space, memory_order_acquire); /* C4 */
-    limit = atomic_load_explicit(&w->ring.lane->limit, memory_order_acquire);   /* Z6 */
+    ring_single_barrier(w.fenced);
+    asleep = atomic_load_explicit(&w.ring.waits->data, memory_order_acquire) |
+             atomic_load_explicit(&w.ring.waits->space, memory_order_acquire); /* C4 */
+    limit = atomic_load_explicit(&w.ring.lane->limit, memory_order_acquire);   /* Z6 */
     if (__builtin_expect(((asleep & 1) | (limit & RINGD_LIMIT_CLOSING)) != 0, 0))
-        return ring_single_finish_slow(w);
+        return ring_single_finish_slow(w.ring.lane, w.ring.waits);
     return RINGD_OK;
 }
 

@@ -39,7 +39,7 @@ int writer_find_room(struct ringd_writer *w, uint64_t min, uint64_t want, uint64
 
     /* An addition that was void finds the reason on a second look. */
     if (w->ring.ring.single
-            ? ring_single_has_room(&w->ring, want) && ring_single_take_cold(&w->ring, want, grant) == RINGD_OK
+            ? ring_single_has_room(w->ring, want) && ring_single_take_cold(&w->ring, want, grant) == RINGD_OK
             : ring_has_room(w->ring, want, &position) && ring_take(w->ring, position, want, grant) == RINGD_OK)
         return RINGD_OK;
     return writer_grant_slow(w, min, want, records, grant);
@@ -182,26 +182,29 @@ __attribute__((noinline)) static int write_again(struct ringd_writer *w, const v
 /* The same in a lane with a single writer: no locked instruction at all. */
 __attribute__((noinline)) static int write_single(struct ringd_writer *w, const void *data, size_t len)
 {
-    uint64_t bytes = ring_record_bytes(len);
+    const struct ring_writer ring = w->ring;
+    uint64_t bytes = ring_record_bytes(len), sequence = w->sequence, origin = w->origin;
     struct ringd_record_header *h;
     struct ring_grant grant;
     int result;
 
-    if (__builtin_expect(w->alive != HANDLE_ALIVE || !ring_single_has_room(&w->ring, bytes), 0))
+    if (__builtin_expect(w->alive != HANDLE_ALIVE || !ring_single_has_room(ring, bytes), 0))
         return write_any(w, data, len);
-    ring_count(&w->ring.slot->offered, 1);
+    ring_count(&ring.slot->offered, 1);
     STOP_POINT("reserve-offered");
-    if (__builtin_expect(ring_single_take(&w->ring, bytes, &grant) != RINGD_OK, 0))
+    result = ring_single_take(ring, bytes, &grant);
+    w->ring.position = grant.place + bytes;
+    if (__builtin_expect(result != RINGD_OK, 0))
         return write_again(w, data, len);
-    h = ring_header(&w->ring.ring, grant.place);
+    h = ring_header(&ring.ring, grant.place);
     copy_short((unsigned char *)(h + 1), data, len);
     STOP_POINT("commit-payload");
-    fill_header(h, len, w->sequence, w->origin, 0);
+    fill_header(h, len, sequence, origin, 0);
     STOP_POINT("commit-header");
-    store_stamp(&w->ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
+    store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
     STOP_POINT("commit-stamped");
-    writer_count(w, w->ring.slot, 1, len);
-    result = ring_single_finish(&w->ring);
+    writer_count(w, ring.slot, 1, len);
+    result = ring_single_finish(ring);
     return __builtin_expect(result != RINGD_OK, 0) ? writer_finish_slow(w, result) : RINGD_OK;
 }
 

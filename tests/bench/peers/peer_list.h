@@ -4,7 +4,8 @@
 
 #include "peer.h"
 
-extern const struct peer peer_ringd, peer_ringd_batch, peer_ringd_monotonic, peer_ringd_tsc;
+extern const struct peer peer_ringd, peer_ringd_batch, peer_ringd_single, peer_ringd_single_batch, peer_ringd_monotonic,
+    peer_ringd_tsc;
 extern const struct peer peer_pipe, peer_seqpacket, peer_posix_mq;
 extern const struct peer peer_libqb_ring, peer_libqb_ipc;
 extern const struct peer peer_boost_mq;

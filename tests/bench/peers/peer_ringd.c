@@ -1,5 +1,6 @@
 /* peer_ringd.c - ringd itself: ringd_write, ringd_next and ringd_release through the shared library; batches of 16 (as
- * far as they fit max_record) with ringd_next_many; with time stamps, which is what LTTng is to be compared with.
+ * far as they fit max_record) with ringd_next_many; both in rings that are made for one writer; with time stamps, which is
+ * what LTTng is to be compared with.
  *
  * Records beyond the ring's max_record (a 64th of it) go through ringd_write_message, in parts. In the faults a writer
  * that is stopped in mid-record is in the way for 20 ms, then the ring moves; by default that would be a second. */
@@ -36,13 +37,14 @@ struct ringd_reader_end {
     struct ringd_record records[MANY];
 };
 
-static int line_open(const struct peer_setup *setup, uint32_t time, void **line)
+static int line_open(const struct peer_setup *setup, uint32_t time, uint32_t writers, void **line)
 {
     struct ringd_line *own = calloc(1, sizeof(*own));
     struct ringd_ring_options options = {
         .size = setup->ring_bytes,
         .policy = RINGD_LOSSLESS,
         .time = time,
+        .writers = writers,
         .hold = 1,
         .max_record = (uint32_t)(setup->ring_bytes / 64),
         .stopped = RINGD_STOPPED_MOVE,
@@ -67,17 +69,22 @@ static int line_open(const struct peer_setup *setup, uint32_t time, void **line)
 
 static int ringd_line_open(const struct peer_setup *setup, void **line)
 {
-    return line_open(setup, RINGD_TIME_NONE, line);
+    return line_open(setup, RINGD_TIME_NONE, 0, line);
 }
 
 static int ringd_line_open_monotonic(const struct peer_setup *setup, void **line)
 {
-    return line_open(setup, RINGD_TIME_MONOTONIC, line);
+    return line_open(setup, RINGD_TIME_MONOTONIC, 0, line);
 }
 
 static int ringd_line_open_tsc(const struct peer_setup *setup, void **line)
 {
-    return line_open(setup, RINGD_TIME_TSC, line);
+    return line_open(setup, RINGD_TIME_TSC, 0, line);
+}
+
+static int ringd_line_open_single(const struct peer_setup *setup, void **line)
+{
+    return line_open(setup, RINGD_TIME_NONE, 1, line);
 }
 
 static void ringd_line_close(void *line)
@@ -259,23 +266,34 @@ static void ringd_reader_leave(void *end)
 /* clang-format off */
 #define RINGD_COMMON \
     .package = "", .close = ringd_line_close, .depth = ringd_depth, .writer = ringd_writer_attach, \
-    .reader = ringd_reader_attach, .writer_leave = ringd_writer_leave, .reader_leave = ringd_reader_leave, \
-    .can = PEER_WRITERS | PEER_ALL | PEER_WAITS | PEER_ASKS | PEER_COPIES
-#define RINGD_SINGLE .send = ringd_send, .receive = ringd_receive, .release = ringd_release_one
+    .reader = ringd_reader_attach, .writer_leave = ringd_writer_leave, .reader_leave = ringd_reader_leave
+#define RINGD_MANY .can = PEER_WRITERS | PEER_ALL | PEER_WAITS | PEER_ASKS | PEER_COPIES
+#define RINGD_ONE  .can = PEER_ALL | PEER_WAITS | PEER_ASKS | PEER_COPIES
+#define RINGD_BATCHES \
+    .held = 2 * BATCH, .send = ringd_send_batch, .flush = batch_flush, .receive = ringd_receive_many, \
+    .release = ringd_release_many
+#define RINGD_RECORDS .send = ringd_send, .receive = ringd_receive, .release = ringd_release_one
 
 const struct peer peer_ringd = {
     .name = "ringd", .what = "lossless ring; ringd_write, ringd_next, ringd_release",
-    .cases = PEER_EVERYTHING, .bytes_max = 1u << 20, .open = ringd_line_open, RINGD_COMMON, RINGD_SINGLE};
+    .cases = PEER_EVERYTHING, .bytes_max = 1u << 20, .open = ringd_line_open, RINGD_COMMON, RINGD_MANY, RINGD_RECORDS};
 
 const struct peer peer_ringd_batch = {
     .name = "ringd-batch", .what = "the same in batches of up to 16: ringd_write_batch, ringd_next_many",
-    .cases = PEER_WRITE | PEER_STREAMS, .bytes_max = 1024, .open = ringd_line_open, RINGD_COMMON,
-    .held = 2 * BATCH, .send = ringd_send_batch, .flush = batch_flush, .receive = ringd_receive_many, .release = ringd_release_many};
+    .cases = PEER_WRITE | PEER_STREAMS, .bytes_max = 1024, .open = ringd_line_open, RINGD_COMMON, RINGD_MANY, RINGD_BATCHES};
+
+const struct peer peer_ringd_single = {
+    .name = "ringd-single", .what = "a ring made for one writer",
+    .cases = PEER_EVERYTHING, .bytes_max = 1u << 20, .open = ringd_line_open_single, RINGD_COMMON, RINGD_ONE, RINGD_RECORDS};
+
+const struct peer peer_ringd_single_batch = {
+    .name = "ringd-single-b", .what = "the same in batches of up to 16",
+    .cases = PEER_WRITE | PEER_STREAMS, .bytes_max = 1024, .open = ringd_line_open_single, RINGD_COMMON, RINGD_ONE, RINGD_BATCHES};
 
 const struct peer peer_ringd_monotonic = {
     .name = "ringd-monotonic", .what = "with time stamps of CLOCK_MONOTONIC",
-    .cases = PEER_WRITE, .bytes_max = 1u << 20, .open = ringd_line_open_monotonic, RINGD_COMMON, RINGD_SINGLE};
+    .cases = PEER_WRITE, .bytes_max = 1u << 20, .open = ringd_line_open_monotonic, RINGD_COMMON, RINGD_MANY, RINGD_RECORDS};
 
 const struct peer peer_ringd_tsc = {
     .name = "ringd-tsc", .what = "with time stamps of the processor's counter",
-    .cases = PEER_WRITE, .bytes_max = 1u << 20, .open = ringd_line_open_tsc, RINGD_COMMON, RINGD_SINGLE};
+    .cases = PEER_WRITE, .bytes_max = 1u << 20, .open = ringd_line_open_tsc, RINGD_COMMON, RINGD_MANY, RINGD_RECORDS};
