@@ -114,7 +114,7 @@ static void on_moved(struct later *later, int result, uint64_t number, const str
     struct mover *mover = (struct mover *)((char *)later - offsetof(struct mover, later));
 
     (void)number;
-    if (result < 0 && !mover->said)
+    if (result < 0 && result != -ESHUTDOWN && !mover->said)
         log_warning("ring %s: cannot move, and is tried again: %s", mover->name, problem->text);
     free(mover);
 }

@@ -212,7 +212,8 @@ int ringd_remove(const char *name);
  * and handles stay valid.
  * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
  * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays),
- * -ENOSPC, -EBUSY (it has moved many times while somebody was stopped or behind). */
+ * -ENOSPC, -EBUSY (it has moved many times while somebody was stopped or behind, or is about to move to
+ * another size). */
 int ringd_resize(const char *name, uint64_t size);
 
 /* Fills `infos` with up to `max` rings and sets *count to how many there are. */

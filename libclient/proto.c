@@ -156,12 +156,15 @@ int proto_receive(int socket_fd, uint16_t type, struct proto_reply *reply, int *
     return result;
 }
 
+/* To reserve memory takes a while, some tenths of a second for each GiB. (How many lanes a ring has that is there
+ * nobody has said: a resize counts as one of eight.) */
 static int reply_timeout_ms(const struct ringd_request *request)
 {
-    uint64_t gib = request->type == RINGD_REQUEST_CREATE || request->type == RINGD_REQUEST_RESIZE
-                       ? request->options.size >> 30
-                       : 0;
+    uint64_t lanes = request->type == RINGD_REQUEST_CREATE ? request->options.lanes | 1 : 8;
+    uint64_t gib = (request->options.size >> 24) * (lanes % 128) >> 6;
 
+    if (request->type != RINGD_REQUEST_CREATE && request->type != RINGD_REQUEST_RESIZE)
+        gib = 0;
     return PROTO_TIMEOUT_MS * (1 + (int)(gib < 100 ? gib : 100));
 }
 
