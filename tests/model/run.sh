@@ -149,7 +149,7 @@ single writer, readers join while it raises         | single | holds | -DJOINS=3
   no barrier before a sleeper looks again           | single | stuck | -DBUG_NO_Y2
   barrier before a sleeper announces                | single | stuck | -DBUG_Y2_FIRST
   closing not looked at after the addition          | single | counts_add_up | -DBUG_NO_Z4 -DMOVES=1 -DKILLS=1 -DRECORDS=1
-  nor where the lane ends, after the commit         | single | nothing_is_lost | -DBUG_NO_Z4 -DBUG_NO_ENDS_BEFORE -DMOVES=1 -DRECORDS=1
+  closing not looked at, nor where the lane ends    | single | nothing_is_lost | -DBUG_NO_Z4 -DBUG_NO_ENDS_BEFORE -DMOVES=1 -DRECORDS=1
   no fence between the addition and the seal        | single | counts_add_up | -DBUG_NO_FENCE_Z4 -DMOVES=1 -DKILLS=1 -DRECORDS=1
   closing not looked at after the commit            | single | nothing_is_lost | -DBUG_NO_Z6 -DMOVES=1 -DRECORDS=1
   no fence between the commit and the seal          | single | nothing_is_lost | -DBUG_NO_FENCE_Z6 -DMOVES=1 -DRECORDS=1
