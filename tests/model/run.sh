@@ -136,6 +136,37 @@ group, 3 members, one killed                        | group | holds | -DMEMBERS=
   what a dead taker had stays his                   | group | stuck | -DBUG_KEEP_TAKEN -DMEMBERS=3 -DKILLS=2 -DRECORDS=1
   a reader joins while the new one is prepared      | move | ground_is_free | -DBUG_JOIN -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
   a reader leaves the old one only                  | move | stuck | -DBUG_LEAVE -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
+single writer, sleeping reader, 3 records, aborts   | single | holds | -DRECORDS=3 -DABORTS
+single writer, killed, and the repairer             | single | holds | -DKILLS=1 -DRESTARTS=1
+single writer, killed, records of 1 and 2 units     | single | holds | -DKILLS=1 -DUNITS=2
+single writer, moved, 2 records                     | single | holds | -DMOVES=1
+single writer, moved, killed                        | single | holds | -DMOVES=1 -DRECORDS=1 -DKILLS=1
+single writer, moved, the daemon killed             | single | holds | -DMOVES=1 -DRECORDS=1 -DRESTARTS=1
+single writer, moved, killed, it fences itself      | single | holds | -DMOVES=1 -DRECORDS=1 -DKILLS=1 -DFENCED
+single writer, readers join while it raises         | single | holds | -DJOINS=3 -DRECORDS=8 -DSIZE=3
+  no barrier after closing                          | single | nothing_is_lost | -DBUG_NO_Y1 -DMOVES=1
+  barrier before closing                            | single | nothing_is_lost | -DBUG_Y1_FIRST -DMOVES=1
+  no barrier before a sleeper looks again           | single | stuck | -DBUG_NO_Y2
+  barrier before a sleeper announces                | single | stuck | -DBUG_Y2_FIRST
+  closing not looked at after the addition          | single | counts_add_up | -DBUG_NO_Z4 -DMOVES=1 -DKILLS=1 -DRECORDS=1
+  closing not looked at, nor where the lane ends    | single | nothing_is_lost | -DBUG_NO_Z4 -DBUG_NO_ENDS_BEFORE -DMOVES=1 -DRECORDS=1
+  no fence between the addition and the seal        | single | counts_add_up | -DBUG_NO_FENCE_Z4 -DMOVES=1 -DKILLS=1 -DRECORDS=1
+  closing not looked at after the commit            | single | nothing_is_lost | -DBUG_NO_Z6 -DMOVES=1 -DRECORDS=1
+  no fence between the commit and the seal          | single | nothing_is_lost | -DBUG_NO_FENCE_Z6 -DMOVES=1 -DRECORDS=1
+  verdict not claimed                               | single | nothing_is_lost | -DBUG_NO_CLAIM -DMOVES=1 -DRECORDS=1
+  sleepers not looked at after the commit           | single | stuck | -DBUG_NO_C4
+  a store wipes the seal                            | single | nothing_is_lost | -DBUG_WHOLE_WORD -DMOVES=1 -DRECORDS=1
+  position before the bit                           | single | opened_is_final | -DBUG_POSITION_FIRST
+  place said after the addition                     | single | slot_makes_sense | -DBUG_BEGIN_LATE -DKILLS=1
+  length said after the addition                    | single | slot_makes_sense | -DBUG_LENGTH_LATE -DKILLS=1
+  stamp before the position                         | single | record_is_next | -DBUG_STAMP_EARLY -DMOVES=1 -DRECORDS=1
+  stamp before data                                 | single | record_is_whole | -DBUG_STAMP_FIRST
+  out before the stamp                              | single | opened_is_final | -DBUG_OUT_EARLY
+  repair: a bit without an addition                 | single | slot_makes_sense | -DBUG_NO_PLACE_CASE -DKILLS=1
+  move: a bit without an addition                   | single | list_is_sane | -DBUG_BEYOND_END -DMOVES=1 -DRECORDS=1
+  count not mended                                  | single | counts_add_up | -DBUG_NO_COUNT -DKILLS=1 -DRECORDS=1
+  a successor wakes nobody in the old generation    | single | stuck | -DBUG_DONE_QUIETLY -DMOVES=1 -DRESTARTS=1 -DRECORDS=1
+  no fence between W and the cursors in a raise     | single | floor_is_unread | -DBUG_NO_Z7 -DJOINS=1 -DRECORDS=4
 '
 soak_list='
 eventcount, 3 wakers, 3 sleepers                    | wake | holds | -DWAKERS=3 -DSLEEPERS=3 -DDEADLINES
@@ -175,6 +206,14 @@ move, the daemon killed twice                       | move | holds | -DRECORDS=1
 move, a reader joins and leaves                     | move | holds | -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1
 move, a reader joins and leaves, the daemon killed  | move | holds | -DRECORDS=1 -DNEW_SIZE=1 -DJOINS=1 -DRESTARTS=1
 move, 3 writers                                     | move | holds | -DWRITERS=3 -DRECORDS=1
+single writer, 2 x any kind, killed twice           | single | holds | -DUNITS=2 -DABORTS -DKILLS=2 -DRESTARTS=1
+single writer, moved, killed, and the daemon        | single | holds | -DMOVES=1 -DRECORDS=1 -DKILLS=1 -DRESTARTS=1
+single writer, 4 records, killed                    | single | holds | -DRECORDS=4 -DKILLS=1 -DDEPTH=20
+single writer, moved, 2 x any kind                  | single | holds | -DMOVES=1 -DUNITS=2 -DABORTS -DDEPTH=20
+single writer, moved, 3 records                     | single | holds | -DMOVES=1 -DRECORDS=3 -DDEPTH=20
+single writer, moved, 2 records, all killed         | single | holds | -DMOVES=1 -DKILLS=1 -DRESTARTS=1
+single writer, moved, 2 records, it fences itself   | single | holds | -DMOVES=1 -DUNITS=2 -DKILLS=1 -DFENCED
+single writer, moved, the end not asked for         | single | holds | -DMOVES=1 -DUNITS=2 -DKILLS=1 -DBUG_NO_ENDS_BEFORE
 '
 
 here=$(cd "$(dirname "$0")" && pwd)
