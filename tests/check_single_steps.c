@@ -34,11 +34,19 @@
 
 static struct random_source chance;
 
-static bool another_stop(uint64_t *stop, uint64_t steps, uint64_t stride)
+/* Which instructions: the first `close` one by one, then every so many, on average. */
+struct pace {
+    uint64_t close, stride;
+};
+
+/* By then ringd_write has stored its position. */
+#define CLOSE 120
+
+static bool another_stop(uint64_t *stop, uint64_t steps, struct pace pace)
 {
     bool more = steps == *stop;
 
-    *stop += 1 + (stride > 1 ? random_below(&chance, 2 * stride - 1) : 0);
+    *stop += 1 + (*stop >= pace.close && pace.stride > 1 ? random_below(&chance, 2 * pace.stride - 1) : 0);
     return more;
 }
 
@@ -309,7 +317,7 @@ END_TEST
 
 /* Does a round, and then dies in the next one after so many instructions. Returns whether there are more. *sure: what
  * it was told. */
-static bool die_at(struct onlookers *o, enum operation operation, uint64_t *stop, uint64_t stride, uint64_t *sure,
+static bool die_at(struct onlookers *o, enum operation operation, uint64_t *stop, struct pace pace, uint64_t *sure,
                    unsigned *between)
 {
     struct stepped stepped = {.operation = operation};
@@ -324,10 +332,10 @@ static bool die_at(struct onlookers *o, enum operation operation, uint64_t *stop
     steps = step_many(&stepper, *stop);
     *between += stands_between(o->readers[0]);
     step_stop(&stepper);
-    return another_stop(stop, steps, stride);
+    return another_stop(stop, steps, pace);
 }
 
-static void kill_at_each(enum operation operation, uint64_t stride)
+static void kill_at_each(enum operation operation, struct pace pace)
 {
     uint64_t stop = 0, sure = 0, committed = 0, rounds = 0;
     struct ringd_writer *other;
@@ -339,7 +347,7 @@ static void kill_at_each(enum operation operation, uint64_t stride)
     other = open_patient(2);
     open_onlookers(&onlookers);
     do {
-        more = die_at(&onlookers, operation, &stop, stride, &sure, &between);
+        more = die_at(&onlookers, operation, &stop, pace, &sure, &between);
         if (stop == 0)
             return;
         put(other);
@@ -353,16 +361,16 @@ static void kill_at_each(enum operation operation, uint64_t stride)
         if (rounds++ % 8 == 0)
             require_healthy();
     } while (more);
-    require(between > 0 || stride > 1, "it never stood between its bit and its position");
+    require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require(rounds > 10, "only %" PRIu64 " places", rounds);
     require_healthy();
 }
 
-static const uint64_t kill_strides[OPERATIONS] = {1, 2, 2, 3, 3};
+static const struct pace kill_paces[OPERATIONS] = {{CLOSE, 10}, {0, 10}, {0, 10}, {0, 10}, {0, 8}};
 
 START_TEST(killed_at_each_instruction)
 {
-    kill_at_each((enum operation)_i, kill_strides[_i]);
+    kill_at_each((enum operation)_i, kill_paces[_i]);
 }
 END_TEST
 
@@ -377,7 +385,7 @@ static void move(uint32_t moves)
     }
 }
 
-static void stand_and_move(enum operation operation, uint32_t moves, uint64_t stride)
+static void stand_and_move(enum operation operation, uint32_t moves, struct pace pace)
 {
     struct stepped stepped = {.operation = operation, .and_next = true};
     struct onlookers onlookers;
@@ -409,8 +417,8 @@ static void stand_and_move(enum operation operation, uint32_t moves, uint64_t st
                 atomic_load(&stepper.gate->result));
         put(other);
         drain_all(&onlookers, atomic_load(&stepper.gate->number), writer_sequence(other));
-    } while (another_stop(&stop, steps, stride));
-    require(between > 0 || stride > 1, "it never stood between its bit and its position");
+    } while (another_stop(&stop, steps, pace));
+    require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require(ring_info(RING).committed == writer_sequence(other) + stepper.gate->number, "committed");
     require(ring_info(RING).lost == 0, "lost");
     require_accounts(operation == OPERATION_ABORT);
@@ -418,26 +426,26 @@ static void stand_and_move(enum operation operation, uint32_t moves, uint64_t st
     step_stop(&stepper);
 }
 
-/* `stride`: of the instructions that matter; what comes after them is the next write. */
+/* What comes after the operation is the next write. */
 static const struct {
     enum operation operation;
     uint32_t moves;
-    uint64_t stride;
+    struct pace pace;
 } moved[] = {
-    {OPERATION_WRITE, 1, 1},  {OPERATION_BATCH, 1, 8}, {OPERATION_WHOLE, 1, 8},
-    {OPERATION_SHRUNK, 1, 8}, {OPERATION_ABORT, 1, 8}, {OPERATION_WRITE, 2, 8},
+    {OPERATION_WRITE, 1, {CLOSE, 20}}, {OPERATION_BATCH, 1, {0, 12}}, {OPERATION_WHOLE, 1, {0, 12}},
+    {OPERATION_SHRUNK, 1, {0, 12}},    {OPERATION_ABORT, 1, {0, 12}}, {OPERATION_WRITE, 2, {0, 12}},
 };
 #define MOVED 6
 
 START_TEST(it_stands_while_the_ring_moves)
 {
-    stand_and_move(moved[_i].operation, moved[_i].moves, moved[_i].stride);
+    stand_and_move(moved[_i].operation, moved[_i].moves, moved[_i].pace);
 }
 END_TEST
 
 /* One that is killed after the move instead of going on, at once or some instructions later. */
 static bool move_and_die(struct onlookers *o, struct ringd_writer *other, enum operation operation, uint64_t *stop,
-                         uint64_t stride, uint64_t *sure, unsigned *between)
+                         struct pace pace, uint64_t *sure, unsigned *between)
 {
     struct stepped stepped = {.operation = operation};
     struct stepper stepper;
@@ -456,10 +464,10 @@ static bool move_and_die(struct onlookers *o, struct ringd_writer *other, enum o
     if (steps == *stop && random_below(&chance, 2) == 0)
         step_many(&stepper, random_below(&chance, 100));
     step_stop(&stepper);
-    return another_stop(stop, steps, stride);
+    return another_stop(stop, steps, pace);
 }
 
-static void kill_after_each(enum operation operation, uint64_t stride)
+static void kill_after_each(enum operation operation, struct pace pace)
 {
     uint64_t stop = 0, sure = 0, committed;
     struct ringd_writer *other;
@@ -471,7 +479,7 @@ static void kill_after_each(enum operation operation, uint64_t stride)
     other = open_patient(2);
     open_onlookers(&onlookers);
     do {
-        more = move_and_die(&onlookers, other, operation, &stop, stride, &sure, &between);
+        more = move_and_die(&onlookers, other, operation, &stop, pace, &sure, &between);
         if (stop == 0)
             return;
         put(other);
@@ -483,15 +491,15 @@ static void kill_after_each(enum operation operation, uint64_t stride)
         drain_all(&onlookers, committed, writer_sequence(other));
         require_accounts(0);
     } while (more);
-    require(between > 0 || stride > 1, "it never stood between its bit and its position");
+    require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require_healthy();
 }
 
-static const uint64_t death_strides[OPERATIONS] = {1, 5, 5, 5, 5};
+static const struct pace death_paces[OPERATIONS] = {{CLOSE, 10}, {0, 12}, {0, 12}, {0, 12}, {0, 12}};
 
 START_TEST(killed_after_the_ring_has_moved)
 {
-    kill_after_each((enum operation)_i, death_strides[_i]);
+    kill_after_each((enum operation)_i, death_paces[_i]);
 }
 END_TEST
 
@@ -537,7 +545,7 @@ START_TEST(a_move_is_undone_while_it_stands)
         require(atomic_load(&stepper.gate->result) == RINGD_OK, "at instruction %" PRIu64 ": result %d", stop,
                 atomic_load(&stepper.gate->result));
         drain_all(&onlookers, atomic_load(&stepper.gate->number), writer_sequence(other));
-    } while (another_stop(&stop, steps, 2));
+    } while (another_stop(&stop, steps, (struct pace){.stride = 3}));
     require(ring_info(RING).generation == generation, "it has moved");
     require_accounts(0);
     require_healthy();
@@ -575,7 +583,7 @@ static bool remove_at(uint64_t *stop)
     require(atomic_load(&stepper.gate->result) == -ESHUTDOWN, "result %d", atomic_load(&stepper.gate->result));
     step_stop(&stepper);
     ringd_reader_close(reader);
-    return another_stop(stop, steps, 2);
+    return another_stop(stop, steps, (struct pace){.stride = 3});
 }
 
 START_TEST(the_ring_is_removed_while_it_stands)
