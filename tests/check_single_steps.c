@@ -257,6 +257,15 @@ static void require_healthy(void)
     command_free(&doctor);
 }
 
+/* A writer that dies leaves nothing that makes no sense. */
+static void require_no_damage(void)
+{
+    static char log[1 << 20];
+
+    daemon_read_log(&server, log, sizeof log);
+    require(strstr(log, "damaged") == NULL, "%s", strstr(log, "damaged"));
+}
+
 /* ---- no locked instruction and no fence -------------------------------------------------------------------------- */
 
 static uint64_t count_locked(struct stepper *stepper)
@@ -364,6 +373,7 @@ static void kill_at_each(enum operation operation, struct pace pace)
     require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require(rounds > 10, "only %" PRIu64 " places", rounds);
     require_healthy();
+    require_no_damage();
 }
 
 static const struct pace kill_paces[OPERATIONS] = {{CLOSE, 10}, {0, 10}, {0, 10}, {0, 10}, {0, 8}};
@@ -493,6 +503,7 @@ static void kill_after_each(enum operation operation, struct pace pace)
     } while (more);
     require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require_healthy();
+    require_no_damage();
 }
 
 static const struct pace death_paces[OPERATIONS] = {{CLOSE, 10}, {0, 12}, {0, 12}, {0, 12}, {0, 12}};
