@@ -16,10 +16,14 @@
  * process that has asked for it (membarrier, global expedited; wake_barrier()). Where a writer may not ask it has a
  * fence of its own. Where the others may not have it run, time does: they look again a little later.
  *
- * Cost of an uncontended write: no RMW, no fence; loads of limit (twice) and waits; stores to W's line, to its own slot
- * (one line) and to the record.
+ * A third, in a ring with time: who merges lanes takes the time and then loads W, and what is not in it then has a
+ * later time (reader_merge.c). So the addition has to be seen before its writer takes the time: Z8, a fence of its own,
+ * as those who merge do so all the time.
  *
- * Called by writer.c and ring.c. Orders are in the table at the head of ring.h (Z1 to Z6, Y1, Y2).
+ * Cost of an uncontended write: no RMW, no fence (one with time); loads of limit (twice) and waits; stores to W's line,
+ * to its own slot (one line) and to the record.
+ *
+ * Called by writer.c and ring.c. Orders are in the table at the head of ring.h (Z1 to Z8, Y1, Y2).
  */
 #ifndef LIBCLIENT_RING_SINGLE_H
 #define LIBCLIENT_RING_SINGLE_H

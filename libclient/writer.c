@@ -52,6 +52,13 @@ static int writer_grant(struct ringd_writer *w, uint64_t min, uint64_t want, uin
     return writer_find_room(w, min, want, records, grant);
 }
 
+__attribute__((noinline)) uint64_t writer_clock(const struct ringd_writer *w)
+{
+    if (w->ring.ring.single)
+        atomic_thread_fence(memory_order_seq_cst); /* Z8 */
+    return record_time(w->time_source);
+}
+
 /* ---- records in a grant ---------------------------------------------------------------------------------------- */
 
 /* Writers in full flow on different processors pass the line of W back and forth with every record, a hop or more each

@@ -6,7 +6,6 @@
 
 #include "client.h"
 #include "pollable.h"
-#include "record_time.h"
 #include "ring.h"
 
 /* Turns, see take_turns() in writer.c. */
@@ -82,12 +81,13 @@ int64_t writer_watch(struct ring_writer *ring);
 
 /* ---- writer.c ---------------------------------------------------------------------------------------------------- */
 
-/* Taken after the addition: so a reader that takes the time and then loads W knows what is below it. */
+/* Of a ring with time. Taken after the addition: so a reader that takes the time and then loads W knows what is below
+ * it. */
+uint64_t writer_clock(const struct ringd_writer *w);
+
 static inline uint64_t writer_time(const struct ringd_writer *w)
 {
-    if (__builtin_expect(w->time_source == RINGD_TIME_NONE, 1))
-        return 0;
-    return record_time(w->time_source);
+    return __builtin_expect(w->time_source == RINGD_TIME_NONE, 1) ? 0 : writer_clock(w);
 }
 
 /* Room for `want` bytes, or for at least `min`, for a number of records that have been counted as offered. */

@@ -703,7 +703,7 @@ static const struct exception {
     {"publish-stored", RINGD_OVERWRITE},
     {"reserve-active", RINGD_LOSSLESS},
     {"reserve-active", RINGD_DROP},
-    {"reserve-active", RINGD_OVERWRITE}, /* of rings with one writer */
+    {"reserve-active", RINGD_OVERWRITE}, /* of rings with one writer: check_single.c */
     {"follow-held", RINGD_LOSSLESS},
     {"follow-held", RINGD_DROP},
     {"follow-held", RINGD_OVERWRITE}, /* of groups */

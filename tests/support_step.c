@@ -191,6 +191,15 @@ bool step_at_locked(const struct stepper *stepper)
     return (code[i] == 0x86 || code[i] == 0x87) && code[i + 1] < 0xc0;
 }
 
+/* 0f ae with a register: 5, 6, 7 in the middle of the next byte. */
+bool step_at_fence(const struct stepper *stepper)
+{
+    unsigned char code[3];
+
+    trace_read(stepper->pid, program_counter(stepper), code, sizeof code);
+    return code[0] == 0x0f && code[1] == 0xae && code[2] >= 0xe8;
+}
+
 bool step_knows_locked(void)
 {
     return true;
@@ -199,6 +208,12 @@ bool step_knows_locked(void)
 #else
 
 bool step_at_locked(const struct stepper *stepper)
+{
+    (void)stepper;
+    return false;
+}
+
+bool step_at_fence(const struct stepper *stepper)
 {
     (void)stepper;
     return false;

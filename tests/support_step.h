@@ -19,7 +19,7 @@
  *
  * It stops for good with the test. Counts of instructions include the few of entering and leaving.
  *
- * Called by check_steps.c and check_progress.c.
+ * Called by check_steps.c, check_move_steps.c, check_group_steps.c, check_single_steps.c and others.
  */
 #ifndef TESTS_SUPPORT_STEP_H
 #define TESTS_SUPPORT_STEP_H
@@ -73,6 +73,9 @@ bool step_at_sleep(const struct stepper *stepper);
 /* Whether the next instruction is a locked one: an atomic read-modify-write. Known on x86-64 only. */
 bool step_at_locked(const struct stepper *stepper);
 bool step_knows_locked(void);
+
+/* Whether it is a fence (mfence, lfence, sfence). */
+bool step_at_fence(const struct stepper *stepper);
 
 /* Ends the process. */
 void step_stop(struct stepper *stepper);
