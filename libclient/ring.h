@@ -134,6 +134,8 @@
  *      after Z5              after S1, before S2
  *   Z7 fence              seq_cst    J1, J4                           start below what a raise lets be overwritten whose
  *      before G3                                                        scan did not see the cursor
+ *   Z8 fence              seq_cst    N2 load W        seq_cst         a record with a time before that at which one who
+ *      after Z3, before the time        after the time                  merges has not seen it
  *
  * Cost of an uncontended write: 2 RMW (W3, C3), none in a lane with a single writer; loads of W, limit (with waiters),
  * waits; stores to its own slot (one line) and to the record. The lines of W, limit and waits are shared; only that of W
