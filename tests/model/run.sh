@@ -211,7 +211,7 @@ single writer, moved, killed, and the daemon        | single | holds | -DMOVES=1
 single writer, 4 records, killed                    | single | holds | -DRECORDS=4 -DKILLS=1 -DDEPTH=20
 single writer, moved, 2 x any kind                  | single | holds | -DMOVES=1 -DUNITS=2 -DABORTS -DDEPTH=20
 single writer, moved, 3 records                     | single | holds | -DMOVES=1 -DRECORDS=3 -DDEPTH=20
-single writer, moved, 2 records, all killed         | single | holds | -DMOVES=1 -DKILLS=1 -DRESTARTS=1
+single writer, moved, 2 records, and both killed    | single | holds | -DMOVES=1 -DKILLS=1 -DRESTARTS=1
 single writer, moved, 2 records, it fences itself   | single | holds | -DMOVES=1 -DUNITS=2 -DKILLS=1 -DFENCED
 single writer, moved, the end not asked for         | single | holds | -DMOVES=1 -DUNITS=2 -DKILLS=1 -DBUG_NO_ENDS_BEFORE
 '
