@@ -6,7 +6,8 @@
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
 
-/* A single writer may have been found between Z2 and Z3: then the lane ends where its grant begins. */
+/* A single writer whose lane ends where its grant begins was found between Z2 and Z3, and is void by Z4. One that comes
+ * here all the same was not seen in time, where time stands in for barriers (ring_seal.c). */
 static bool ends_before(const struct ring_writer *w)
 {
     uint64_t end = atomic_load_explicit(&w->ring.lane->move.end, memory_order_acquire);
