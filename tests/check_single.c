@@ -756,6 +756,7 @@ static void flow_on(void *argument)
     struct ringd_writer *w = open_in(flow->lane, RINGD_FOREVER);
     struct ringd_writer_counters c;
 
+    atomic_store_explicit(&flow->written, writer_sequence(w), memory_order_relaxed); /* after one that died */
     for (uint64_t i = 0; atomic_load_explicit(&flow->over, memory_order_relaxed) == 0; i++) {
         put(w, RECORD_MIN + i % 150);
         atomic_store_explicit(&flow->written, writer_sequence(w), memory_order_relaxed);
