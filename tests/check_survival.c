@@ -1016,7 +1016,8 @@ START_TEST(rule_14_late_stores_change_nothing_that_can_be_read)
     scene_begin(&scene, policies[_i],
                 (struct ringd_ring_options){.stopped = RINGD_STOPPED_MOVE, .stopped_after_ms = 10});
     for (size_t i = 0; i < points.count; i++) {
-        if (strcmp(points.names[i], "reserve-voided") != 0) /* in a move only */
+        if (!is_exception(points.names[i], policies[_i]) &&
+            strcmp(points.names[i], "reserve-voided") != 0) /* in a move only */
             require(wake_late(&scene, points.names[i]), "nobody passes %s", points.names[i]);
     }
     scene_end(&scene);
