@@ -367,7 +367,7 @@ static void kill_at_each(enum operation operation, struct pace pace)
                 sure);
         drain_all(&onlookers, committed, writer_sequence(other));
         require_accounts(0);
-        if (rounds++ % 8 == 0)
+        if (rounds++ % 16 == 0)
             require_healthy();
     } while (more);
     require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
@@ -376,7 +376,7 @@ static void kill_at_each(enum operation operation, struct pace pace)
     require_no_damage();
 }
 
-static const struct pace kill_paces[OPERATIONS] = {{CLOSE, 10}, {0, 10}, {0, 10}, {0, 10}, {0, 8}};
+static const struct pace kill_paces[OPERATIONS] = {{CLOSE, 20}, {0, 16}, {0, 16}, {0, 16}, {0, 20}};
 
 START_TEST(killed_at_each_instruction)
 {
@@ -442,8 +442,8 @@ static const struct {
     uint32_t moves;
     struct pace pace;
 } moved[] = {
-    {OPERATION_WRITE, 1, {CLOSE, 20}}, {OPERATION_BATCH, 1, {0, 12}}, {OPERATION_WHOLE, 1, {0, 12}},
-    {OPERATION_SHRUNK, 1, {0, 12}},    {OPERATION_ABORT, 1, {0, 12}}, {OPERATION_WRITE, 2, {0, 12}},
+    {OPERATION_WRITE, 1, {CLOSE, 20}}, {OPERATION_BATCH, 1, {0, 20}}, {OPERATION_WHOLE, 1, {0, 20}},
+    {OPERATION_SHRUNK, 1, {0, 20}},    {OPERATION_ABORT, 1, {0, 20}}, {OPERATION_WRITE, 2, {0, 20}},
 };
 #define MOVED 6
 
@@ -506,7 +506,7 @@ static void kill_after_each(enum operation operation, struct pace pace)
     require_no_damage();
 }
 
-static const struct pace death_paces[OPERATIONS] = {{CLOSE, 10}, {0, 12}, {0, 12}, {0, 12}, {0, 12}};
+static const struct pace death_paces[OPERATIONS] = {{CLOSE, 40}, {0, 24}, {0, 24}, {0, 24}, {0, 24}};
 
 START_TEST(killed_after_the_ring_has_moved)
 {
