@@ -371,7 +371,7 @@ static void kill_at_each(enum operation operation, struct pace pace)
             require_healthy();
     } while (more);
     require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
-    require(rounds > 10, "only %" PRIu64 " places", rounds);
+    require(rounds > 4, "only %" PRIu64 " places", rounds);
     require_healthy();
     require_no_damage();
 }
