@@ -47,9 +47,9 @@ built() {
 
 programs() {
     echo 'tests/model/run.sh quick'
-    built tests/check_steps.c
+    built tests/check_survival.c tests/check_steps.c
     built tests/fuzz_*.c tests/stress_*.c
-    built tests/check_*.c | grep -v '/check_steps$'
+    built tests/check_*.c | grep -v -e '/check_steps$' -e '/check_survival$'
     ls tests/test_*.sh
     echo tests/examples.sh
 }
