@@ -31,7 +31,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 # ---- what is made of what
 
-LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c segment.c wake.c pollable.c proto.c client.c \
+LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c ring_single.c segment.c wake.c pollable.c proto.c client.c \
 	writer.c writer_move.c writer_open.c writer_room.c reader.c reader_filter.c reader_group.c reader_lane.c \
 	reader_merge.c reader_message.c reader_named.c reader_open.c reader_start.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))

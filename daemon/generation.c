@@ -293,8 +293,7 @@ static void on_reserved(void *argument)
     struct shared_ring *ring = move->ring;
     uint64_t number = move->next->number;
     struct problem problem = {""};
-    bool huge;
-    int result = reservation_end(move->reservation, &huge);
+    int result = reservation_end(move->reservation, NULL);
 
     ring->move = NULL;
     result = generation_finish(move->next, ring->segment.geometry.lane_count, result, &problem);
@@ -345,13 +344,12 @@ void generation_cancel_move(struct shared_ring *ring, const char *why)
 {
     struct move *move = ring->move;
     struct problem problem;
-    bool huge;
     int result;
 
     if (move == NULL)
         return;
     ring->move = NULL;
-    reservation_end(move->reservation, &huge);
+    reservation_end(move->reservation, NULL);
     generation_free(move->next);
     result = problem_say(&problem, -ESHUTDOWN, "ring \"%s\" did not move: %s", ring->name, why);
     end_move(move, result, 0, &problem);
@@ -432,7 +430,6 @@ int generation_resume(struct shared_ring *ring, struct problem *problem)
 {
     uint64_t size = atomic_load_explicit(&ring->segment.control->next_bytes, memory_order_relaxed);
     struct generation *next;
-    bool huge;
     int result;
 
     finish_older(ring);
@@ -444,7 +441,7 @@ int generation_resume(struct shared_ring *ring, struct problem *problem)
     if (result == 0)
         result = generation_new(&next, ring, size, problem);
     if (result == 0) {
-        result = reservation_run(segment_data_pages(&next->objects), &huge);
+        result = reservation_run(segment_data_pages(&next->objects), NULL);
         result = generation_finish(next, ring->segment.geometry.lane_count, result, problem);
     }
     if (result == 0)

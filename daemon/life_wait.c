@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "life.h"
+#include "quiet_thread.h"
 
 /* fcntl and a write to the loop's pipe; far less than this is touched. */
 #define STACK_BYTES 65536
@@ -77,22 +77,17 @@ void life_waits_deinit(struct life_waits *waits)
     ev_async_stop(waits->loop, &waits->gone);
 }
 
-/* Signals are for the loop's thread. */
 static int start_thread(struct life_wait *wait)
 {
     pthread_attr_t attributes;
-    sigset_t all, before;
     int result;
 
     if (pthread_attr_init(&attributes) != 0)
         return -EAGAIN;
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&wait->thread, &attributes, wait_for_lock, wait);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    result = quiet_thread_start(&wait->thread, &attributes, wait_for_lock, wait);
     pthread_attr_destroy(&attributes);
-    return -result;
+    return result;
 }
 
 static int wait_init(struct life_wait *wait, const struct object_name *page)

@@ -86,10 +86,9 @@ static void on_reserved(void *argument)
 static void cancel_making(struct making *making)
 {
     struct problem problem;
-    bool huge;
     int result = problem_say(&problem, -ECANCELED, "ring \"%s\" was not made: ringd ends", making->ring->name);
 
-    reservation_end(making->reservation, &huge);
+    reservation_end(making->reservation, NULL);
     shared_ring_free(making->ring);
     end_making(making, result, &problem);
 }

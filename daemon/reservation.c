@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "notify.h"
+#include "quiet_thread.h"
 #include "ringd_segment.h"
 #include "segment.h"
 
@@ -67,33 +67,35 @@ static bool reserve_huge_pages(const struct page_range *pages)
     return huge;
 }
 
-static int reserve_slice(const struct page_range *slice, bool *huge)
+/* The first slice of what is left. *huge becomes false if it is not in huge pages. */
+static int reserve_slice(struct page_range *left, bool *huge)
 {
-    if (slice->begin % RINGD_HUGE_BYTES != 0 || slice->end % RINGD_HUGE_BYTES != 0 || !reserve_huge_pages(slice))
+    uint64_t bytes = left->end - left->begin;
+    const struct page_range slice = {left->fd, left->begin, left->begin + (bytes < SLICE_BYTES ? bytes : SLICE_BYTES)};
+
+    if (slice.begin % RINGD_HUGE_BYTES != 0 || slice.end % RINGD_HUGE_BYTES != 0 || !reserve_huge_pages(&slice))
         *huge = false;
-    return reserve_pages(slice);
+    left->begin = slice.end;
+    return reserve_pages(&slice);
 }
 
-static struct page_range first_slice(const struct page_range *pages)
+static void tell_huge(bool *told, bool huge)
 {
-    uint64_t bytes = pages->end - pages->begin;
-
-    return (struct page_range){pages->fd, pages->begin, pages->begin + (bytes < SLICE_BYTES ? bytes : SLICE_BYTES)};
+    if (told != NULL)
+        *told = huge;
 }
 
 int reservation_run(struct page_range pages, bool *huge)
 {
+    bool all_huge = true;
     int result = 0;
 
-    *huge = true;
     while (pages.begin < pages.end && result == 0) {
-        struct page_range slice = first_slice(&pages);
-
-        result = reserve_slice(&slice, huge);
-        pages.begin = slice.end;
+        result = reserve_slice(&pages, &all_huge);
         if (pages.begin < pages.end)
             notify_alive();
     }
+    tell_huge(huge, all_huge);
     return result;
 }
 
@@ -104,15 +106,14 @@ static void *reserve(void *argument)
     struct reservation *r = argument;
 
     while (r->pages.begin < r->pages.end && r->result == 0) {
-        struct page_range slice = first_slice(&r->pages);
+        uint64_t begin = r->pages.begin;
 
         if (atomic_load_explicit(&r->stop, memory_order_relaxed)) {
             r->result = -ECANCELED;
             break;
         }
-        r->result = reserve_slice(&slice, &r->huge);
-        r->pages.begin = slice.end;
-        atomic_fetch_sub_explicit(&pending_bytes, slice.end - slice.begin, memory_order_relaxed);
+        r->result = reserve_slice(&r->pages, &r->huge);
+        atomic_fetch_sub_explicit(&pending_bytes, r->pages.begin - begin, memory_order_relaxed);
     }
     ev_async_send(r->loop, &r->done);
     return NULL;
@@ -125,19 +126,6 @@ static void on_done(struct ev_loop *loop, ev_async *done, int events)
     (void)loop;
     (void)events;
     r->tell(r->argument);
-}
-
-/* Signals are for the loop's thread. */
-static bool start_thread(struct reservation *r)
-{
-    sigset_t all, before;
-    int result;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&r->thread, NULL, reserve, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result == 0;
 }
 
 int reservation_start(struct reservation **reservation, struct ev_loop *loop, struct page_range pages,
@@ -153,7 +141,7 @@ int reservation_start(struct reservation **reservation, struct ev_loop *loop, st
     ev_async_init(&r->done, on_done);
     r->done.data = r;
     ev_async_start(loop, &r->done);
-    r->threaded = start_thread(r);
+    r->threaded = quiet_thread_start(&r->thread, NULL, reserve, r) == 0;
     if (!r->threaded)
         reserve(r);
     return 0;
@@ -168,7 +156,7 @@ int reservation_end(struct reservation *reservation, bool *huge)
         pthread_join(reservation->thread, NULL);
     ev_async_stop(reservation->loop, &reservation->done);
     atomic_fetch_sub_explicit(&pending_bytes, reservation->pages.end - reservation->pages.begin, memory_order_relaxed);
-    *huge = reservation->huge;
+    tell_huge(huge, reservation->huge);
     result = reservation->result;
     free(reservation);
     return result;

@@ -27,8 +27,8 @@ struct page_range {
 
 struct reservation;
 
-/* Here and now; between slices the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC. `huge`: whether all
- * of it is in huge pages. */
+/* Here and now; between slices the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC.
+ * `huge`: whether all of it is in huge pages; may be NULL. */
 int reservation_run(struct page_range pages, bool *huge);
 
 /* Has `tell(argument)` called, once and from the event loop, when it is done. *reservation is NULL after a failure:

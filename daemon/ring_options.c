@@ -245,13 +245,14 @@ static int check_slow_limits(const struct ringd_ring_options *options, struct pr
 
 static int check_reserved(const struct ringd_ring_options *options, struct problem *problem)
 {
-    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
-        if (options->reserved[i] != 0 || options->reserved_32 != 0)
-            return problem_say(problem, -EINVAL,
-                               "a reserved option is not zero; clear the options before setting any, "
-                               "or use a newer ringd");
-    }
-    return 0;
+    uint64_t any = options->reserved_32;
+
+    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+        any |= options->reserved[i];
+    return any == 0 ? 0
+                    : problem_say(problem, -EINVAL,
+                                  "a reserved option is not zero; clear the options before setting any, "
+                                  "or use a newer ringd");
 }
 
 int ring_options_check(struct ringd_ring_options *options, struct problem *problem)

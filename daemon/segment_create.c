@@ -200,8 +200,7 @@ static int say_short(uint64_t bytes, int result, struct problem *problem)
 
 static int reserve(struct page_range pages, struct problem *problem)
 {
-    bool huge;
-    int result = reservation_run(pages, &huge);
+    int result = reservation_run(pages, NULL);
 
     return result < 0 ? say_short(pages.end - pages.begin, result, problem) : 0;
 }
@@ -426,11 +425,10 @@ int segment_create(struct segment_objects *objects, const struct object_name *ri
                    const struct ringd_ring_options *options, const struct ticks *ticks, struct problem *problem)
 {
     int result = segment_create_begin(objects, ring, name, options, ticks, problem);
-    bool huge;
 
     if (result < 0)
         return result;
-    result = segment_create_end(objects, reservation_run(segment_data_pages(objects), &huge), problem);
+    result = segment_create_end(objects, reservation_run(segment_data_pages(objects), NULL), problem);
     if (result < 0)
         segment_objects_deinit(objects);
     return result;

@@ -4,8 +4,8 @@
 
 #include <bsd/string.h>
 #include <errno.h>
-#include <stddef.h>
 #include <ev.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -353,8 +353,8 @@ static int ring_try(struct ring_writer *w, uint64_t min, uint64_t want, uint64_t
             return -ESHUTDOWN;
         if (view.word & w->bit)
             return -EBADMSG;
-        /* Limit and needs are input, and a grant is whole units: anything less would change other bits of W. */
         w->position = view.position;
+        /* Limit and needs are input, and a grant is whole units: anything less would change other bits of W. */
         room = (int64_t)((view.limit - view.position - before) & RINGD_POSITION_MASK);
         if (room < (int64_t)want) {
             result = ring_raise(w, &view, before + want, shortage);
@@ -389,48 +389,6 @@ __attribute__((noinline)) int ring_take_failed(struct ringd_lane *lane, uint64_t
     atomic_fetch_sub_explicit(&lane->word, bit, memory_order_seq_cst);
     STOP_POINT("reserve-voided");
     return -ESHUTDOWN;
-}
-
-/* ---- a single writer's ------------------------------------------------------------------------------------------ */
-
-int ring_single_take_cold(struct ring_writer *w, uint64_t bytes, struct ring_grant *grant)
-{
-    int result = ring_single_take(*w, bytes, grant);
-
-    w->position = grant->place + bytes;
-    return result;
-}
-
-int ring_single_finish_cold(const struct ring_writer *w)
-{
-    return ring_single_finish(*w);
-}
-
-static bool ring_single_sealed(const struct ringd_lane *lane)
-{
-    atomic_thread_fence(memory_order_seq_cst);
-    return atomic_load_explicit(&lane->word, memory_order_seq_cst) & RINGD_W_SEALED;
-}
-
-/* My bit is seen by now. Whoever seals after this look finds it; if it is sealed by now it may be among the members or
- * not: nothing has been written, and nothing will be. */
-int ring_single_closing(struct ringd_lane *lane)
-{
-    if (!ring_single_sealed(lane))
-        return RINGD_OK;
-    atomic_store_explicit(&lane->single_active, 0, memory_order_release);
-    STOP_POINT("reserve-voided");
-    return -ESHUTDOWN;
-}
-
-/* Whether it was among the members does not matter to one that has committed: nobody else gives it a verdict then. */
-int ring_single_finish_slow(struct ringd_lane *lane, struct ringd_waits *waits)
-{
-    bool sealed = ring_single_sealed(lane);
-
-    wake_all(&waits->data);
-    wake_all(&waits->space);
-    return sealed ? RING_SEALED : RINGD_OK;
 }
 
 /* ---- waiting for it -------------------------------------------------------------------------------------------- */

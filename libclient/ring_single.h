@@ -23,7 +23,8 @@
  * Cost of an uncontended write: no RMW, no fence (one with time); loads of limit (twice) and waits; stores to W's line,
  * to its own slot (one line) and to the record.
  *
- * Called by writer.c and ring.c. Orders are in the table at the head of ring.h (Z1 to Z8, Y1, Y2).
+ * Called by writer.c and ring.c; what is rarely needed is in ring_single.c. Orders are in the table at the head of
+ * ring.h (Z1 to Z8, Y1, Y2).
  */
 #ifndef LIBCLIENT_RING_SINGLE_H
 #define LIBCLIENT_RING_SINGLE_H

@@ -186,12 +186,25 @@ __attribute__((noinline)) static int write_again(struct ringd_writer *w, const v
     return write_any(w, data, len);
 }
 
-/* The same in a lane with a single writer: no locked instruction at all. */
+/* A short record without time, whole and stamped. */
+RING_HOT void put_short(const struct ring *ring, uint64_t place, const void *data, size_t len, uint64_t sequence,
+                        uint64_t origin)
+{
+    struct ringd_record_header *h = ring_header(ring, place);
+
+    copy_short((unsigned char *)(h + 1), data, len);
+    STOP_POINT("commit-payload");
+    fill_header(h, len, sequence, origin, 0);
+    STOP_POINT("commit-header");
+    store_stamp(ring, h, place, RINGD_STATE_COMMITTED);
+    STOP_POINT("commit-stamped");
+}
+
+/* As ringd_write, in a lane with a single writer: no locked instruction at all. */
 __attribute__((noinline)) static int write_single(struct ringd_writer *w, const void *data, size_t len)
 {
     const struct ring_writer ring = w->ring;
     uint64_t bytes = ring_record_bytes(len), sequence = w->sequence, origin = w->origin;
-    struct ringd_record_header *h;
     struct ring_grant grant;
     int result;
 
@@ -203,13 +216,7 @@ __attribute__((noinline)) static int write_single(struct ringd_writer *w, const 
     w->ring.position = grant.place + bytes;
     if (__builtin_expect(result != RINGD_OK, 0))
         return write_again(w, data, len);
-    h = ring_header(&ring.ring, grant.place);
-    copy_short((unsigned char *)(h + 1), data, len);
-    STOP_POINT("commit-payload");
-    fill_header(h, len, sequence, origin, 0);
-    STOP_POINT("commit-header");
-    store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
-    STOP_POINT("commit-stamped");
+    put_short(&ring.ring, grant.place, data, len, sequence, origin);
     writer_count(w, ring.slot, 1, len);
     result = ring_single_finish(ring);
     return __builtin_expect(result != RINGD_OK, 0) ? writer_finish_slow(w, result) : RINGD_OK;
@@ -221,7 +228,6 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
 {
     const struct ring_writer ring = writer->ring;
     uint64_t bytes = ring_record_bytes(len), sequence = writer->sequence, origin = writer->origin, position;
-    struct ringd_record_header *h;
     struct ring_grant grant;
 
     if (__builtin_expect(writer->alive != HANDLE_ALIVE || len >= writer->short_end, 0))
@@ -232,13 +238,7 @@ int ringd_write(struct ringd_writer *writer, const void *data, size_t len)
     STOP_POINT("reserve-offered");
     if (__builtin_expect(ring_take(ring, position, bytes, &grant) != RINGD_OK, 0))
         return write_again(writer, data, len);
-    h = ring_header(&ring.ring, grant.place);
-    copy_short((unsigned char *)(h + 1), data, len);
-    STOP_POINT("commit-payload");
-    fill_header(h, len, sequence, origin, 0);
-    STOP_POINT("commit-header");
-    store_stamp(&ring.ring, h, grant.place, RINGD_STATE_COMMITTED);
-    STOP_POINT("commit-stamped");
+    put_short(&ring.ring, grant.place, data, len, sequence, origin);
     return writer_finish(writer, ring, 1, len);
 }
 

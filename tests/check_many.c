@@ -45,16 +45,6 @@ static uint64_t offered_by(const struct ringd_writer_counters *c)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static int write_two(struct ringd_writer *w)
-{
-    unsigned char first[RECORD_MIN + 3], second[RECORD_MIN + 40];
-    struct iovec batch[] = {{first, sizeof first}, {second, sizeof second}};
-
-    record_make(first, sizeof first, writer_slot(w), writer_sequence(w));
-    record_make(second, sizeof second, writer_slot(w), writer_sequence(w) + 1);
-    return ringd_write_batch(w, batch, 2);
-}
-
 /* Takes between `len` and twice as much, uses `len` of it, or nothing. */
 static int write_grant(struct ringd_writer *w, size_t len, bool give_up)
 {
@@ -79,7 +69,7 @@ static int write_somehow(struct ringd_writer *w, struct random_source *random)
 
     switch (random_below(random, 8)) {
     case 0:
-        return write_two(w);
+        return write_pair(w, RECORD_MIN + 3, RECORD_MIN + 40);
     case 1:
         return write_grant(w, len, false);
     case 2:

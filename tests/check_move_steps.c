@@ -134,30 +134,6 @@ enum operation {
     OPERATION_ABORT,
 };
 
-static int write_two(struct ringd_writer *w)
-{
-    unsigned char first[RECORD_MIN], second[RECORD_MIN];
-    struct iovec batch[] = {{first, sizeof first}, {second, sizeof second}};
-
-    record_make(first, sizeof first, writer_slot(w), writer_sequence(w));
-    record_make(second, sizeof second, writer_slot(w), writer_sequence(w) + 1);
-    return ringd_write_batch(w, batch, 2);
-}
-
-static int reserve_and(struct ringd_writer *w, enum operation operation)
-{
-    size_t granted;
-    void *data;
-    int result = ringd_reserve(w, MAX_RECORD, MAX_RECORD, &data, &granted);
-
-    if (result != RINGD_OK)
-        return result;
-    if (operation == OPERATION_ABORT)
-        return ringd_abort(w);
-    record_make(data, RECORD_MIN, writer_slot(w), writer_sequence(w));
-    return ringd_commit(w, RECORD_MIN);
-}
-
 static void run_writer(struct step_gate *gate, void *argument)
 {
     enum operation operation = *(const enum operation *)argument;
@@ -170,8 +146,8 @@ static void run_writer(struct step_gate *gate, void *argument)
         record_make(payload, sizeof payload, writer_slot(w), writer_sequence(w));
         step_enter(gate);
         result = operation == OPERATION_WRITE   ? ringd_write(w, payload, sizeof payload)
-                 : operation == OPERATION_BATCH ? write_two(w)
-                                                : reserve_and(w, operation);
+                 : operation == OPERATION_BATCH ? write_pair(w, RECORD_MIN, RECORD_MIN)
+                                                : write_granted(w, MAX_RECORD, operation != OPERATION_ABORT);
         if (result == RINGD_OK)
             result = write_record(w, RECORD_MIN); /* the next one follows, if that one has not */
         atomic_store(&gate->number, writer_sequence(w));

@@ -203,22 +203,12 @@ static void reserve_and(struct ringd_writer *w, bool commit)
     }
 }
 
-static void write_two(struct ringd_writer *w)
-{
-    unsigned char first[100], second[40];
-    struct iovec batch[] = {{first, sizeof first}, {second, sizeof second}};
-
-    record_make(first, sizeof first, writer_slot(w), writer_sequence(w));
-    record_make(second, sizeof second, writer_slot(w), writer_sequence(w) + 1);
-    ringd_write_batch(w, batch, 2);
-}
-
 /* Everything that a writer does, again and again. */
 static void write_in_turn(struct ringd_writer *w)
 {
     write_record(w, 40);
     write_record(w, 700);
-    write_two(w);
+    write_pair(w, 100, 40);
     reserve_and(w, true);
     reserve_and(w, false);
 }
@@ -414,7 +404,7 @@ static void be_in_group(void *argument)
         atomic_fetch_add(&group->count[member->number], 1);
         if (writes) {
             write_record(w, 40);
-            write_two(w);
+            write_pair(w, 100, 40);
             reserve_and(w, true);
         } else {
             ringd_reader_deadline(reader, now_ns() + NS_PER_MS);

@@ -73,35 +73,13 @@ struct stepped {
     bool and_next; /* the next record is part of the round */
 };
 
-static int write_two(struct ringd_writer *w)
-{
-    unsigned char first[RECORD_MIN], second[RECORD_MIN];
-    struct iovec batch[] = {{first, sizeof first}, {second, sizeof second}};
-
-    record_make(first, sizeof first, writer_slot(w), writer_sequence(w));
-    record_make(second, sizeof second, writer_slot(w), writer_sequence(w) + 1);
-    return ringd_write_batch(w, batch, 2);
-}
-
-static int reserve_and(struct ringd_writer *w, enum operation operation)
-{
-    size_t granted, len = operation == OPERATION_WHOLE ? RECORD_MIN : MAX_RECORD;
-    void *data;
-    int result = ringd_reserve(w, len, len, &data, &granted);
-
-    if (result != RINGD_OK)
-        return result;
-    if (operation == OPERATION_ABORT)
-        return ringd_abort(w);
-    record_make(data, RECORD_MIN, writer_slot(w), writer_sequence(w));
-    return ringd_commit(w, RECORD_MIN);
-}
-
 static int operate(struct ringd_writer *w, enum operation operation, const void *payload, size_t len)
 {
     if (operation == OPERATION_WRITE)
         return ringd_write(w, payload, len);
-    return operation == OPERATION_BATCH ? write_two(w) : reserve_and(w, operation);
+    return operation == OPERATION_BATCH
+               ? write_pair(w, RECORD_MIN, RECORD_MIN)
+               : write_granted(w, operation == OPERATION_WHOLE ? RECORD_MIN : MAX_RECORD, operation != OPERATION_ABORT);
 }
 
 static struct ringd_writer *open_patient(uint32_t lane)
@@ -344,9 +322,26 @@ static bool die_at(struct onlookers *o, enum operation operation, uint64_t *stop
     return another_stop(stop, steps, pace);
 }
 
+/* After a death: all that was told committed is there, of its last operation everything or nothing, and all of it is
+ * read. */
+static void others_go_on(struct onlookers *o, struct ringd_writer *other, enum operation operation, uint64_t stop,
+                         uint64_t sure)
+{
+    uint64_t committed;
+
+    put(other);
+    wait_for_contexts(RING, READERS + 1);
+    committed = ring_info(RING).committed - writer_sequence(other);
+    require(committed == sure || committed == sure + records_of(operation),
+            "before instruction %" PRIu64 ": %" PRIu64 " committed, and it was told of %" PRIu64, stop, committed,
+            sure);
+    drain_all(o, committed, writer_sequence(other));
+    require_accounts(0);
+}
+
 static void kill_at_each(enum operation operation, struct pace pace)
 {
-    uint64_t stop = 0, sure = 0, committed = 0, rounds = 0;
+    uint64_t stop = 0, sure = 0, rounds = 0;
     struct ringd_writer *other;
     struct onlookers onlookers;
     unsigned between = 0;
@@ -359,14 +354,7 @@ static void kill_at_each(enum operation operation, struct pace pace)
         more = die_at(&onlookers, operation, &stop, pace, &sure, &between);
         if (stop == 0)
             return;
-        put(other);
-        wait_for_contexts(RING, READERS + 1);
-        committed = ring_info(RING).committed - writer_sequence(other);
-        require(committed == sure || committed == sure + records_of(operation),
-                "before instruction %" PRIu64 ": %" PRIu64 " committed, and it was told of %" PRIu64, stop, committed,
-                sure);
-        drain_all(&onlookers, committed, writer_sequence(other));
-        require_accounts(0);
+        others_go_on(&onlookers, other, operation, stop, sure);
         if (rounds++ % 16 == 0)
             require_healthy();
     } while (more);
@@ -479,7 +467,7 @@ static bool move_and_die(struct onlookers *o, struct ringd_writer *other, enum o
 
 static void kill_after_each(enum operation operation, struct pace pace)
 {
-    uint64_t stop = 0, sure = 0, committed;
+    uint64_t stop = 0, sure = 0;
     struct ringd_writer *other;
     struct onlookers onlookers;
     unsigned between = 0;
@@ -492,14 +480,7 @@ static void kill_after_each(enum operation operation, struct pace pace)
         more = move_and_die(&onlookers, other, operation, &stop, pace, &sure, &between);
         if (stop == 0)
             return;
-        put(other);
-        wait_for_contexts(RING, READERS + 1);
-        committed = ring_info(RING).committed - writer_sequence(other);
-        require(committed == sure || committed == sure + records_of(operation),
-                "before instruction %" PRIu64 ": %" PRIu64 " committed, and it was told of %" PRIu64, stop, committed,
-                sure);
-        drain_all(&onlookers, committed, writer_sequence(other));
-        require_accounts(0);
+        others_go_on(&onlookers, other, operation, stop, sure);
     } while (more);
     require(between > 0 || pace.close == 0, "it never stood between its bit and its position");
     require_healthy();

@@ -109,41 +109,15 @@ struct stepped_writer {
     const char *ring;
 };
 
-static int write_two(struct ringd_writer *w)
-{
-    unsigned char first[RECORD_MIN], second[RECORD_MIN];
-    struct iovec batch[] = {{first, sizeof first}, {second, sizeof second}};
-
-    record_make(first, sizeof first, writer_slot(w), writer_sequence(w));
-    record_make(second, sizeof second, writer_slot(w), writer_sequence(w) + 1);
-    return ringd_write_batch(w, batch, 2);
-}
-
-static int reserve_and(struct ringd_writer *w, enum operation operation)
-{
-    size_t granted;
-    void *data;
-    int result = ringd_reserve(w, MAX_RECORD, MAX_RECORD, &data, &granted);
-
-    if (result != RINGD_OK)
-        return result;
-    if (operation == OPERATION_ABORT) {
-        memset(data, 'x', granted);
-        return ringd_abort(w);
-    }
-    record_make(data, RECORD_MIN, writer_slot(w), writer_sequence(w));
-    return ringd_commit(w, RECORD_MIN);
-}
-
 static int operate(struct ringd_writer *w, enum operation operation, const void *payload, size_t len)
 {
     switch (operation) {
     case OPERATION_WRITE:
         return ringd_write(w, payload, len);
     case OPERATION_BATCH:
-        return write_two(w);
+        return write_pair(w, RECORD_MIN, RECORD_MIN);
     default:
-        return reserve_and(w, operation);
+        return write_granted(w, MAX_RECORD, operation != OPERATION_ABORT);
     }
 }
 

@@ -227,8 +227,11 @@ void record_verify(const struct ringd_record *record);
 uint32_t writer_slot(const struct ringd_writer *writer);
 uint64_t writer_sequence(const struct ringd_writer *writer);
 
-/* Writes one such record. */
+/* Writes one such record; two in one batch; one of RECORD_MIN bytes into a grant of `bytes`, which is taken back if it
+ * is not to be kept. */
 int write_record(struct ringd_writer *writer, size_t len);
+int write_pair(struct ringd_writer *writer, size_t first_len, size_t second_len);
+int write_granted(struct ringd_writer *writer, size_t bytes, bool keep);
 
 /* What a reader has had of each writer slot so far. A reader that starts now expects each slot's next record; one that
  * starts in the past takes the first it sees. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../daemon/ring_options.h"
@@ -226,6 +227,32 @@ int write_record(struct ringd_writer *writer, size_t len)
 
     record_make(payload, len, writer_slot(writer), writer_sequence(writer));
     return ringd_write(writer, payload, len);
+}
+
+int write_pair(struct ringd_writer *writer, size_t first_len, size_t second_len)
+{
+    unsigned char first[RECORD_MAX], second[RECORD_MAX];
+    struct iovec batch[] = {{first, first_len}, {second, second_len}};
+
+    record_make(first, first_len, writer_slot(writer), writer_sequence(writer));
+    record_make(second, second_len, writer_slot(writer), writer_sequence(writer) + 1);
+    return ringd_write_batch(writer, batch, 2);
+}
+
+int write_granted(struct ringd_writer *writer, size_t bytes, bool keep)
+{
+    size_t granted;
+    void *data;
+    int result = ringd_reserve(writer, bytes, bytes, &data, &granted);
+
+    if (result != RINGD_OK)
+        return result;
+    if (!keep) {
+        memset(data, 'x', granted);
+        return ringd_abort(writer);
+    }
+    record_make(data, RECORD_MIN, writer_slot(writer), writer_sequence(writer));
+    return ringd_commit(writer, RECORD_MIN);
 }
 
 /* ---- what a reader has had --------------------------------------------------------------------------------------- */
