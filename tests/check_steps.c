@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "../daemon/segment_create.h"
 #include "reader.h"
