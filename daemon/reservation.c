@@ -8,13 +8,20 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "notify.h"
 #include "quiet_thread.h"
 #include "ringd_segment.h"
 #include "segment.h"
 
-#define SLICE_BYTES (UINT64_C(1) << 25)
+/* What is made in one go, which keeps a processor busy for a fraction of a millisecond. */
+#define SLICE_BYTES  RINGD_HUGE_BYTES
+
+#define PAUSE_NS_MAX INT64_C(5000000)
+
+/* How often the service manager is told that this is no hang. */
+#define ALIVE_BYTES (UINT64_C(1) << 25)
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* the C library may be older than the kernel */
@@ -47,6 +54,22 @@ static int reserve_pages(const struct page_range *pages)
     return -result;
 }
 
+/* The next huge page that the kernel gives to this processor is one that can be written at once. A virtual machine's
+ * memory may be made by its host when it is touched first, which takes milliseconds for a huge page. The kernel lets
+ * others run meanwhile if it is touched as a process's own memory, but not in MADV_COLLAPSE; and what is given back
+ * last is given out first. Nothing depends on it. */
+static void warm_huge_page(void)
+{
+    void *range;
+
+    if (segment_reserve_range(&range, RINGD_HUGE_BYTES) < 0)
+        return;
+    if (mprotect(range, RINGD_HUGE_BYTES, PROT_READ | PROT_WRITE) == 0 &&
+        madvise(range, RINGD_HUGE_BYTES, MADV_HUGEPAGE) == 0)
+        *(volatile unsigned char *)range = 0;
+    munmap(range, RINGD_HUGE_BYTES);
+}
+
 /* The kernel makes a huge page of what has a page in it, and fills up the rest; to ask for it needs addresses. Where it
  * will not (MADV_COLLAPSE came with Linux 6.1, "deny" in shmem_enabled means no, memory may be in pieces) nothing is
  * lost. */
@@ -58,23 +81,23 @@ static bool reserve_huge_pages(const struct page_range *pages)
 
     if (segment_reserve_range(&range, bytes) < 0)
         return false;
+    warm_huge_page();
     if (mmap(range, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pages->fd, (off_t)pages->begin) == range) {
-        for (uint64_t at = pages->begin; at < pages->end; at += RINGD_HUGE_BYTES)
-            reserve_pages(&(struct page_range){pages->fd, at, at + 1});
+        reserve_pages(&(struct page_range){pages->fd, pages->begin, pages->begin + 1});
         huge = madvise(range, bytes, MADV_COLLAPSE) == 0;
     }
     munmap(range, bytes);
     return huge;
 }
 
-/* The first slice of what is left. *huge becomes false if it is not in huge pages. */
+/* The first slice of what is left. *huge becomes false if it is not in huge pages, and nothing after it will be. */
 static int reserve_slice(struct page_range *left, bool *huge)
 {
     uint64_t bytes = left->end - left->begin;
     const struct page_range slice = {left->fd, left->begin, left->begin + (bytes < SLICE_BYTES ? bytes : SLICE_BYTES)};
 
-    if (slice.begin % RINGD_HUGE_BYTES != 0 || slice.end % RINGD_HUGE_BYTES != 0 || !reserve_huge_pages(&slice))
-        *huge = false;
+    *huge =
+        *huge && slice.begin % RINGD_HUGE_BYTES == 0 && slice.end % RINGD_HUGE_BYTES == 0 && reserve_huge_pages(&slice);
     left->begin = slice.end;
     return reserve_pages(&slice);
 }
@@ -92,7 +115,7 @@ int reservation_run(struct page_range pages, bool *huge)
 
     while (pages.begin < pages.end && result == 0) {
         result = reserve_slice(&pages, &all_huge);
-        if (pages.begin < pages.end)
+        if (pages.begin < pages.end && pages.begin % ALIVE_BYTES == 0)
             notify_alive();
     }
     tell_huge(huge, all_huge);
@@ -101,12 +124,30 @@ int reservation_run(struct page_range pages, bool *huge)
 
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
 
+static int64_t own_time_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* As long as it has worked. Writers and readers who need this very processor wait for it otherwise, for up to 20 ms at
+ * a time, and no niceness prevents that: it counts among the threads of one service only. */
+static void let_others_run(int64_t worked_ns)
+{
+    const struct timespec pause = {.tv_nsec = worked_ns < PAUSE_NS_MAX ? worked_ns : PAUSE_NS_MAX};
+
+    nanosleep(&pause, NULL);
+}
+
 static void *reserve(void *argument)
 {
     struct reservation *r = argument;
 
     while (r->pages.begin < r->pages.end && r->result == 0) {
         uint64_t begin = r->pages.begin;
+        int64_t start_ns = own_time_ns();
 
         if (atomic_load_explicit(&r->stop, memory_order_relaxed)) {
             r->result = -ECANCELED;
@@ -114,6 +155,7 @@ static void *reserve(void *argument)
         }
         r->result = reserve_slice(&r->pages, &r->huge);
         atomic_fetch_sub_explicit(&pending_bytes, r->pages.begin - begin, memory_order_relaxed);
+        let_others_run(own_time_ns() - start_ns);
     }
     ev_async_send(r->loop, &r->done);
     return NULL;

@@ -7,6 +7,9 @@
  * Pages are huge ones where the range consists of such and the kernel has them: all who map the ring are spared what
  * every single page costs them when they come, look at it first, and go.
  *
+ * Whoever needs the same processor meanwhile goes on: slices are small, and the thread sleeps as long as it works. So
+ * writers of a ring that moves wait no longer for their turn than they do without.
+ *
  * The thread touches nothing but its reservation, the object's descriptor and the loop's ev_async; signals are blocked
  * in it. It works in slices and looks between them whether it shall end. All functions are the event loop's.
  *
@@ -27,7 +30,7 @@ struct page_range {
 
 struct reservation;
 
-/* Here and now; between slices the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC.
+/* Here and now; now and then the service manager is told that this is no hang. 0, or a negative errno: -ENOSPC.
  * `huge`: whether all of it is in huge pages; may be NULL. */
 int reservation_run(struct page_range pages, bool *huge);
 

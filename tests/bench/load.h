@@ -33,7 +33,7 @@
 #define LOAD_RING     "bench-load"
 #define LOAD_OPEN     UINT64_MAX /* a source that goes on */
 #define LOAD_NOTHING  UINT64_MAX /* to watch for */
-#define LOAD_WINDOWS  256u
+#define LOAD_WINDOWS  512u
 #define LOAD_SERIES   5u
 #define LOAD_SAMPLES  1024u
 

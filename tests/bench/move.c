@@ -13,7 +13,7 @@
 #include "stats.h"
 
 #define WINDOW_NS  INT64_C(100000000)
-#define TURNS      3u
+#define TURNS      12u
 #define TURN_QUIET 8u /* windows without, then ... */
 #define TURN_MOVES 8u /* ... with a move, then ... */
 #define TURN_AFTER 2u /* ... such as still belong to these: what was left has to be taken down */
