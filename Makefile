@@ -33,7 +33,7 @@ say = $(if $(V),@:,@echo '  $(1)  $(patsubst $(BUILD)/%,%,$@)')
 
 LIB_SOURCES := $(addprefix libclient/,ring.c ring_group.c ring_move.c ring_single.c segment.c wake.c pollable.c proto.c client.c \
 	writer.c writer_move.c writer_open.c writer_room.c reader.c reader_filter.c reader_group.c reader_lane.c \
-	reader_merge.c reader_message.c reader_named.c reader_open.c reader_start.c strerror.c)
+	reader_merge.c reader_message.c reader_move.c reader_named.c reader_open.c reader_start.c strerror.c)
 RINGCTL_SOURCES := $(sort $(wildcard libclient/ringctl*.c))
 # what a daemon leaves in /dev/shm: ringd keeps it, ringctl looks at it
 KEPT_SOURCES := $(addprefix libclient/,object_name.c shared_file.c record_page.c process.c)

@@ -83,9 +83,27 @@ static int generation_finish(struct generation *g, uint32_t lane_count, int rese
 
 /* ---- what goes on ---------------------------------------------------------------------------------------------- */
 
+/* A lossless reader in the generation that ends: what it has still to read of a lane, up to what the next one has room
+ * for. Of one that is in an older generation nobody tells the next but one how it gets on. */
+static uint64_t left_to_read(const struct context *context, uint32_t lane, const struct ring_end *end, uint64_t most)
+{
+    const struct segment *from = &context->ring->segment;
+    uint64_t left;
+
+    if (context->kind != RINGD_CONTEXT_LOSSLESS || context->member || !context_reads(context, lane) ||
+        context->generation != from->geometry.generation)
+        return 0;
+    left = end->position -
+           atomic_load_explicit(&segment_cursor(from, lane, context->slot)->position, memory_order_seq_cst);
+    if ((int64_t)left < 0 || left % RINGD_UNIT != 0)
+        return 0; /* beyond the end, as one that began at a W with additions that were void; or it makes no sense */
+    return left < most ? left : most;
+}
+
 /* Who has the reader slots is taken from our own knowledge. */
 static void carry_reader(const struct context *context, const struct ring_end *ends, struct segment *to)
 {
+    uint64_t reach = to->geometry.data_bytes - to->geometry.head_room;
     struct ringd_owner *owner = &to->control->readers[context->slot];
 
     atomic_store_explicit(&owner->incarnation, context->incarnation, memory_order_relaxed);
@@ -94,24 +112,43 @@ static void carry_reader(const struct context *context, const struct ring_end *e
     atomic_store_explicit(&owner->state, context->kind, memory_order_relaxed);
     if (context->kind == RINGD_CONTEXT_OBSERVER)
         return;
-    for (uint32_t lane = 0; lane < to->geometry.lane_count; lane++)
-        atomic_store_explicit(&segment_cursor(to, lane, context->slot)->position,
+    for (uint32_t lane = 0; lane < to->geometry.lane_count; lane++) {
+        struct ringd_cursor *cursor = segment_cursor(to, lane, context->slot);
+
+        atomic_store_explicit(&cursor->position,
                               context_reads(context, lane) ? ends[lane].position : RINGD_CURSOR_ELSEWHERE,
                               memory_order_relaxed);
+        atomic_store_explicit(&cursor->behind, left_to_read(context, lane, &ends[lane], reach), memory_order_relaxed);
+    }
     if (context->kind == RINGD_CONTEXT_LOSSLESS && !context->member)
         atomic_fetch_or_explicit(&to->control->lossless[context->slot / 64], UINT64_C(1) << context->slot % 64,
                                  memory_order_relaxed);
 }
 
+/* Of the reader that is furthest behind. Where lossless readers do not count, nobody waits for it. */
+static uint64_t furthest_behind(const struct shared_ring *ring, const struct segment *to, uint32_t lane)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; to->geometry.policy != RINGD_OVERWRITE && i < RINGD_READERS_MAX; i++) {
+        uint64_t behind = ring->readers[i].context == NULL
+                              ? 0
+                              : atomic_load_explicit(&segment_cursor(to, lane, i)->behind, memory_order_relaxed);
+
+        most = behind > most ? behind : most;
+    }
+    return most;
+}
+
 static void carry(const struct shared_ring *ring, const struct ring_end *ends, struct generation *to)
 {
-    for (uint32_t lane = 0; lane < to->segment.geometry.lane_count; lane++) {
-        segment_begin_at(&to->segment, lane, ends[lane].position);
-        ring_carry(&ring->lanes[lane], &ends[lane], &to->lanes[lane]);
-    }
     for (uint32_t i = 0; i < RINGD_READERS_MAX; i++) {
         if (ring->readers[i].context != NULL)
             carry_reader(ring->readers[i].context, ends, &to->segment);
+    }
+    for (uint32_t lane = 0; lane < to->segment.geometry.lane_count; lane++) {
+        segment_begin_at(&to->segment, lane, ends[lane].position);
+        ring_carry(&ring->lanes[lane], &ends[lane], furthest_behind(ring, &to->segment, lane), &to->lanes[lane]);
     }
     groups_carry(ring, ends, &to->segment);
     named_carry_all(&ring->segment, &to->segment);

@@ -11,7 +11,7 @@
  * (`older` of struct shared_ring); it is freed when nobody is in it or in one before it, and nobody is promised what is
  * in it: a ring that overwrites has to show its past until a lane of the present one has been filled, one that holds
  * its records keeps them for a lossless reader. A lossless reader that is still in an old one holds writers of the new
- * one at its beginning.
+ * one at its beginning, and if that is the last old one, at as many bytes before that as it has still to read.
  *
  * A daemon may die anywhere in this. The ring has moved when its record says so (ring_record_move): then the new
  * generation is complete, and DONE and waking are all that may be missing. Before that the objects of the next

@@ -382,6 +382,23 @@ static int handle_follow(struct peer *peer, const struct ringd_request *request,
     return 0;
 }
 
+/* It goes on reading the generation it has, and keeps it. */
+static int handle_ahead(struct peer *peer, const struct ringd_request *request, struct answer *answer,
+                        struct problem *problem)
+{
+    const struct context *context = peer->context;
+
+    if (context == NULL || context->kind != RINGD_CONTEXT_LOSSLESS)
+        return problem_say(problem, -EINVAL, "only the connection of a lossless reader can look ahead");
+    if (request->position != context->generation || request->position >= context->ring->segment.geometry.generation)
+        return problem_say(problem, -EALREADY, "ring \"%s\" has nothing ahead of generation %ju for this reader",
+                           context->ring->name, (uintmax_t)request->position);
+    answer->descriptors[0] = generation_objects(context->ring, context->generation + 1)->readers.fd;
+    answer->descriptor_count = 1;
+    answer->reply.position = context->generation + 1;
+    return 0;
+}
+
 /* ---- reattach -------------------------------------------------------------------------------------------------- */
 
 /* A ring that was removed has no name any more, and may have contexts all the same. */
@@ -462,6 +479,7 @@ static handler *const handlers[] = {
     [RINGD_REQUEST_REATTACH] = handle_reattach, [RINGD_REQUEST_STALLED] = handle_stalled,
     [RINGD_REQUEST_RESIZE] = handle_resize,     [RINGD_REQUEST_FOLLOW] = handle_follow,
     [RINGD_REQUEST_CURSORS] = handle_cursors,   [RINGD_REQUEST_FORGET] = handle_forget,
+    [RINGD_REQUEST_AHEAD] = handle_ahead,
 };
 
 /* Whether it is a request of this protocol at all. */

@@ -212,7 +212,7 @@ static void clear_cursor(struct ringd_cursor *cursor, uint64_t position)
     atomic_store_explicit(&cursor->known, 0, memory_order_relaxed);
     atomic_store_explicit(&cursor->base, 0, memory_order_relaxed);
     atomic_store_explicit(&cursor->unsettled, 0, memory_order_relaxed);
-    atomic_store_explicit(&cursor->claim_end, 0, memory_order_relaxed);
+    atomic_store_explicit(&cursor->claim_end, 0, memory_order_relaxed); /* and `behind` */
 }
 
 static void clear_reader(const struct context *context, const struct segment *segment, const uint64_t *cursors)

@@ -123,10 +123,10 @@ struct ringd_ring_options {
                                   with RINGD_DROP, where writers do not wait */
     uint64_t slow_bytes;       /* how far it may be behind; less than what a full ring holds, the message says how much;
                                   0: no limit. Seen when a writer passes a sixteenth of the ring or finds no room */
-    uint32_t writers;          /* how many each lane may have at once: 1, whose records cost no locked instruction, or 31;
-                                  0: 31 */
-    uint32_t reserved_32;      /* zero */
-    uint64_t reserved[2];      /* zero */
+    uint32_t writers;     /* how many each lane may have at once: 1, whose records cost no locked instruction, or 31;
+                             0: 31 */
+    uint32_t reserved_32; /* zero */
+    uint64_t reserved[2]; /* zero */
 };
 
 /* What the daemon knows of a ring. Counters are of the moment, read one after the other. */
@@ -149,7 +149,7 @@ struct ringd_info {
     uint64_t lost;       /* records: offered by writers that died while they wrote them */
     uint32_t stopped, stopped_after_ms, slow, slow_after_ms;
     uint64_t slow_bytes;
-    uint64_t group_lost; /* records that went with members of groups that died, of the groups that are there */
+    uint64_t group_lost;  /* records that went with members of groups that died, of the groups that are there */
     uint32_t writers_max; /* that each lane may have at once: 31 or 1 */
     uint32_t reserved_32;
     uint64_t reserved[2];
@@ -210,7 +210,9 @@ int ringd_remove(const char *name);
 /* Gives a ring another size: it goes on in new memory of `size` bytes of data, a power of two. Who writes or reads it
  * follows by itself and notices nothing (but see RINGD_NO_WAIT): no record is lost or moved, positions go on counting,
  * and handles stay valid.
- * Those who were attached read the old memory to its end first; so long both are there. -ENOENT, -EPERM (neither
+ * Those who were attached read the old memory to its end first; so long both are there, and what a lossless reader has
+ * still to read there counts against the new size, as if it were in the new memory. Memory is made while the ring is
+ * used, beside others: that takes about twice as long as it would alone. -ENOENT, -EPERM (neither
  * root, the daemon's user nor the ring's owner), -EINVAL (size; too small for the ring's max_record, which stays),
  * -ENOSPC, -EBUSY (it has moved many times while somebody was stopped or behind, or is about to move to
  * another size). */

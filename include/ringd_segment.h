@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define RINGD_MAGIC            UINT64_C(0x31303064676e6972) /* "ringd001", little endian */
-#define RINGD_LAYOUT_VERSION   4u
+#define RINGD_LAYOUT_VERSION   5u
 #define RINGD_UNIT             32u /* bytes; every record begins at a multiple of it, and a header fills one */
 #define RINGD_UNIT_SHIFT       5u
 #define RINGD_WRITERS_PER_LANE 31u
@@ -313,7 +313,11 @@ struct ringd_cursor {
     _Atomic uint64_t known;     /* 24  bit per writer of the lane: where the account of it begins is in `base` */
     _Atomic uint64_t base;      /* 32  sum over these: how many records the slot had committed before */
     _Atomic uint64_t unsettled; /* 40  1: it was overtaken, and for some slots has yet to find out what it lost */
-    _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends | returned */
+    union {
+        _Atomic uint64_t claim_end; /* 48  of a group's member: where its claim ends | returned */
+        _Atomic uint64_t behind;    /* 48  of another lossless one: bytes that it still has to read in the generation
+                                           before this one. They count as if they were in this one */
+    };
     _Atomic uint64_t in_memory; /* 56  of a group's member: messages begun whose first part it holds no more */
 };
 

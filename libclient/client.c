@@ -34,6 +34,9 @@
 /* A daemon that is stopped must not hold an observer; it can look by itself. */
 #define ARM_TIMEOUT_MS 5
 
+/* For that to a question that saves writers a wait, and is not asked again. */
+#define AHEAD_TIMEOUT_MS 100
+
 /* When a writer counts as stopped on a ring that does nothing about it. */
 #define STALLED_DEFAULT_MS 1000
 
@@ -711,21 +714,25 @@ static bool continues(const struct geometry *next, const struct geometry *before
            next->single == before->single;
 }
 
-/* No life page comes along, so a fork in between does no harm; it waits a moment all the same, see `connecting`. */
+/* The answer to what is pending, with what of the next generation comes along: all of it, or the readers' object. No
+ * life page does, so a fork in between does no harm; it waits a moment all the same, see `connecting`. */
 static int receive_next(struct attachment *a, uint32_t kind, struct segment *next)
 {
     int descriptors[RINGD_PROTO_DESCRIPTORS] = {-1, -1, -1}, result;
+    bool all = a->pending == RINGD_REQUEST_FOLLOW;
+    uint16_t type = a->pending;
     struct proto_reply reply;
 
     atomic_fetch_add_explicit(&connecting, 1, memory_order_seq_cst);
     a->pending = 0;
-    result = proto_receive(a->socket_fd, RINGD_REQUEST_FOLLOW, &reply, descriptors);
-    if (result == 0 && reply.head.result == 0 && (descriptors[0] < 0 || descriptors[1] < 0))
+    result = proto_receive(a->socket_fd, type, &reply, descriptors);
+    if (result == 0 && reply.head.result == 0 && (descriptors[0] < 0 || (all && descriptors[1] < 0)))
         result = -EBADMSG;
     if (result == 0)
         result = reply.head.result <= 0 ? reply.head.result : -EBADMSG;
     if (result == 0)
-        result = segment_map(next, descriptors[0], descriptors[1], grade_of(kind));
+        result = all ? segment_map(next, descriptors[0], descriptors[1], grade_of(kind))
+                     : segment_map_readers(next, &a->segment.geometry, descriptors[0]);
     for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++) {
         if (descriptors[i] >= 0)
             close(descriptors[i]);
@@ -814,6 +821,22 @@ int attachment_follow(struct attachment *a, uint32_t kind, int64_t deadline, str
     *old = a->segment;
     a->segment = next;
     return RINGD_OK;
+}
+
+int attachment_look_ahead(struct attachment *a, struct segment *ahead)
+{
+    int result = send_alone(a, RINGD_REQUEST_AHEAD, a->segment.geometry.generation);
+
+    *ahead = (struct segment){0};
+    if (result == 0) {
+        STOP_POINT("ahead-asked");
+        result = proto_wait(a->socket_fd, AHEAD_TIMEOUT_MS);
+    }
+    if (result == 0)
+        result = receive_next(a, RINGD_CONTEXT_LOSSLESS, ahead);
+    if (result == -ECONNRESET)
+        drop_connection(a);
+    return result;
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

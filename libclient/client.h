@@ -92,6 +92,10 @@ struct ring_watch attachment_watch(struct attachment *attachment);
  * fit), -ESHUTDOWN (the ring is gone). A daemon that is away is waited for. */
 int attachment_follow(struct attachment *attachment, uint32_t kind, int64_t deadline, struct segment *old);
 
+/* The readers' object of the next generation, for a lossless reader that is still in this one. 0, or a failure, also
+ * when there is no daemon now: then writers wait until it follows. *ahead is empty then, else the caller's to unmap. */
+int attachment_look_ahead(struct attachment *attachment, struct segment *ahead);
+
 /* A handle of `bytes` bytes, zeroed, or NULL. */
 void *handle_new(size_t bytes);
 void handle_free(void *handle, size_t bytes);

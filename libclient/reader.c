@@ -8,15 +8,13 @@
  *
  * All lanes have one word to sleep on. The daemon announces the sleep of an observer, which cannot.
  *
- * When the ring has moved (ring_move.h) the reader drains every lane of the old generation to its end and follows. All
- * that reading pays for it is a load of control.moving, in a line that changes once in the life of a generation.
+ * Of a ring that moves (reader_move.h) all that reading pays for is a load of control.moving, in a line that changes
+ * once in the life of a generation.
  */
 #define _GNU_SOURCE
 #include "reader.h"
 
 #include <sched.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 
 #include "pollable.h"
 #include "reader_filter.h"
@@ -24,6 +22,7 @@
 #include "reader_lane.h"
 #include "reader_merge.h"
 #include "reader_message.h"
+#include "reader_move.h"
 #include "reader_named.h"
 #include "reader_open.h"
 #include "reader_start.h"
@@ -77,9 +76,6 @@
 #define PACE_EVERY_MIN  512
 #define PACE_EVERY_MAX  65536
 
-/* How long a reader that does not wait waits for the daemon's answer when it follows a ring that has moved. */
-#define FOLLOW_PATIENCE_NS 100000000
-
 /* Payload that may change while it is copied: the copy counts only if lane_intact() says so afterwards. */
 __attribute__((no_sanitize("thread"))) void *reader_keep_copy(struct ringd_reader *r, const void *payload, size_t len)
 {
@@ -91,7 +87,7 @@ __attribute__((no_sanitize("thread"))) void *reader_keep_copy(struct ringd_reade
 
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
-int ringd_reader_valid(const struct ringd_reader *reader)
+RING_COLD int ringd_reader_valid(const struct ringd_reader *reader)
 {
     if (reader->alive != HANDLE_ALIVE)
         return -ECHILD;
@@ -145,8 +141,8 @@ static inline void free_given(struct ringd_reader *r)
         message_free_all(r, &r->given_messages);
     if (__builtin_expect(r->held_messages != NULL, 0))
         message_free_all(r, &r->held_messages);
-    if (__builtin_expect(r->kept_count != 0, 0))
-        reader_drop_kept(r);
+    if (__builtin_expect((r->kept_count | r->ahead_count) != 0, 0))
+        reader_released(r);
 }
 
 int ringd_release(struct ringd_reader *reader)
@@ -171,125 +167,6 @@ int ringd_release(struct ringd_reader *reader)
         return RINGD_EVICTED;
     }
     return RINGD_OK;
-}
-
-/* ---- following a ring that moves ----------------------------------------------------------------------------------
- */
-
-static bool ring_removed(const struct ringd_reader *r)
-{
-    return atomic_load_explicit(&r->control->state, memory_order_seq_cst) == RINGD_RING_REMOVED;
-}
-
-/* Pointers into it that were given out stay good until they are released. */
-static void keep_or_unmap(struct ringd_reader *r, bool held, struct segment *old)
-{
-    if (held) {
-        r->kept[r->kept_count++] = (struct reader_kept){.map = old->data_map, .bytes = old->data_map_bytes};
-        old->data_map = NULL;
-    }
-    segment_unmap(old);
-}
-
-/* The slot is the reader's own, in both generations. */
-static void carry_counters(const struct ringd_reader_slot *from, struct ringd_reader_slot *to)
-{
-    static const size_t fields[] = {
-        offsetof(struct ringd_reader_slot, delivered), offsetof(struct ringd_reader_slot, bytes),
-        offsetof(struct ringd_reader_slot, lost),      offsetof(struct ringd_reader_slot, gaps),
-        offsetof(struct ringd_reader_slot, slept),     offsetof(struct ringd_reader_slot, skipped),
-    };
-
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const _Atomic uint64_t *counter = (const void *)((const unsigned char *)from + fields[i]);
-
-        atomic_store_explicit((_Atomic uint64_t *)(void *)((unsigned char *)to + fields[i]),
-                              atomic_load_explicit(counter, memory_order_relaxed), memory_order_release);
-    }
-}
-
-/* Goes on at the beginning of the next generation, which is where the last one ended. */
-RING_COLD static int begin_generation(struct ringd_reader *r, struct segment *old)
-{
-    const struct segment *segment = &r->attachment->segment;
-    const struct ringd_reader_slot *before = r->counters;
-    bool held = false, kept = r->group != NULL && group_keep_old(r, old);
-    int result = 0;
-
-    if (r->group != NULL)
-        result = group_begin_generation(r, segment);
-    reader_point_at_slot(r, segment);
-    if (r->mode != RINGD_READ_OBSERVE)
-        carry_counters(before, r->counters);
-    for (uint32_t i = 0; i < r->lane_count; i++) {
-        struct reader_lane *l = &r->lanes[i];
-
-        held |= r->mode == RINGD_READ_LOSSLESS && l->released != l->position;
-        if (l->named != NULL)
-            l->named = segment_named(segment, l->number, r->attachment->label_plus - 1);
-        result = lane_begin_generation(r, l, segment) < 0 ? -EBADMSG : result;
-    }
-    if (r->pollable != NULL)
-        pollable_move(r->pollable, &r->waits->data);
-    if (r->merge != NULL)
-        merge_begin_generation(r->merge);
-    if (!kept)
-        keep_or_unmap(r, held, old);
-    r->watch = attachment_watch(r->attachment);
-    STOP_POINT("follow-begun");
-    return result;
-}
-
-/* The old generation is drained. RINGD_OK: look again. */
-RING_COLD static int follow(struct ringd_reader *r)
-{
-    int64_t patience = wake_now() + FOLLOW_PATIENCE_NS;
-    struct segment old;
-    int result;
-
-    if (r->attachment == NULL)
-        return RINGD_END;
-    if (r->kept_count == READER_KEPT_MAX)
-        return RINGD_WOULD_BLOCK; /* so much has been given out and not released */
-    result = attachment_follow(r->attachment, reader_kind_of(r->mode), r->deadline > patience ? r->deadline : patience,
-                               &old);
-    if (result == RINGD_OK)
-        return begin_generation(r, &old);
-    /* The ring was removed, and with it the daemon. */
-    return result < 0 && result != -EBADMSG && ring_removed(r) ? RINGD_END : result;
-}
-
-/* Every lane goes on to its end. RINGD_OK: look again. */
-RING_COLD static int leave_group(struct ringd_reader *r)
-{
-    int result = RINGD_OK;
-    bool knew = true;
-
-    for (uint32_t i = 0; i < r->lane_count && result == RINGD_OK; i++) {
-        knew &= r->lanes[i].leaving;
-        result = r->lanes[i].leaving ? RINGD_OK : lane_leave(r, &r->lanes[i]);
-    }
-    if (result == RINGD_OK && knew)
-        result = group_leave(r);
-    return result == RINGD_END ? follow(r) : result;
-}
-
-RING_COLD static int leave(struct ringd_reader *r)
-{
-    bool drained = true;
-
-    if (r->group != NULL)
-        return leave_group(r);
-    for (uint32_t i = 0; i < r->lane_count; i++) {
-        int result = lane_leave(r, &r->lanes[i]);
-
-        if (result != RINGD_OK && result != RINGD_END)
-            return result;
-        drained &= result == RINGD_END;
-    }
-    if (!drained)
-        return RINGD_OK;
-    return follow(r);
 }
 
 /* ---- nothing to read --------------------------------------------------------------------------------------------- */
@@ -432,7 +309,7 @@ RING_COLD static int sleep_for_data(struct ringd_reader *r, struct ringd_record 
  * W, which writers are busy with, only every so often, to notice a damaged ring. */
 RING_COLD static bool worth_explaining(struct ringd_reader *r)
 {
-    bool worth = ++r->idle % IDLE_CHECK == 0 || ring_removed(r) || reader_was_evicted(r) ||
+    bool worth = ++r->idle % IDLE_CHECK == 0 || reader_ring_removed(r) || reader_was_evicted(r) ||
                  ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO ||
                  (r->pollable != NULL && pollable_announced(r->pollable)); /* S2 */
 
@@ -516,7 +393,7 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     int result;
 
     if (ring_moving(&r->lanes[0].ring) != RINGD_MOVING_NO) {
-        result = leave(r);
+        result = reader_leave(r);
         if (result != RINGD_WOULD_BLOCK || r->group == NULL || r->deadline == RINGD_NO_WAIT)
             return result;
         return sleep_for_data(r, record); /* other members have something to finish */
@@ -545,7 +422,8 @@ __attribute__((noinline)) static int wait_for_data(struct ringd_reader *r, struc
     return sleep_for_data(r, record);
 }
 
-static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, enum look look)
+RING_COLD static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
+                                enum look look)
 {
     r->looked_at = UINT64_MAX; /* what follows may change any of them */
     if (reader_was_evicted(r))
@@ -563,7 +441,7 @@ static int after_look(struct ringd_reader *r, struct reader_lane *l, struct ring
     case LOOK_NOTHING:
         return wait_for_data(r, record);
     case LOOK_LEAVING:
-        return leave(r);
+        return reader_leave(r);
     default:
         return -EBADMSG;
     }
@@ -588,7 +466,7 @@ struct search {
 };
 
 /* Of a call that passes over much: whether all that was there when it began to has been passed. */
-static bool passed_all(const struct ringd_reader *r, const struct search *search)
+RING_COLD static bool passed_all(const struct ringd_reader *r, const struct search *search)
 {
     /* Whatever the ring says, that is at most a header in each unit. */
     bool all = true, too_many = search->passes / r->lane_count >
@@ -602,7 +480,7 @@ static bool passed_all(const struct ringd_reader *r, const struct search *search
     return all || too_many;
 }
 
-static void set_walls(struct ringd_reader *r)
+RING_COLD static void set_walls(struct ringd_reader *r)
 {
     for (uint32_t i = 0; i < r->lane_count; i++) {
         struct reader_lane *l = &r->lanes[i];
@@ -613,7 +491,7 @@ static void set_walls(struct ringd_reader *r)
 }
 
 /* Not beyond the deadline, but nothing that is there by then is left out. */
-static bool looked_long_enough(struct ringd_reader *r, struct search *search, enum look look)
+RING_COLD static bool looked_long_enough(struct ringd_reader *r, struct search *search, enum look look)
 {
     if (look == LOOK_PASSED && search->passes++ == 0)
         set_walls(r);

@@ -1,6 +1,7 @@
 /* reader.h - a reader's handle, for the files reader*.c and for tests that put readers and writers on one mapping.
  *
- *   reader.c          the public calls; waiting; following a ring that moves
+ *   reader.c          the public calls; waiting
+ *   reader_move.c     following a ring that moves
  *   reader_lane.c     one lane: the next record, what has been lost, how a lane ends
  *   reader_group.c    what a member of a group has of it
  *   reader_merge.c    which lane is next
@@ -57,6 +58,7 @@ struct reader_lane {
     struct reader_message *messages; /* whose last part is still to come */
     uint32_t marks;                  /* of a group's member: flags of the records that it looks at */
     struct ring_tail tail;
+    struct ringd_cursor *ahead; /* while it leaves: its cursor in the next generation, or NULL */
 };
 
 struct ringd_reader {
@@ -93,10 +95,12 @@ struct ringd_reader {
     struct ringd_record gap;
     struct ring_watch watch;
     uint32_t kept_count;
+    uint32_t ahead_count; /* lanes that have an `ahead` */
     struct reader_kept {
         void *map;
         size_t bytes;
     } kept[READER_KEPT_MAX]; /* data of generations it has left, with records that were given out */
+    struct segment ahead;    /* while it leaves: the readers' object of the next generation, or nothing */
     bool ends_evicted;       /* the ring's policy: an evicted reader has come to its end */
     bool ended;
     bool in_place; /* evicted, and has not released since: what it was given from `in_place_from` on is not held */

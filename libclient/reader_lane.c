@@ -306,18 +306,34 @@ RING_COLD enum look lane_look_closely(struct ringd_reader *r, struct reader_lane
     return lost != 0 && tell_gap(r, l, record, writer, lost) == RINGD_GAP ? LOOK_GAP : LOOK_AGAIN;
 }
 
+void lane_tell_ahead(const struct ringd_reader *r, const struct reader_lane *l, uint64_t step)
+{
+    uint64_t behind = l->tail.end - l->released;
+    uint64_t told = atomic_load_explicit(&l->ahead->behind, memory_order_relaxed);
+    _Atomic uint32_t *space = &r->ahead.readers->waits.space;
+
+    if (r->mode != RINGD_READ_LOSSLESS || behind >= told || told - behind < step)
+        return;
+    atomic_store_explicit(&l->ahead->behind, behind, memory_order_seq_cst); /* P4 */
+    STOP_POINT("ahead-told");
+    if (atomic_load_explicit(space, memory_order_seq_cst) & WAKE_SLEEPING) /* P2 */
+        wake_all(space);
+}
+
 /* A stamp was seen at the lane's position, and the ring moves. Once the list is closed it decides; all else is final.
  */
 enum look lane_look_leaving(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record)
 {
     if (!l->leaving || l->position == l->tail.end || ring_gone_at(&l->tail, l->position) != NULL)
         return LOOK_LEAVING;
+    if (l->ahead != NULL)
+        lane_tell_ahead(r, l, l->ring.size / LANE_AHEAD_STEPS); /* what is passed over nobody releases */
     return lane_look_at(r, l, record, true, false);
 }
 
 enum look lane_look_choosily(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool opened)
 {
-    return opened ? lane_look_at(r, l, record, true, true) : lane_look_at(r, l, record, false, true);
+    return lane_look_at(r, l, record, opened, true);
 }
 
 enum choice reader_choose(const struct ringd_reader *r, uint64_t origin)
@@ -356,8 +372,11 @@ void lane_look_for_opening(struct reader_lane *l)
 {
     struct ring_view view;
 
-    if (ring_look(&l->ring, &view) == 0 && !(view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
-        l->opened = view.position;
+    if (ring_look(&l->ring, &view) < 0 || (view.word & (RINGD_W_ACTIVE | RINGD_W_SEALED))) /* N2 */
+        return;
+    l->opened = view.position;
+    if ((int64_t)(l->opened - l->position - l->ring.size / LANE_OPENING_PART) > 0)
+        l->opened = l->position + l->ring.size / LANE_OPENING_PART;
 }
 
 /* ---- nothing to read ------------------------------------------------------------------------------------------- */
@@ -425,6 +444,8 @@ int lane_leave(struct ringd_reader *r, struct reader_lane *l)
 
     if (!l->leaving)
         return begin_leaving(r, l);
+    if (l->ahead != NULL)
+        lane_tell_ahead(r, l, 0);
     if (l->position == l->tail.end)
         return RINGD_END;
     gone = ring_gone_at(&l->tail, l->position);
@@ -456,6 +477,7 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
     const struct ringd_cursor *before = l->cursor;
 
     l->leaving = false;
+    l->ahead = NULL;
     ring_init(&l->ring, segment, l->number);
     lane_point_at_cursor(r, l, segment);
     if (r->mode != RINGD_READ_OBSERVE)
@@ -466,6 +488,11 @@ int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const s
         return -EBADMSG;
     /* Writers of this generation have been waiting for this position since it began. */
     l->released = l->published = l->opened = l->position;
+    if (r->mode == RINGD_READ_LOSSLESS && !r->member) {
+        atomic_store_explicit(&l->cursor->behind, 0, memory_order_seq_cst); /* P4 */
+        STOP_POINT("follow-caught-up");
+        wake_for_space(r);
+    }
     if (!r->member)
         lane_store_cursor(r, l, l->position);
     return RINGD_OK;

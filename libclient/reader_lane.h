@@ -28,6 +28,11 @@
  * begun. */
 #define READER_CHOOSY ((uint64_t)RINGD_FLAG_PART << RINGD_ORIGIN_FLAGS_SHIFT)
 
+/* In how many steps of a ring's size a reader that leaves a generation says how it gets on, and others are told what
+ * has been opened: a fraction of what is in a ring is read without a look at whether it moves. */
+#define LANE_AHEAD_STEPS  32
+#define LANE_OPENING_PART 8
+
 /* What one look at the lane's position shows. */
 enum look {
     LOOK_RECORD,  /* a record: *record */
@@ -81,6 +86,10 @@ void lane_look_for_opening(struct reader_lane *l);
  * drained. */
 int lane_leave(struct ringd_reader *r, struct reader_lane *l);
 
+/* Of a lane that has an `ahead`: to writers of the next generation, how much it still has to read in this one; or not
+ * yet, if that is less than `step` bytes less than before. */
+void lane_tell_ahead(const struct ringd_reader *r, const struct reader_lane *l, uint64_t step);
+
 /* The same lane of the next generation, which begins where the last one ended. -EBADMSG: it does not. */
 int lane_begin_generation(struct ringd_reader *r, struct reader_lane *l, const struct segment *segment);
 
@@ -131,13 +140,13 @@ enum choice reader_choose(const struct ringd_reader *r, uint64_t origin);
 enum look lane_take_choice(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record,
                            enum choice choice, uint64_t origin);
 
-/* `opened`: the position lies below what the last writer out has opened, so that the header is there for certain and
- * the order of its stamp does not matter any more. `choosily`: not every record is given out as it is. */
+/* `opened`: the position lies below what the last writer out has opened, so that the header is there for certain,
+ * whatever moves. `choosily`: not every record is given out as it is. */
 RING_HOT enum look lane_look_at(struct ringd_reader *r, struct reader_lane *l, struct ringd_record *record, bool opened,
                                 bool choosily)
 {
     const struct ringd_record_header *h = ring_header(&l->ring, l->position);
-    uint64_t state = ring_stamp_state(&l->ring, l->position, opened ? memory_order_relaxed : memory_order_acquire);
+    uint64_t state = ring_stamp_state(&l->ring, l->position, memory_order_acquire);
     enum choice choice = CHOICE_GIVE;
     struct ringd_reader_slot *counters;
     uint64_t extent, origin, time, next;
@@ -204,7 +213,7 @@ RING_HOT enum look lane_look_once(struct ringd_reader *r, struct reader_lane *l,
 {
     bool opened = bulk && (int64_t)(l->opened - l->position) > 0;
 
-    return opened ? lane_look_at(r, l, record, true, false) : lane_look_at(r, l, record, false, false);
+    return lane_look_at(r, l, record, opened, false);
 }
 
 /* The first look in a row that shows something else than what is passed over, which may be without end. */

@@ -224,6 +224,7 @@ void ringd_reader_close(struct ringd_reader *reader)
     if (reader->alive == HANDLE_ALIVE) {
         pollable_free(reader->pollable);
         reader_drop_kept(reader);
+        segment_unmap(&reader->ahead);
         group_free(reader);
         attachment_free(reader->attachment);
         message_free_all(reader, &reader->given_messages);

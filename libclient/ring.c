@@ -44,6 +44,7 @@ void ring_init(struct ring *ring, const struct segment *segment, uint32_t lane)
         .data = segment_lane_data(segment, lane),
         .mask = g->data_bytes - 1,
         .reach = g->data_bytes - g->head_room,
+        .first = segment_lane_first(segment, lane),
         .stamp_key = g->stamp_key,
         .max_grant = g->max_grant,
         .size = g->data_bytes,
@@ -108,7 +109,7 @@ int ring_position(const struct ring *ring, uint64_t *position)
 
 uint64_t ring_oldest(const struct ring *ring)
 {
-    return ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_acquire));
+    return ring_oldest_at(ring, atomic_load_explicit(&ring->lane->limit, memory_order_acquire));
 }
 
 bool ring_record_at(const struct ring *ring, uint64_t position)
@@ -156,6 +157,14 @@ static int ring_lowest_group(const struct ring *ring, uint64_t floor, uint64_t f
     return 0;
 }
 
+/* A reader's cursor, below which by so much begins what it still has to read: in this generation or the one before. */
+static uint64_t ring_held_from(const struct ring *ring, uint32_t reader, uint64_t cursor, uint64_t floor)
+{
+    uint64_t behind = atomic_load_explicit(&ring->cursors[reader].behind, memory_order_seq_cst); /* G3 */
+
+    return behind % RINGD_UNIT != 0 || (int64_t)(cursor - behind - floor) < 0 ? floor : cursor - behind;
+}
+
 /* The lowest cursor of the lossless readers and groups, if below `frontier`, else `frontier`. *attached: there is one,
  * of this lane.
  * -EBADMSG: a cursor is below the floor or not at a record; -EAGAIN: it was, and has moved. */
@@ -174,11 +183,10 @@ static int ring_lowest_cursor(const struct ring *ring, uint64_t floor, uint64_t 
             if (cursor == RINGD_CURSOR_ELSEWHERE)
                 continue;
             *attached = true;
-            if ((int64_t)(cursor - frontier) >= 0)
-                continue;
-            if ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor))
+            if ((int64_t)(cursor - frontier) < 0 && ((int64_t)(cursor - floor) < 0 || !ring_record_at(ring, cursor)))
                 return atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst) == cursor ? -EBADMSG
                                                                                                              : -EAGAIN;
+            cursor = ring_held_from(ring, reader, cursor, floor);
             if ((int64_t)(cursor - *lowest) < 0)
                 *lowest = cursor;
         }
@@ -645,7 +653,7 @@ int ring_check_start(const struct ring *ring, uint64_t position)
         return -EINVAL;
     if (ring_look(ring, &view) < 0)
         return -EBADMSG;
-    if ((int64_t)(position - ring_floor(ring, view.limit)) < 0 || (int64_t)(position - view.position) > 0)
+    if ((int64_t)(position - ring_oldest_at(ring, view.limit)) < 0 || (int64_t)(position - view.position) > 0)
         return -ERANGE;
     /* Between frontier and P there is nothing to check it against yet. */
     if ((int64_t)(position - ring_frontier(ring, &view, &unsettled)) >= 0 || ring_record_at(ring, position))
@@ -670,7 +678,9 @@ bool ring_count_below(const struct ring *ring, uint32_t writer, uint64_t positio
 
 uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position)
 {
-    uint64_t lag = position - atomic_load_explicit(&ring->cursors[reader].position, memory_order_seq_cst);
+    const struct ringd_cursor *cursor = &ring->cursors[reader];
+    uint64_t lag = position - atomic_load_explicit(&cursor->position, memory_order_seq_cst) +
+                   atomic_load_explicit(&cursor->behind, memory_order_seq_cst);
 
     return lag <= ring->size ? lag : 0;
 }

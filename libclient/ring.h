@@ -4,15 +4,22 @@
  * a slot for each writer and the data, mapped twice. (Map: include/ringd_segment.h. Method: US 9,268,698 B1 and
  * US 9,003,131 B1; R1 to R18 are the promises in README.md.)
  *
- *   reserve   ring_reserve  checks `position + bytes <= limit`, says in its slot how much and from where on it looks
- * for space, adds {units, my bit} to W in ONE fetch-and-add (the old value is its place: R2, R11), says in its slot
- * exactly where. commit    ring_finish   after the record's stamp is stored (R5, R8) subtracts its bit. If no other bit
- * was set, W now says "position P, nobody active": that opens all below P in the same step (R6, R7). frontier
- * ring_frontier the smallest of the position in ONE snapshot of W and the places of the writers active in it. All below
- * is final. raise     ring_raise    by any writer that is short: limit := min(frontier, cursors of lossless readers) +
- * size - head room, in one compare-and-swap from the value read before the scan. floor M                 limit - (size
- * - head room): what the limit was computed from. Always a record boundary. What lies at M or above is not overwritten
- * while the limit stands.
+ * - reserve (ring_take): checks `position + bytes <= limit`, says in its slot how much and from where on it looks
+ *   for space, adds {units, my bit} to W in ONE fetch-and-add (the old value is its place: R2, R11), says in its
+ *   slot exactly where.
+ *
+ * - commit (ring_finish): after the record's stamp is stored (R5, R8) subtracts its bit. If no other bit was set, W
+ *   now says "position P, nobody active": that opens all below P in the same step (R6, R7).
+ *
+ * - frontier (ring_frontier): the smallest of the position in ONE snapshot of W and the places of the writers active
+ *   in it. All below is final.
+ *
+ * - raise (ring_raise): by any writer that is short: limit := min(frontier, cursors of lossless readers) + size -
+ *   head room, in one compare-and-swap from the value read before the scan.
+ *
+ * - floor M: limit - (size - head room), what the limit was computed from. A record boundary, but where a lane that
+ *   goes on from an older generation has not been round once: there it may lie below the place where the lane begins
+ *   (`first`). What lies at M or above is not overwritten while the limit stands.
  *
  * Why the head room (32 grants) suffices: between a writer's check and its addition others may add. Of the additions
  * since the one that passed the limit every one was checked before it, so each of 31 writers has at most one of them.
@@ -55,6 +62,11 @@
  * `groups`. A message longer than max_record is written as several records, which readers put together:
  * reader_message.h.
  *
+ * What a lossless reader still has to read of the generation before (`behind` beside its cursor) counts as if it lay
+ * below the beginning of this one: so a move gives writers no more room than they had. It becomes less as the reader
+ * gets on there, and is 0 before its cursor moves; whoever loads cursor and then `behind` finds a place that is not too
+ * high.
+ *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
  *
  * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
@@ -76,6 +88,8 @@
  *   G2 CAS   limit,joins  seq_cst    W0 load limit    acquire         writing over what readers have not given back
  *   G3 load  cursor       seq_cst    P1 store cursor  release         overwriting what is being read
  *                                    P1 again         seq_cst         lost wake-up (when caught up; see reader.c)
+ *   G3 load  behind       seq_cst    P4 store behind  seq_cst         lost wake-up; after G3 of the cursor: a place
+ *      (after the cursor)               before P1 in this generation    above what is still to be read there
  *   P3 store settled      release    doctor: settled, cursor, settling; all acquire: an account of another position
  *   P2 load  waits.space  seq_cst    S1 RMW announce  seq_cst         reader misses the writer that waits for space
  *   V3 store owner EVICTED seq_cst   V2 fence, load   acquire         what was read in place of a record that is gone
@@ -163,6 +177,7 @@ struct ring {
     unsigned char *data;
     uint64_t mask;  /* size - 1 */
     uint64_t reach; /* size - head room: limit - floor */
+    uint64_t first; /* where the lane begins in this generation: nothing below it is here */
     uint64_t stamp_key;
     uint64_t max_grant;
     uint64_t size;
@@ -289,7 +304,7 @@ int ring_look(const struct ring *ring, struct ring_view *view);
 /* P with all its bits; as ring_look. */
 int ring_position(const struct ring *ring, uint64_t *position);
 
-/* M: the oldest place that is certainly not overwritten, as of one load of limit. */
+/* ring_oldest_at, as of one load of limit. */
 uint64_t ring_oldest(const struct ring *ring);
 
 /* The smallest of the view's position and the places of the writers active in it: all below is final. *unsettled is set
@@ -320,7 +335,7 @@ void ring_leave(struct ring *ring, uint32_t reader);
  */
 int ring_check_cursor(const struct ring *ring, uint32_t reader);
 
-/* How far the reader's cursor is behind `position`; 0 for one that makes no sense. */
+/* How far the reader is behind `position`, in the generation before this one too; 0 if that makes no sense. */
 uint64_t ring_lag(const struct ring *ring, uint32_t reader, uint64_t position);
 
 /* No more reservations: the ring is removed, or moves if control.moving says so. Everybody who sleeps is woken by the
@@ -338,6 +353,14 @@ void ring_close(struct ring *ring);
 static inline uint64_t ring_floor(const struct ring *ring, uint64_t limit)
 {
     return (limit & RINGD_POSITION_MASK) - ring->reach;
+}
+
+/* The oldest place that is here and certainly not overwritten, as of this limit: M, or where the lane begins. */
+static inline uint64_t ring_oldest_at(const struct ring *ring, uint64_t limit)
+{
+    uint64_t floor = ring_floor(ring, limit);
+
+    return ring->first - floor <= ring->reach ? ring->first : floor;
 }
 
 /* The position of a word, given a floor that it lies less than 2^32 units above. */

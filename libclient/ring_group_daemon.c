@@ -42,7 +42,7 @@ static int settle_start(struct ring *ring, uint32_t number, uint32_t start)
     } else {
         atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
         STOP_POINT("group-counted");
-        floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
+        floor = ring_oldest_at(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
         if ((int64_t)(position - floor) < 0)
             position = floor;
     }

@@ -31,7 +31,7 @@ static __attribute__((noinline)) int ring_settle_join(struct ring *ring, uint32_
         return ring_position(ring, cursor);                                 /* J4 */
     atomic_fetch_add_explicit(&ring->lane->joins, 1, memory_order_seq_cst); /* J3 */
     STOP_POINT("join-counted");
-    floor = ring_floor(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
+    floor = ring_oldest_at(ring, atomic_load_explicit(&ring->lane->limit, memory_order_seq_cst)); /* J4 */
     if ((int64_t)(*cursor - floor) < 0)
         *cursor = floor;
     return 0;

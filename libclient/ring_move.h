@@ -4,17 +4,22 @@
  * lane must end at one exact position, with each record that was under way either in it or not, for everybody and for
  * good, although its writer may be stopped anywhere and wake at any time.
  *
- *   begin    control.moving = BEGUN, then `closing` in limit: whoever looks for room from now on finds none. W comes to
- *            rest but for one addition each of those that had looked before.
- *   seal     The daemon writes the W it expects, and its position with all bits, into lane.move and sets `sealed` by
- * ONE compare-and-swap from exactly that, else again. So the end is exact, and so are the members: the writers active
- * at that moment. An addition that finds the seal is void: its writer takes its bit back. settle   Each member's grant
- * gets a verdict by compare-and-swap, once: committed by its writer (whose subtraction finds the seal), committed by
- * the daemon if the first stamp is there, abandoned by the daemon if not. It looks at the stamp after `moving` was
- * stored, with a full fence between. list     What was abandoned goes into lane.move.gone, as ranges. Where an
- * abandoned writer stopped between its addition and saying where, its grant is found by a walk: it is what lies between
- * the others. Nothing is stored into the data: a stopped writer may still store there, and nobody else is ever granted
- * the place. done     control.moving = DONE, when the next generation is complete: the lists are closed.
+ * - begin: control.moving = BEGUN, then `closing` in limit: whoever looks for room from now on finds none. W comes
+ *   to rest but for one addition each of those that had looked before.
+ *
+ * - seal: the daemon writes the W it expects, and its position with all bits, into lane.move and sets `sealed` by
+ *   ONE compare-and-swap from exactly that, else again. So the end is exact, and so are the members: the writers
+ *   active at that moment. An addition that finds the seal is void: its writer takes its bit back.
+ *
+ * - settle: each member's grant gets a verdict by compare-and-swap, once: committed by its writer (whose subtraction
+ *   finds the seal), committed by the daemon if the first stamp is there, abandoned by the daemon if not. It looks
+ *   at the stamp after `moving` was stored, with a full fence between.
+ *
+ * - list: what was abandoned goes into lane.move.gone, as ranges. Where an abandoned writer stopped between its
+ *   addition and saying where, its grant is found by a walk: it is what lies between the others. Nothing is stored
+ *   into the data: a stopped writer may still store there, and nobody else is ever granted the place.
+ *
+ * - done: control.moving = DONE, when the next generation is complete: the lists are closed.
  *
  * Readers load `moving` after each stamp and before they deliver. Whatever they delivered while it was 0 had its stamp
  * before the daemon looked, so it was committed. Once it is set they wait for DONE, and then the list decides, not
@@ -27,6 +32,9 @@
  * The rights of a successor: every step can be repeated. What the seal found stands in lane.move, and a verdict is
  * given once; so a successor that finds `moving` BEGUN goes through all of it again and comes to the same end and the
  * same list.
+ *
+ * Writers go on in the next generation with the room that they had: what lossless readers have still to read of the old
+ * one is taken off it, and given as they read (`behind`, ring.h; reader_move.h).
  *
  * Lists and journal are input too: a reader checks each range against the end and the lane's size, the daemon checks a
  * journal against the limit, which stands still. Orders are in the table at the head of ring.h (X1 to X7).
@@ -70,8 +78,9 @@ void ring_reopen(struct ring *ring);
  * what lies between the abandoned ones makes no sense. */
 int ring_settle(struct ring *ring, struct ring_end *end);
 
-/* The lane of the next generation, empty and private so far: begins where the other ended, with its counters. */
-void ring_carry(const struct ring *from, const struct ring_end *end, struct ring *to);
+/* The lane of the next generation, empty and private so far: begins where the other ended, with its counters. `behind`:
+ * what of the other lossless readers have still to read at most, for which there must be room in this one. */
+void ring_carry(const struct ring *from, const struct ring_end *end, uint64_t behind, struct ring *to);
 
 /* ---- both sides -------------------------------------------------------------------------------------------------- */
 

@@ -387,12 +387,13 @@ static void carry_departed(const struct ringd_departed *from, struct ringd_depar
     store(&to->lost, load(&from->lost));
 }
 
-void ring_carry(const struct ring *from, const struct ring_end *end, struct ring *to)
+void ring_carry(const struct ring *from, const struct ring_end *end, uint64_t behind, struct ring *to)
 {
     struct ringd_lane *lane = to->lane;
 
     store(&lane->word, end->position >> RINGD_UNIT_SHIFT << RINGD_W_POSITION_SHIFT);
-    store(&lane->limit, end->position + to->reach);
+    to->first = end->position;
+    store(&lane->limit, end->position + to->reach - behind);
     store(&lane->joins, load(&from->lane->joins));
     carry_departed(&from->lane->departed, &lane->departed);
     for (uint32_t bit = 0; bit < RINGD_WRITERS_PER_LANE; bit++)

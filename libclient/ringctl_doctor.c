@@ -103,7 +103,7 @@ const struct ringd_context_info *patient_context(const struct patient *patient, 
 
 uint64_t patient_floor(const struct patient *patient)
 {
-    return ring_floor(&patient->ring, atomic_load_explicit(&patient->ring.lane->limit, memory_order_acquire));
+    return ring_oldest_at(&patient->ring, atomic_load_explicit(&patient->ring.lane->limit, memory_order_acquire));
 }
 
 /* Of the writers active in the word, each place loaded once. */
@@ -134,6 +134,7 @@ bool patient_look(const struct patient *patient, struct look_at_ring *look)
             continue;
         look->word = word;
         look->position = ring_extend(ring_floor(&patient->ring, before), word);
+        look->limit = after & RINGD_POSITION_MASK;
         look->frontier = frontier_of(patient, word, look->position);
         look->floor = patient_floor(patient);
         return true;
@@ -221,6 +222,7 @@ void patient_enter_lane(struct patient *patient, uint32_t lane)
         .data = segment_lane_data(&patient->segment, lane),
         .mask = g->data_bytes - 1,
         .reach = g->data_bytes - g->head_room,
+        .first = segment_lane_first(&patient->segment, lane),
         .stamp_key = g->stamp_key,
         .max_grant = g->max_grant,
         .size = g->data_bytes,

@@ -76,6 +76,7 @@ const struct ringd_context_info *patient_context(const struct patient *patient, 
 struct look_at_ring {
     uint64_t floor;    /* nothing at or above it was overwritten when it was loaded */
     uint64_t position; /* where the next record goes */
+    uint64_t limit;    /* up to where writers may go */
     uint64_t frontier; /* all below is final */
     uint64_t word;
 };

@@ -173,16 +173,15 @@ static bool examine_limit(struct patient *patient, struct look_at_ring *look)
         find(patient, VERDICT_WRONG, "limit", "it jumps about; somebody is scribbling over the ring");
         return false;
     }
-    ahead = look->position - ring_floor(&patient->ring, atomic_load(&patient->ring.lane->limit));
+    ahead = look->position - look->floor;
     if (look->floor % RINGD_UNIT != 0 || (ahead > patient->ring.size && (int64_t)ahead >= 0)) {
         find(patient, VERDICT_WRONG, "limit", "position %llu and limit %llu do not fit a ring of %llu bytes",
-             (unsigned long long)look->position, (unsigned long long)(look->floor + patient->ring.reach),
+             (unsigned long long)look->position, (unsigned long long)look->limit,
              (unsigned long long)patient->ring.size);
         return false;
     }
     find(patient, VERDICT_OK, "limit", "writers are at position %llu and may go to %llu; all below %llu is finished",
-         (unsigned long long)look->position, (unsigned long long)(look->floor + patient->ring.reach),
-         (unsigned long long)look->frontier);
+         (unsigned long long)look->position, (unsigned long long)look->limit, (unsigned long long)look->frontier);
     return true;
 }
 

@@ -186,6 +186,10 @@ static int map_readers(struct segment *segment, int readers_fd, int protection)
     if (result < 0)
         return result;
     segment->readers = segment->readers_map;
+    segment->reader_slots = (void *)((unsigned char *)segment->readers_map + RINGD_SLOTS_OFFSET);
+    segment->cursors = (void *)((unsigned char *)segment->readers_map + RINGD_CURSORS_OFFSET);
+    segment->groups = (void *)(segment->cursors + (size_t)segment->geometry.lane_count * RINGD_READERS_MAX);
+    segment->named = (void *)(segment->groups + (size_t)segment->geometry.lane_count * RINGD_GROUPS_MAX);
     return segment->readers->ring_id == segment->geometry.ring_id ? 0 : -EBADMSG;
 }
 
@@ -267,13 +271,22 @@ int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum se
     }
     segment->control = (void *)((unsigned char *)segment->control_map + RINGD_CONTROL_OFFSET);
     segment->lanes = (unsigned char *)segment->control_map + RINGD_LANES_OFFSET;
-    segment->reader_slots = (void *)((unsigned char *)segment->readers_map + RINGD_SLOTS_OFFSET);
-    segment->cursors = (void *)((unsigned char *)segment->readers_map + RINGD_CURSORS_OFFSET);
-    segment->groups = (void *)(segment->cursors + (size_t)segment->geometry.lane_count * RINGD_READERS_MAX);
-    segment->named = (void *)(segment->groups + (size_t)segment->geometry.lane_count * RINGD_GROUPS_MAX);
     segment->data = segment->data_map;
     copy_firsts(segment);
     return 0;
+}
+
+int segment_map_readers(struct segment *segment, const struct geometry *geometry, int readers_fd)
+{
+    uint64_t readers_bytes;
+    int result = object_bytes(readers_fd, geometry->readers_bytes, &readers_bytes);
+
+    *segment = (struct segment){.geometry = *geometry};
+    if (result == 0)
+        result = map_readers(segment, readers_fd, PROT_READ | PROT_WRITE);
+    if (result < 0)
+        segment_unmap(segment);
+    return result;
 }
 
 void segment_unmap(struct segment *segment)

@@ -100,6 +100,10 @@ int segment_validate(const struct ringd_segment_header *header, uint64_t segment
  * as segment_validate, or the errno of fstat or mmap. The descriptors stay the caller's. */
 int segment_map(struct segment *segment, int segment_fd, int readers_fd, enum segment_grade grade);
 
+/* Only the readers' object of another generation of the ring that this geometry is of: its waits and cursors can be
+ * used. As segment_map. */
+int segment_map_readers(struct segment *segment, const struct geometry *geometry, int readers_fd);
+
 /* An empty (zeroed) segment is allowed. */
 void segment_unmap(struct segment *segment);
 

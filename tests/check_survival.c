@@ -701,6 +701,8 @@ static const struct exception {
     {"refuse-counted", RINGD_DROP},
     {"queue-", RINGD_DROP},
     {"publish-stored", RINGD_OVERWRITE},
+    {"ahead-", RINGD_OVERWRITE},
+    {"follow-caught-up", RINGD_OVERWRITE},
     {"reserve-active", RINGD_LOSSLESS},
     {"reserve-active", RINGD_DROP},
     {"reserve-active", RINGD_OVERWRITE}, /* of rings with one writer: check_single.c */

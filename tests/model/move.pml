@@ -19,7 +19,7 @@
  * Grants:  -DKINDS, a bit each: 1 one record, 2 a batch of two, 4 one aborted
  * Rules left out, one at a time: -DBUG_VOID, BUG_FLAG, BUG_FLAG_LATE, BUG_SEALED_OPENS, BUG_GIVE_UP_BLINDLY,
  *          BUG_LIST_OPEN, BUG_RANGE_BEGIN, BUG_BEYOND, BUG_JOURNAL_LATE, BUG_CLEAR_BIT, BUG_NO_CLAIM, BUG_NO_WALK, BUG_COUNT_LATE,
- *          BUG_JOIN, BUG_LEAVE
+ *          BUG_JOIN, BUG_LEAVE, BUG_ALL_THE_ROOM, BUG_BEHIND_STAYS, BUG_TOLD_TOO_MUCH
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -88,6 +88,7 @@ byte new_position, new_begin;
 byte new_sequence[WRITERS];
 byte new_lossless;             /* bit per reader */
 byte new_cursor[READERS];
+byte new_behind[READERS];      /* what each still has to read in the old one, as far as it has said so */
 typedef new_header {
     byte place;                /* + 1; the stamp */
     unsigned writer : 2;
@@ -120,14 +121,16 @@ byte readers_done;
 
 /* ---- a writer ---------------------------------------------------------------------------------------------------- */
 
-#define HAS_ROOM(reader) (!(new_lossless & BIT(reader)) || new_position + count <= new_cursor[reader] + NEW_SIZE)
+#define HAS_ROOM(reader) \
+    (!(new_lossless & BIT(reader)) || new_position + count + new_behind[reader] <= new_cursor[reader] + NEW_SIZE)
 #if JOINS
 #define NEW_HAS_ROOM (HAS_ROOM(0) && HAS_ROOM(1))
 #else
 #define NEW_HAS_ROOM HAS_ROOM(0)
 #endif
 
-/* One grant in the new generation. Nobody who is attached may lose what he has not read. */
+/* One grant in the new generation. Nobody who is attached may lose what he has not read, and in both generations that is
+ * never more than the new one holds when something is added to it. */
 inline append()
 {
     atomic {
@@ -138,8 +141,8 @@ inline append()
             ground_is_free = true;
             do
             :: ghost < READERS ->
-                ground_is_free = ground_is_free && (!(lossless & BIT(ghost)) ||
-                    new_position + count <= (at_place[ghost] < new_begin -> new_begin : at_place[ghost]) + NEW_SIZE);
+                ground_is_free = ground_is_free && (!(lossless & BIT(ghost)) || count == 0 ||
+                    new_position + count <= at_place[ghost] + NEW_SIZE);
                 ghost++
             :: else -> break
             od;
@@ -335,6 +338,7 @@ inline let_join()
             start_in_new = 1;
             start = new_position;
             new_cursor[READERS - 1] = start;
+            new_behind[READERS - 1] = 0;
             new_lossless = new_lossless | 2
         fi;
         at_place[READERS - 1] = start
@@ -559,7 +563,13 @@ inline carry()
             new_lossless = lossless;
             i = 0;
             do
-            :: i < READERS -> new_cursor[i] = end; i++
+            :: i < READERS ->                   /* left_to_read */
+                new_cursor[i] = end;
+#ifndef BUG_ALL_THE_ROOM
+                new_behind[i] = (!(lossless & BIT(i)) || at_place[i] >= end -> 0 :
+                    (end - at_place[i] < NEW_SIZE -> end - at_place[i] : NEW_SIZE));
+#endif
+                i++
             :: else -> break
             od;
             i = 0;
@@ -683,6 +693,12 @@ inline tell_old()
 #define OPEN (writing == 0 && data[at].stamp)
 #endif
 
+#ifndef BUG_TOLD_TOO_MUCH
+#define TOLD (end - at)
+#else
+#define TOLD (end - at - 1)
+#endif
+
 proctype Reader(byte me)
 {
     byte at, end, i;
@@ -724,31 +740,41 @@ proctype Reader(byte me)
 #endif
     :: moving != NO && !data[at].stamp -> break
     od;
-    /* The list decides now, and what it leaves is final: so the rest can be read in one step. */
+    /* The list decides now, and what it leaves is final. */
     atomic {
 #ifndef BUG_LIST_OPEN
         moving == DONE ->
 #endif
         d_step {
             end = journal_end;
-            old_is_whole = true;
 #ifndef BUG_BEYOND
             at = (at > end -> end : at);
 #endif
-            do
-            :: at < end && gone_to[at] -> tell(PASSED_OVER, 0, 0); at++
-            :: at < end && !gone_to[at] && data[at].stamp -> tell_old()
-            :: at < end && !gone_to[at] && !data[at].stamp -> old_is_whole = false; break
-            :: at >= end -> break
-            od;
-            assert(old_is_whole);
-            at_place[me] = at;
-            end = 0
+            at_place[me] = at
         }
     }
+    do
+    :: d_step {
+            at < end ->
+            old_is_whole = (gone_to[at] || data[at].stamp);
+            assert(old_is_whole);
+            if
+            :: gone_to[at] -> tell(PASSED_OVER, 0, 0); at++; at_place[me] = at
+            :: else -> tell_old()
+            fi
+        }
+    :: d_step {                                 /* lane_tell_ahead, P4 */
+            moving == DONE && TOLD < new_behind[me] -> new_behind[me] = TOLD
+        }
+    :: d_step { at >= end -> end = 0 }
+        break
+    od;
     moving == DONE;                             /* follow */
     old_is_whole = (at == new_begin);
     assert(old_is_whole);
+#ifndef BUG_BEHIND_STAYS
+    new_behind[me] = 0;                         /* lane_begin_generation, P4 */
+#endif
 in_new:
     do
 #if JOINS

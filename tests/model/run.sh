@@ -119,6 +119,9 @@ move, a reader joins and leaves, a writer killed    | move | holds | -DWRITERS=1
   no verdict for a member that has left             | move | counts_add_up | -DBUG_CLEAR_BIT -DRECORDS=1
   verdict not claimed                               | move | counts_add_up | -DBUG_NO_CLAIM -DRECORDS=1
   counts loaded after the stamps                    | move | counts_add_up | -DBUG_COUNT_LATE -DOTHERS=1 -DNEW_SIZE=1 -DKILLS=1
+  all the room, whatever is still to be read        | move | ground_is_free | -DBUG_ALL_THE_ROOM -DOTHERS=1 -DNEW_SIZE=1
+  what was still to be read stays so                | move | stuck | -DBUG_BEHIND_STAYS -DOTHERS=1 -DNEW_SIZE=1
+  said to be read before it is                      | move | ground_is_free | -DBUG_TOLD_TOO_MUCH -DOTHERS=1 -DNEW_SIZE=1
 group, 2 members, claims of one record              | group | holds | -DSINGLE -DRECORDS=4
 group, a member and the daemon killed               | group | holds | -DKILLS=1 -DRESTARTS=1 -DRECORDS=2
 group, the same, and the seat has another owner     | group | holds | -DKILLS=1 -DRESTARTS=1 -DLIVES=1 -DRECORDS=2

@@ -1,0 +1,390 @@
+/* check_backlog.c - what a lossless reader still has to read of an old generation counts in the new one.
+ *
+ * A ring that moves gives its writers no more room than it did before, and no less, until the reader has come along: it
+ * tells them how it gets on, and nobody who waits for that sleeps on. Where nobody tells (no daemon, a reader that is
+ * two generations behind, or has gone) it ends well all the same.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+#include "reader.h"
+#include "support_check.h"
+#include "support_raw.h"
+#include "writer.h"
+
+#define RING   "backlog"
+#define SIZE   (UINT64_C(1) << 20)
+#define LENGTH 96u                /* of a payload; */
+#define TAKES  UINT64_C(128)      /* a record with its header */
+#define SOME   (SIZE / TAKES / 4) /* records that are a quarter of the ring */
+
+static void make_lossless(uint32_t lanes)
+{
+    make_ring(RING, (struct ringd_ring_options){.size = SIZE, .lanes = lanes, .max_record = 128});
+}
+
+/* Writes until there is no room; how many that was. */
+static uint64_t fill(struct ringd_writer *w)
+{
+    uint64_t count = 0;
+    int result;
+
+    while ((result = write_record(w, LENGTH)) == RINGD_OK)
+        count++;
+    require(result == RINGD_FULL, "record %" PRIu64 ": %d (%s)", count, result, ringd_strerror(result));
+    return count;
+}
+
+static void read_some(struct ringd_reader *r, struct tracker *tracker, uint64_t count)
+{
+    struct ringd_record record;
+
+    for (uint64_t i = 0; i < count; i++) {
+        int result = ringd_next(r, &record);
+
+        require(result == RINGD_OK, "record %" PRIu64 ": %d (%s)", i, result, ringd_strerror(result));
+        tracker_record(tracker, &record);
+    }
+    require(ringd_release(r) == RINGD_OK, "release");
+}
+
+static void resize(uint64_t size)
+{
+    require(ringd_resize(RING, size) == 0, "resize: %s", ringd_error());
+}
+
+static struct tracker known_from_the_start(void)
+{
+    struct tracker tracker = {0};
+
+    memset(tracker.known, true, sizeof tracker.known);
+    return tracker;
+}
+
+/* Steps and head room are a fraction of the ring. */
+static void require_near(uint64_t found, uint64_t expected)
+{
+    require(found <= expected + SOME / 4 && found + SOME / 4 >= expected,
+            "room for %" PRIu64 " records, not for some %" PRIu64, found, expected);
+}
+
+/* What somebody finds who comes now and begins with the oldest. */
+static uint64_t drain_all(void)
+{
+    struct ringd_reader *r = open_reader(RING, RINGD_READ_OBSERVE, RINGD_START_OLDEST);
+    struct tracker tracker = known_from_the_start();
+
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_lost(&tracker), 0);
+    ringd_reader_close(r);
+    return tracker_delivered(&tracker);
+}
+
+START_TEST(a_move_gives_no_more_room_than_there_was)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+    uint64_t written;
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    written = fill(w);
+    ck_assert_uint_gt(written, 3 * SOME);
+    resize(SIZE);
+    require_near(fill(w), 0);
+    for (int i = 0; i < 3; i++) { /* in the old generation */
+        uint64_t more;
+
+        read_some(r, &tracker, SOME);
+        more = fill(w);
+        require_near(more, SOME);
+        written += more;
+    }
+    ck_assert_uint_eq(ring_info(RING).generation, 2);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    written = writer_sequence(w);
+    ck_assert_uint_eq(tracker_delivered(&tracker), written);
+    ck_assert_uint_eq(tracker_lost(&tracker), 0);
+    require_near(fill(w), 4 * SOME - 4096 / TAKES); /* and in the new one all of it */
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+START_TEST(a_larger_one_gives_the_rest)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    fill(w);
+    resize(2 * SIZE);
+    require_near(fill(w), 4 * SOME);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+/* What is behind is more than the new one has room for: there is none until it is less. */
+START_TEST(a_smaller_one_waits)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    fill(w);
+    resize(SIZE / 4);
+    require_near(fill(w), 0);
+    ck_assert_uint_eq(drain_all(), writer_sequence(w));
+    read_some(r, &tracker, 2 * SOME);
+    require_near(fill(w), 0);
+    read_some(r, &tracker, SOME + SOME / 2);
+    require_near(fill(w), SOME / 2);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    require_near(fill(w), SOME);
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+/* Each lane for itself, and a reader that is told of records in bulk. */
+START_TEST(in_every_lane)
+{
+    struct ringd_record records[64];
+    struct ringd_writer *w[2];
+    struct ringd_reader *r;
+    uint64_t more = 0, read = 0;
+    size_t count;
+
+    make_lossless(2);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    for (uint32_t i = 0; i < 2; i++) {
+        w[i] = open_writer_with(RING, (struct ringd_writer_options){.lane = i + 1, .deadline = RINGD_NO_WAIT});
+        fill(w[i]);
+    }
+    resize(SIZE);
+    for (uint32_t i = 0; i < 2; i++)
+        require_near(fill(w[i]), 0);
+    for (; read < 4 * SOME; read += count) {
+        ck_assert_int_eq(ringd_next_many(r, records, 64, &count), RINGD_OK);
+        ck_assert_int_eq(ringd_release(r), RINGD_OK);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        more += fill(w[i]);
+    require_near(more, 4 * SOME);
+    for (uint64_t all = writer_sequence(w[0]) + writer_sequence(w[1]); read < all; read += count) {
+        ck_assert_int_eq(ringd_next_many(r, records, 64, &count), RINGD_OK);
+        ck_assert_int_eq(ringd_release(r), RINGD_OK);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        require_near(fill(w[i]), 4 * SOME);
+        ringd_writer_close(w[i]);
+    }
+    ringd_reader_close(r);
+}
+END_TEST
+
+/* ---- waiting for it ---------------------------------------------------------------------------------------------- */
+
+struct waiter {
+    uint64_t to_write;
+    _Atomic uint32_t moved;
+};
+
+static void write_them(void *argument)
+{
+    struct waiter *waiter = argument;
+    struct ringd_writer *w =
+        open_writer_with(RING, (struct ringd_writer_options){.deadline = RINGD_FOREVER, .wait = RINGD_WAIT_SLEEP});
+
+    for (uint64_t i = 0; i < waiter->to_write; i++)
+        require(write_record(w, LENGTH) == RINGD_OK, "record %" PRIu64, i);
+    ringd_writer_close(w);
+}
+
+/* It sleeps in the new generation; half of what is in the old one makes room for what it has to write. */
+START_TEST(who_sleeps_for_room_is_woken_from_the_old_generation)
+{
+    struct waiter *waiter = shared_new(sizeof *waiter);
+    struct tracker tracker = known_from_the_start();
+    struct ringd_context_info writer;
+    struct ringd_reader *r;
+    pid_t pid;
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    waiter->to_write = 5 * SOME;
+    pid = child_start(write_them, waiter);
+    do
+        pause_ms(1);
+    while (!find_context(RING, RINGD_CONTEXT_WRITER, &writer) || writer.committed < 3 * SOME);
+    child_wait_asleep(pid);
+    resize(SIZE);
+    pause_ms(5);
+    child_wait_asleep(pid);
+    read_some(r, &tracker, 2 * SOME); /* does not end before the writer does */
+    child_finish(pid);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), waiter->to_write);
+    ringd_reader_close(r);
+}
+END_TEST
+
+static void read_nothing(void *argument)
+{
+    struct waiter *waiter = argument;
+    struct ringd_reader *r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+
+    atomic_store(&waiter->moved, 1);
+    for (;;)
+        pause_ms(1000);
+    ringd_reader_close(r);
+}
+
+/* Killed, or closed in order: what it had not read is in nobody's way. */
+START_TEST(a_reader_that_goes_holds_nobody_up)
+{
+    struct waiter *waiter = shared_new(sizeof *waiter);
+    struct ringd_writer *w;
+    pid_t pid;
+
+    make_lossless(1);
+    pid = child_start(read_nothing, waiter);
+    while (atomic_load(&waiter->moved) == 0)
+        pause_ms(1);
+    w = open_writer(RING);
+    fill(w);
+    resize(SIZE);
+    require_near(fill(w), 0);
+    child_kill(pid);
+    wait_for_contexts(RING, 1);
+    for (uint64_t i = 0; i < 8 * SOME; i++)
+        require(write_record(w, LENGTH) == RINGD_OK, "record %" PRIu64, i);
+    ringd_writer_close(w);
+}
+END_TEST
+
+/* Two moves while it reads: of the generation before the last nobody tells the last one how it gets on. */
+START_TEST(a_reader_two_generations_behind_gets_everything)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    fill(w);
+    resize(SIZE);
+    read_some(r, &tracker, 3 * SOME);
+    require_near(fill(w), 3 * SOME);
+    resize(SIZE);
+    read_some(r, &tracker, SOME / 2);
+    require_near(fill(w), 4 * SOME);
+    resize(2 * SIZE);
+    fill(w);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    ck_assert_uint_eq(tracker_lost(&tracker), 0);
+    require_near(fill(w), 8 * SOME);
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+/* It cannot look ahead then: the writer waits until it follows. */
+START_TEST(without_a_daemon_it_is_told_at_the_end)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+    uint64_t written;
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    fill(w);
+    resize(SIZE);
+    require_near(fill(w), 0);
+    written = writer_sequence(w);
+    daemon_kill(&server);
+    read_some(r, &tracker, written - 2);
+    require_near(fill(w), 0);
+    daemon_restart(&server, NULL);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    require_near(fill(w), 4 * SOME);
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+/* ---- what it says is input --------------------------------------------------------------------------------------- */
+
+static const uint64_t nonsense[] = {1, RINGD_UNIT, SIZE, 3 * SIZE, UINT64_C(1) << 62, UINT64_C(1) << 63, UINT64_MAX};
+
+/* It holds writers up, as a reader may that reads nothing, and no more: nobody is put out or crashes for it, and once
+ * it makes sense again they go on. */
+START_TEST(nonsense_is_a_slow_reader)
+{
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker = known_from_the_start();
+    _Atomic uint64_t *behind;
+
+    make_lossless(1);
+    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    w = open_writer(RING);
+    behind = &r->lanes[0].cursor->behind;
+    for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
+        fill(w);
+        ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+        atomic_store(behind, nonsense[i]);
+        fill(w);
+        ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+        atomic_store(behind, 0);
+        require_near(fill(w), 4 * SOME);
+    }
+    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
+    ringd_writer_close(w);
+    ringd_reader_close(r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("backlog");
+    TCase *tests = add_case(suite, "backlog");
+
+    tcase_add_test(tests, a_move_gives_no_more_room_than_there_was);
+    tcase_add_test(tests, a_larger_one_gives_the_rest);
+    tcase_add_test(tests, a_smaller_one_waits);
+    tcase_add_test(tests, in_every_lane);
+    tests = add_case(suite, "waiting");
+    tcase_add_test(tests, who_sleeps_for_room_is_woken_from_the_old_generation);
+    tcase_add_test(tests, a_reader_that_goes_holds_nobody_up);
+    tcase_add_test(tests, a_reader_two_generations_behind_gets_everything);
+    tcase_add_test(tests, without_a_daemon_it_is_told_at_the_end);
+    tests = add_case(suite, "input");
+    tcase_add_test(tests, nonsense_is_a_slow_reader);
+    return run_suite(suite);
+}
