@@ -3,6 +3,9 @@
  * The parent makes the rings, the roles attach, everybody starts at once, and the time is from the first start to the
  * last end: for a stream that is when its last reader has checked its last record.
  *
+ * Before that each writer has written a lap, one after the other (`line_there` counts who has), and each reader read
+ * them all: everybody has touched every page, which costs a process more than the record in it.
+ *
  * A writer alone has nobody who checks while it writes. When its time is taken it opens an observer and reads all that
  * is still in the ring: an unbroken row of its own records that ends with its last one.
  */
@@ -12,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "contexts.h"
 #include "drain.h"
@@ -39,6 +43,33 @@ uint64_t case_records(const struct bench_case *bench_case, double wanted)
     return (uint64_t)((wanted < RECORDS_MIN ? RECORDS_MIN : wanted) / (double)unit) * unit;
 }
 
+/* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit;
+ * and who is compared with a batch gets the same. */
+static void ring_sizes(const struct bench_case *bench_case, struct ringd_ring_options *options)
+{
+    uint32_t batch_bytes = CASE_BATCH * case_record_bytes(bench_case);
+
+    options->size = CASE_RING_BYTES;
+    if (bench_case->shape == CASE_DRAIN) {
+        options->lanes = bench_case->writers;
+        options->size /= bench_case->writers;
+    }
+    if ((bench_case->write == CASE_WRITE_BATCH || bench_case->shape == CASE_ALONE) &&
+        batch_bytes > CASE_RING_BYTES / 256)
+        options->max_record = batch_bytes;
+    while (options->max_record > options->size / 64)
+        options->size *= 2;
+}
+
+/* Records, whole batches, that go round the ring at least once. */
+static uint64_t lap_records(const struct bench_case *bench_case)
+{
+    struct ringd_ring_options options = {0};
+
+    ring_sizes(bench_case, &options);
+    return (options.size / case_record_bytes(bench_case) / CASE_BATCH + 1) * CASE_BATCH;
+}
+
 /* ---- roles ------------------------------------------------------------------------------------------------------ */
 
 static void records_write(struct bench_writer *writer, enum case_write how, uint64_t count)
@@ -64,6 +95,17 @@ static void records_write(struct bench_writer *writer, enum case_write how, uint
     }
 }
 
+static void lap_write(struct bench_writer *writer, const struct bench_case *bench_case, uint32_t index)
+{
+    _Atomic uint64_t *turn = &writer->crew->line_there;
+    const struct timespec nap = {.tv_nsec = 50000};
+
+    while (atomic_load_explicit(turn, memory_order_acquire) != index)
+        nanosleep(&nap, NULL);
+    records_write(writer, bench_case->write, lap_records(bench_case));
+    atomic_store_explicit(turn, index + 1, memory_order_release);
+}
+
 static void stream_write(struct crew *crew, unsigned self, const void *task)
 {
     const struct stream_task *stream = task;
@@ -71,16 +113,29 @@ static void stream_write(struct crew *crew, unsigned self, const void *task)
     struct bench_writer writer;
 
     bench_writer_open(&writer, crew, self, RING_THERE, stream->index, bench_case->bytes, RINGD_FOREVER);
+    lap_write(&writer, bench_case, stream->index);
     crew_ready(crew, self);
-    records_write(&writer, bench_case->write, bench_case->records / bench_case->writers);
+    records_write(&writer, bench_case->write, lap_records(bench_case) + bench_case->records / bench_case->writers);
     crew_done(crew, self);
     bench_writer_close(&writer);
+}
+
+static void records_read(struct bench_reader *reader, enum case_read how, uint64_t count)
+{
+    if (how == CASE_NEXT) {
+        while (reader->received < count)
+            bench_read(reader);
+    } else {
+        while (reader->received < count)
+            bench_read_many(reader);
+    }
 }
 
 static void stream_read(struct crew *crew, unsigned self, const void *task)
 {
     const struct stream_task *stream = task;
     const struct bench_case *bench_case = stream->bench_case;
+    uint64_t laps = lap_records(bench_case) * bench_case->writers;
     const struct ringd_reader_options options = {
         .mode = RINGD_READ_LOSSLESS,
         .start = RINGD_START_OLDEST,
@@ -89,14 +144,9 @@ static void stream_read(struct crew *crew, unsigned self, const void *task)
     struct bench_reader reader;
 
     bench_reader_open(&reader, crew, self, RING_THERE, bench_case->writers, bench_case->bytes, &options);
+    records_read(&reader, bench_case->read, laps);
     crew_ready(crew, self);
-    if (bench_case->read == CASE_NEXT) {
-        while (reader.received < bench_case->records)
-            bench_read(&reader);
-    } else {
-        while (reader.received < bench_case->records)
-            bench_read_many(&reader);
-    }
+    records_read(&reader, bench_case->read, laps + bench_case->records);
     crew_done(crew, self);
     bench_reader_close(&reader);
 }
@@ -107,29 +157,12 @@ static void alone_write(struct crew *crew, unsigned self, const void *task)
     struct bench_writer writer;
 
     bench_writer_open(&writer, crew, self, RING_THERE, 0, bench_case->bytes, RINGD_NO_WAIT);
+    records_write(&writer, bench_case->write, lap_records(bench_case));
     crew_ready(crew, self);
-    records_write(&writer, bench_case->write, bench_case->records);
+    records_write(&writer, bench_case->write, lap_records(bench_case) + bench_case->records);
     crew_done(crew, self);
     bench_lap_check(crew, self, RING_THERE, 1, bench_case->bytes, writer.sequence);
     bench_writer_close(&writer);
-}
-
-/* How large the ring of a case is, and the records that it takes: as the defaults say, but where a batch has to fit;
- * and who is compared with a batch gets the same. */
-static void ring_sizes(const struct bench_case *bench_case, struct ringd_ring_options *options)
-{
-    uint32_t batch_bytes = CASE_BATCH * case_record_bytes(bench_case);
-
-    options->size = CASE_RING_BYTES;
-    if (bench_case->shape == CASE_DRAIN) {
-        options->lanes = bench_case->writers;
-        options->size /= bench_case->writers;
-    }
-    if ((bench_case->write == CASE_WRITE_BATCH || bench_case->shape == CASE_ALONE) &&
-        batch_bytes > CASE_RING_BYTES / 256)
-        options->max_record = batch_bytes;
-    while (options->max_record > options->size / 64)
-        options->size *= 2;
 }
 
 static void copy_alone(struct crew *crew, unsigned self, const void *task)
@@ -225,6 +258,7 @@ static int records_run(struct crew *crew, const int cpus[2], const struct bench_
 
     if (bench_case->write == CASE_COPY)
         roles[0].play = copy_alone;
+    atomic_store(&crew->line_there, 0);
     result = crew_run(crew, roles, count, failure);
     if (result)
         return result;

@@ -77,6 +77,12 @@ static inline bool case_is_latency(const struct bench_case *bench_case)
     return bench_case->shape == CASE_BUSY || bench_case->shape == CASE_SLEEPING;
 }
 
+/* A stream of more processes than there are processors. */
+static inline bool case_is_crowd(const struct bench_case *bench_case)
+{
+    return bench_case->shape == CASE_STREAM && bench_case->writers + bench_case->readers > 2;
+}
+
 /* What a record takes in a ring, header and rounding included. */
 static inline uint32_t case_record_bytes(const struct bench_case *bench_case)
 {

@@ -12,7 +12,8 @@
 
 #include "settings.h"
 
-#define RUN_NS            100e6 /* of a full run of a case */
+#define RUN_NS            100e6 /* of a full run of a case, */
+#define CROWD_RUN_NS      500e6 /* with more processes than processors: these get turns of milliseconds */
 #define CALIBRATE_RECORDS 40000.0
 #define LATENCY_ONLY      32u /* a size that only the latency cases have: the promise is for 8 to 32 bytes */
 
@@ -204,6 +205,7 @@ int plan_calibrate(struct plan *plan, struct crew *crew, const int cpus[2], char
     for (unsigned i = 0; i < plan->count; i++) {
         struct bench_case *bench_case = &plan->entries[i].bench_case;
         struct case_figures figures;
+        double run_ns;
         int result;
 
         bench_case->records = case_records(bench_case, CALIBRATE_RECORDS);
@@ -212,7 +214,8 @@ int plan_calibrate(struct plan *plan, struct crew *crew, const int cpus[2], char
             failure_name(bench_case, failure);
             return result;
         }
-        bench_case->records = case_records(bench_case, RUN_NS / figures.elapsed_ns * (double)bench_case->records);
+        run_ns = case_is_crowd(bench_case) ? CROWD_RUN_NS : RUN_NS;
+        bench_case->records = case_records(bench_case, run_ns / figures.elapsed_ns * (double)bench_case->records);
     }
     return 0;
 }
