@@ -374,6 +374,7 @@ static void plan_report(const struct plan *plan, const struct goals_counted *cou
     one_report(plan, "one_batch16_many", ONE_BATCH_HOPS, ONE_BATCH_NS, out);
     one_kib_report(plan, "one_next", out);
     one_kib_report(plan, "one_many", out);
+    one_kib_report(plan, "one_reserve", out);
     batch_report(plan, out);
     many_report(plan, 2, out);
     many_report(plan, 4, out);

@@ -108,6 +108,7 @@ void plan_init(struct plan *plan, const char *only)
     alone_add(plan, "limit_copy", CASE_COPY, RINGD_TIME_NONE);
     stream_add(plan, "one_next", CASE_WRITE, CASE_NEXT, 1, 1);
     stream_add(plan, "one_many", CASE_WRITE, CASE_NEXT_MANY, 1, 1);
+    stream_add(plan, "one_reserve", CASE_RESERVE, CASE_NEXT, 1, 1);
     stream_add(plan, "one_batch16_next", CASE_WRITE_BATCH, CASE_NEXT, 1, 1);
     stream_add(plan, "one_batch16_many", CASE_WRITE_BATCH, CASE_NEXT_MANY, 1, 1);
     stream_add(plan, "many_next", CASE_WRITE, CASE_NEXT, 2, 1);
