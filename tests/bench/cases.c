@@ -3,8 +3,9 @@
  * The parent makes the rings, the roles attach, everybody starts at once, and the time is from the first start to the
  * last end: for a stream that is when its last reader has checked its last record.
  *
- * Before that each writer has written a lap, one after the other (`line_there` counts who has), and each reader read
- * them all: everybody has touched every page, which costs a process more than the record in it.
+ * Before that each writer has written a lap, one after the other (`line_there` counts who has), and each reader, which
+ * was attached before the first (`line_back` counts who is), has read them all: everybody has touched every page, which
+ * costs a process more than the record in it.
  *
  * A writer alone has nobody who checks while it writes. When its time is taken it opens an observer and reads all that
  * is still in the ring: an unbroken row of its own records that ends with its last one.
@@ -100,7 +101,8 @@ static void lap_write(struct bench_writer *writer, const struct bench_case *benc
     _Atomic uint64_t *turn = &writer->crew->line_there;
     const struct timespec nap = {.tv_nsec = 50000};
 
-    while (atomic_load_explicit(turn, memory_order_acquire) != index)
+    while (atomic_load_explicit(&writer->crew->line_back, memory_order_acquire) != bench_case->readers ||
+           atomic_load_explicit(turn, memory_order_acquire) != index)
         nanosleep(&nap, NULL);
     records_write(writer, bench_case->write, lap_records(bench_case));
     atomic_store_explicit(turn, index + 1, memory_order_release);
@@ -144,6 +146,7 @@ static void stream_read(struct crew *crew, unsigned self, const void *task)
     struct bench_reader reader;
 
     bench_reader_open(&reader, crew, self, RING_THERE, bench_case->writers, bench_case->bytes, &options);
+    atomic_fetch_add_explicit(&crew->line_back, 1, memory_order_acq_rel);
     records_read(&reader, bench_case->read, laps);
     crew_ready(crew, self);
     records_read(&reader, bench_case->read, laps + bench_case->records);
@@ -259,6 +262,7 @@ static int records_run(struct crew *crew, const int cpus[2], const struct bench_
     if (bench_case->write == CASE_COPY)
         roles[0].play = copy_alone;
     atomic_store(&crew->line_there, 0);
+    atomic_store(&crew->line_back, 0);
     result = crew_run(crew, roles, count, failure);
     if (result)
         return result;
