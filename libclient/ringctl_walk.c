@@ -242,19 +242,35 @@ static bool is_lossless(const struct patient *patient, uint32_t reader)
     return (readers >> reader % 64 & 1) && cursor != RINGD_CURSOR_ELSEWHERE;
 }
 
+/* What a reader that has read of this generation says of the one before, which it has left; 0 is right. */
+static uint64_t stays_behind(const struct patient *patient, uint32_t reader)
+{
+    const struct ringd_cursor *shared = &patient->ring.cursors[reader];
+    uint64_t cursor = atomic_load_explicit(&shared->position, memory_order_seq_cst);
+    uint64_t behind = atomic_load_explicit(&shared->behind, memory_order_seq_cst);
+
+    return (int64_t)(cursor - patient->ring.first) > 0 ? behind : 0;
+}
+
 static void examine_cursor(struct patient *patient, uint32_t reader, uint32_t *good)
 {
-    uint64_t cursor = 0;
+    uint64_t cursor = 0, behind;
     struct finding *finding;
+    bool bad;
 
     if (!is_lossless(patient, reader))
         return;
-    if (!cursor_is_bad(patient, &patient->ring.cursors[reader].position, &cursor) || !is_lossless(patient, reader)) {
+    bad = cursor_is_bad(patient, &patient->ring.cursors[reader].position, &cursor);
+    behind = bad ? 0 : stays_behind(patient, reader);
+    if ((!bad && behind == 0) || !is_lossless(patient, reader)) {
         ++*good;
         return;
     }
-    finding = find(patient, VERDICT_WRONG, "cursor", "it stands at %llu, where nothing that is still there begins",
-                   (unsigned long long)cursor);
+    finding =
+        bad ? find(patient, VERDICT_WRONG, "cursor", "it stands at %llu, where nothing that is still there begins",
+                   (unsigned long long)cursor)
+            : find(patient, VERDICT_WRONG, "cursor",
+                   "it holds writers up for %llu bytes of a generation that it has left", (unsigned long long)behind);
     if (finding == NULL)
         return;
     finding->slot = reader;

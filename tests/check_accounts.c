@@ -483,6 +483,12 @@ START_TEST(other_damage_is_found)
         p.w->ring.ring.lane->waiters |= 1 << 9;
         ck_finds("active", "not there");
         break;
+    case 3:
+        ck_assert_int_eq(ringd_next(p.lossless, &record), RINGD_OK);
+        ck_assert_int_eq(ringd_release(p.lossless), RINGD_OK);
+        p.lossless->lanes[0].cursor->behind = 64;
+        ck_finds("cursor 0", "64 bytes of a generation that it has left");
+        break;
     default:
         p.w->ring.ring.lane->limit += SIZE / 2;
         ck_finds("limit", "do not fit");
@@ -648,7 +654,7 @@ int main(void)
     tcase_add_loop_test(tests, an_injected_error_is_found, 0, INJECTIONS);
     tcase_add_loop_test(tests, an_injected_error_is_found_in_use, 0, 3);
     tcase_add_loop_test(tests, damage_is_found_where_it_is, 0, 5);
-    tcase_add_loop_test(tests, other_damage_is_found, 0, 4);
+    tcase_add_loop_test(tests, other_damage_is_found, 0, 5);
     tcase_add_test(tests, a_writer_in_the_middle_is_no_error);
     tcase_add_test(tests, a_writer_that_waits_is_no_error);
     tcase_add_test(tests, readers_in_the_middle_are_no_error);

@@ -7,9 +7,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "reader.h"
 #include "support_check.h"
@@ -370,6 +369,71 @@ START_TEST(nonsense_is_a_slow_reader)
 }
 END_TEST
 
+/* The answer to the question what is ahead of a generation; how many descriptors came along. */
+static int ask_ahead(int fd, uint64_t generation, struct proto_reply *reply)
+{
+    int descriptors[RINGD_PROTO_DESCRIPTORS], count = 0;
+    struct ringd_request request;
+
+    proto_request_init(&request, RINGD_REQUEST_AHEAD, RING);
+    request.position = generation;
+    require(raw_send(fd, &request, sizeof request), "the daemon has hung up");
+    require(raw_receive_descriptors(fd, reply, descriptors) >= sizeof reply->head, "no answer");
+    for (size_t i = 0; i < RINGD_PROTO_DESCRIPTORS; i++) {
+        count += descriptors[i] >= 0;
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    }
+    return count;
+}
+
+static const uint32_t others[] = {0, RINGD_CONTEXT_WRITER, RINGD_CONTEXT_LOSSY, RINGD_CONTEXT_OBSERVER};
+
+/* The cursors of the next generation are for lossless readers only: others must not write them, or have no use. */
+START_TEST(nobody_else_looks_ahead)
+{
+    int descriptors[RINGD_PROTO_DESCRIPTORS] = {-1, -1, -1}, fd = raw_connect();
+    struct proto_reply reply;
+
+    make_lossless(1);
+    if (others[_i] != 0)
+        ck_assert_int_eq(raw_attach(fd, RING, others[_i], descriptors), 0);
+    resize(SIZE);
+    ck_assert_int_eq(ask_ahead(fd, 1, &reply), 0);
+    ck_assert_int_eq(reply.head.result, -EINVAL);
+    close(fd);
+}
+END_TEST
+
+/* And does not count as one who has left the old one, however often it looks. */
+START_TEST(a_reader_looks_ahead_by_one)
+{
+    static const uint64_t wrong[] = {0, 2, 3, 4, UINT64_MAX};
+    int descriptors[RINGD_PROTO_DESCRIPTORS], fd = raw_connect();
+    struct proto_reply reply;
+    unsigned objects;
+
+    make_lossless(1);
+    ck_assert_int_eq(raw_attach(fd, RING, RINGD_CONTEXT_LOSSLESS, descriptors), 0);
+    ck_assert_int_eq(ask_ahead(fd, 1, &reply), 0);
+    ck_assert_int_eq(reply.head.result, -EALREADY); /* there is none */
+    resize(SIZE);
+    resize(SIZE);
+    objects = daemon_objects(&server);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        ck_assert_int_eq(ask_ahead(fd, wrong[i], &reply), 0);
+        ck_assert_int_eq(reply.head.result, -EALREADY);
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(ask_ahead(fd, 1, &reply), 1);
+        ck_assert_int_eq(reply.head.result, 0);
+        ck_assert_uint_eq(reply.head.position, 2);
+    }
+    ck_assert_uint_eq(daemon_objects(&server), objects);
+    close(fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("backlog");
@@ -386,5 +450,7 @@ int main(void)
     tcase_add_test(tests, without_a_daemon_it_is_told_at_the_end);
     tests = add_case(suite, "input");
     tcase_add_test(tests, nonsense_is_a_slow_reader);
+    tcase_add_loop_test(tests, nobody_else_looks_ahead, 0, 4);
+    tcase_add_test(tests, a_reader_looks_ahead_by_one);
     return run_suite(suite);
 }

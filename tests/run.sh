@@ -65,7 +65,7 @@ name_of() {
 # Runs one program; its status is written last. Told to end, it passes that on: `timeout` tells the program's whole
 # process group.
 start() {
-    local name pid status
+    local name pid status begun=$SECONDS
     name=$(name_of "$1")
     # shellcheck disable=SC2086 # a program and its argument
     timeout -k 10 900 $1 >"$logs/$name.log" 2>&1 </dev/null &
@@ -73,7 +73,7 @@ start() {
     trap 'kill "$pid"; wait "$pid"; exit 130' TERM
     wait "$pid"
     status=$?
-    echo "$status" >"$logs/$name.part"
+    echo "$status $((SECONDS - begun))" >"$logs/$name.part"
     mv "$logs/$name.part" "$logs/$name.status"
 }
 
@@ -82,10 +82,10 @@ sum() {
     sed -n "$2" "$1" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Sets ran, bad and left (out) from a program's log and status.
+# Sets ran, bad, left (out) and seconds from a program's log and status.
 count() {
     local log=$logs/$1.log status
-    status=$(cat "$logs/$1.status")
+    read -r status seconds <"$logs/$1.status"
     ran=$(sum "$log" 's/.*%: Checks: \([0-9]*\),.*/\1/p; s/^model: \([0-9]*\) configurations ok,.*/\1/p')
     bad=$(sum "$log" 's/.*%: Checks: .*Failures: \([0-9]*\),.*/\1/p; s/^model: .* ok, \([0-9]*\) failed.*/\1/p')
     ran=$((ran + $(sum "$log" 's/^model: .* ok, \([0-9]*\) failed.*/\1/p')))
@@ -104,10 +104,10 @@ count() {
 }
 
 report() {
-    local name=$1 ran bad left
+    local name=$1 ran bad left seconds
     count "$name"
     run=$((run + ran)) failed=$((failed + bad)) skipped=$((skipped + left))
-    printf '%-24s %4d run, %d failed, %d skipped\n' "$name" "$ran" "$bad" "$left"
+    printf '%-24s %4d run, %d failed, %d skipped, %d s\n' "$name" "$ran" "$bad" "$left" "$seconds"
     sed -n 's/^skip /skipped: /p' "$logs/$name.log"
     [ "$bad" -eq 0 ] || sed "s/^/$name | /" "$logs/$name.log"
     mv "$logs/$name.status" "$logs/$name.reported"
