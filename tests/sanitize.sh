@@ -53,7 +53,8 @@ list_programs() {
     local source
     for source in tests/check_*.c tests/fuzz_*.c tests/stress_*.c tests/test_ringctl.sh; do
         [ -e "$source" ] || continue
-        [[ $source != tests/check_steps.c && $source != tests/check_repair.c && $source != tests/check_move_steps.c ]] ||
+        [[ $source != tests/check_steps.c && $source != tests/check_repair.c && $source != tests/check_move_steps.c &&
+            $source != tests/check_single_steps.c ]] ||
             continue
         is_wanted "$(basename "$source" .c)" && basename "$source" .c
     done
