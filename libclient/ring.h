@@ -68,8 +68,9 @@
  * high.
  *
  * A lane ends, for a move of its ring to a new generation, by `closing` in limit and `sealed` in W: ring_move.h.
- *
- * ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
+ */
+/* clang-format off */
+/* ORDERS. Each end is labelled where it stands. RMW: a locked instruction. On x86 acquire loads and release stores are
  * plain moves; only the RMWs and the seq_cst stores cost.
  *
  *   end                              partner                          without it
@@ -150,12 +151,13 @@
  *      before G3                                                        scan did not see the cursor
  *   Z8 fence              seq_cst    N2 load W        seq_cst         a record with a time before that at which one who
  *      after Z3, before the time        after the time                  merges has not seen it
- *
- * Cost of an uncontended write: 2 RMW (W3, C3), none in a lane with a single writer; loads of W, limit (with waiters),
- * waits; stores to its own slot (one line) and to the record. The lines of W, limit and waits are shared; only that of W
- * is written per record. (Writers in full flow on several processors take turns, so that most of their records find that
- * line at home: take_turns().)
- * Cost of a read: the record's own lines. W, limit and cursors only when there is nothing to read or a batch is done.
+ */
+/* clang-format on */
+/* Cost of an uncontended write: 2 RMW (W3, C3), none in a lane with a single writer; loads of W, limit (with waiters),
+ * waits; stores to its own slot (one line) and to the record. The lines of W, limit and waits are shared; only that of
+ * W is written per record. (Writers in full flow on several processors take turns, so that most of their records find
+ * that line at home: take_turns().) Cost of a read: the record's own lines. W, limit and cursors only when there is
+ * nothing to read or a batch is done.
  */
 #ifndef LIBCLIENT_RING_H
 #define LIBCLIENT_RING_H

@@ -19,7 +19,7 @@
 #include "repeat.h"
 #include "stats.h"
 
-#define PLAN_ENTRIES     96u
+#define PLAN_ENTRIES     128u
 #define PLAN_DRAIN_BYTES 64u /* of the records of drains */
 #define PLAN_RETRY_S     60u /* of a round */
 
