@@ -20,7 +20,7 @@
 #define RINGD_PROTO_INFOS      32u /* rings in one reply */
 #define RINGD_PROTO_CONTEXTS   64u /* contexts in one reply */
 #define RINGD_PROTO_DESCRIPTORS                                                                                        \
-    3u /* with an attach: segment, readers, life page, in this order; with a follow: the first two; ahead: the second */
+    3u /* attach: segment, readers, life page, in this order; follow: the first two; ahead: the second */
 
 #define RINGD_SOCKET_DEFAULT "/run/ringd/ringd.sock"
 
@@ -37,8 +37,8 @@ enum ringd_request_type {
                                 and evict. position: bytes that it waits for because of a reader, or 0 */
     RINGD_REQUEST_STALLED = 10, /* writer, reader: somebody is in mid-record and does not get on; look at him */
     RINGD_REQUEST_FOLLOW = 12,  /* position: the generation I have; the reply brings segment and readers of the next */
-    RINGD_REQUEST_AHEAD = 15,   /* lossless reader: position: the generation I have; the reply brings the readers' object
-                                   of the next, which it does not follow into yet */
+    RINGD_REQUEST_AHEAD = 15, /* lossless reader: position: the generation I have; the reply brings the readers' object
+                                 of the next, which it does not follow into yet */
     /* on a new connection, after the context's own has ended (a restarted daemon): */
     RINGD_REQUEST_REATTACH = 9, /* ring, kind, slot, incarnation, token: this connection is that context's */
     /* on any: */

@@ -242,8 +242,8 @@ struct ringd_move {
 };
 
 struct ringd_lane {
-    union {                /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only; a
-                                    move seals it by compare-and-swap */
+    union { /*    0  W: every writer, by fetch-and-add, fetch-and-sub, (repair) fetch-and-and only; a
+                     move seals it by compare-and-swap */
         _Atomic uint64_t word;
         struct { /* the parts that a lane's single writer stores by themselves */
             _Atomic uint8_t single_active;
