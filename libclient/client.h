@@ -18,7 +18,7 @@
  * own file or socket by then. So each use of it begins with a look at whether it is still ours; if not it is forgotten,
  * not closed.
  *
- * Used by writer.c and reader.c.
+ * Used by the files writer*.c and reader*.c.
  */
 #ifndef LIBCLIENT_CLIENT_H
 #define LIBCLIENT_CLIENT_H

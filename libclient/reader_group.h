@@ -16,7 +16,7 @@
  * message is lost if this member dies. So it is if the end of a generation cuts it in two.
  *
  * The order of lanes is any; writers' gaps are nobody's: what a member does not get another one does. Called by
- * reader.c.
+ * reader.c and reader_move.c.
  */
 #ifndef LIBCLIENT_READER_GROUP_H
 #define LIBCLIENT_READER_GROUP_H

@@ -1,4 +1,5 @@
-/* reader_open.h - what opening a reader and following a ring that moves have in common. reader_open.c, for reader.c.
+/* reader_open.h - what opening a reader and following a ring that moves have in common. reader_open.c, for reader.c
+ * and reader_move.c.
  */
 #ifndef LIBCLIENT_READER_OPEN_H
 #define LIBCLIENT_READER_OPEN_H

@@ -71,6 +71,29 @@ static void require_near(uint64_t found, uint64_t expected)
             "room for %" PRIu64 " records, not for some %" PRIu64, found, expected);
 }
 
+/* A ring of one lane, its reader, which keeps to the beginning, and a writer that does not wait. */
+struct scene {
+    struct ringd_reader *r;
+    struct ringd_writer *w;
+    struct tracker tracker;
+};
+
+static struct scene scene_new(void)
+{
+    struct scene scene = {.tracker = known_from_the_start()};
+
+    make_lossless(1);
+    scene.r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
+    scene.w = open_writer(RING);
+    return scene;
+}
+
+static void scene_end(struct scene *scene)
+{
+    ringd_writer_close(scene->w);
+    ringd_reader_close(scene->r);
+}
+
 /* What somebody finds who comes now and begins with the oldest. */
 static uint64_t drain_all(void)
 {
@@ -85,81 +108,56 @@ static uint64_t drain_all(void)
 
 START_TEST(a_move_gives_no_more_room_than_there_was)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
-    uint64_t written;
+    struct scene scene = scene_new();
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    written = fill(w);
-    ck_assert_uint_gt(written, 3 * SOME);
+    ck_assert_uint_gt(fill(scene.w), 3 * SOME);
     resize(SIZE);
-    require_near(fill(w), 0);
+    require_near(fill(scene.w), 0);
     for (int i = 0; i < 3; i++) { /* in the old generation */
-        uint64_t more;
-
-        read_some(r, &tracker, SOME);
-        more = fill(w);
-        require_near(more, SOME);
-        written += more;
+        read_some(scene.r, &scene.tracker, SOME);
+        require_near(fill(scene.w), SOME);
     }
     ck_assert_uint_eq(ring_info(RING).generation, 2);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    written = writer_sequence(w);
-    ck_assert_uint_eq(tracker_delivered(&tracker), written);
-    ck_assert_uint_eq(tracker_lost(&tracker), 0);
-    require_near(fill(w), 4 * SOME - 4096 / TAKES); /* and in the new one all of it */
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    ck_assert_uint_eq(tracker_lost(&scene.tracker), 0);
+    require_near(fill(scene.w), 4 * SOME - 4096 / TAKES); /* and in the new one all of it */
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    scene_end(&scene);
 }
 END_TEST
 
 START_TEST(a_larger_one_gives_the_rest)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
+    struct scene scene = scene_new();
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    fill(w);
+    fill(scene.w);
     resize(2 * SIZE);
-    require_near(fill(w), 4 * SOME);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    require_near(fill(scene.w), 4 * SOME);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    scene_end(&scene);
 }
 END_TEST
 
 /* What is behind is more than the new one has room for: there is none until it is less. */
 START_TEST(a_smaller_one_waits)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
+    struct scene scene = scene_new();
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    fill(w);
+    fill(scene.w);
     resize(SIZE / 4);
-    require_near(fill(w), 0);
-    ck_assert_uint_eq(drain_all(), writer_sequence(w));
-    read_some(r, &tracker, 2 * SOME);
-    require_near(fill(w), 0);
-    read_some(r, &tracker, SOME + SOME / 2);
-    require_near(fill(w), SOME / 2);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    require_near(fill(w), SOME);
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    require_near(fill(scene.w), 0);
+    ck_assert_uint_eq(drain_all(), writer_sequence(scene.w));
+    read_some(scene.r, &scene.tracker, 2 * SOME);
+    require_near(fill(scene.w), 0);
+    read_some(scene.r, &scene.tracker, SOME + SOME / 2);
+    require_near(fill(scene.w), SOME / 2);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    require_near(fill(scene.w), SOME);
+    scene_end(&scene);
 }
 END_TEST
 
@@ -283,56 +281,44 @@ END_TEST
 /* Two moves while it reads: of the generation before the last nobody tells the last one how it gets on. */
 START_TEST(a_reader_two_generations_behind_gets_everything)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
+    struct scene scene = scene_new();
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    fill(w);
+    fill(scene.w);
     resize(SIZE);
-    read_some(r, &tracker, 3 * SOME);
-    require_near(fill(w), 3 * SOME);
+    read_some(scene.r, &scene.tracker, 3 * SOME);
+    require_near(fill(scene.w), 3 * SOME);
     resize(SIZE);
-    read_some(r, &tracker, SOME / 2);
-    require_near(fill(w), 4 * SOME);
+    read_some(scene.r, &scene.tracker, SOME / 2);
+    require_near(fill(scene.w), 4 * SOME);
     resize(2 * SIZE);
-    fill(w);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    ck_assert_uint_eq(tracker_lost(&tracker), 0);
-    require_near(fill(w), 8 * SOME);
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    fill(scene.w);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    ck_assert_uint_eq(tracker_lost(&scene.tracker), 0);
+    require_near(fill(scene.w), 8 * SOME);
+    scene_end(&scene);
 }
 END_TEST
 
 /* It cannot look ahead then: the writer waits until it follows. */
 START_TEST(without_a_daemon_it_is_told_at_the_end)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
+    struct scene scene = scene_new();
     uint64_t written;
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    fill(w);
+    fill(scene.w);
     resize(SIZE);
-    require_near(fill(w), 0);
-    written = writer_sequence(w);
+    require_near(fill(scene.w), 0);
+    written = writer_sequence(scene.w);
     daemon_kill(&server);
-    read_some(r, &tracker, written - 2);
-    require_near(fill(w), 0);
+    read_some(scene.r, &scene.tracker, written - 2);
+    require_near(fill(scene.w), 0);
     daemon_restart(&server, NULL);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    require_near(fill(w), 4 * SOME);
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    require_near(fill(scene.w), 4 * SOME);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    scene_end(&scene);
 }
 END_TEST
 
@@ -344,28 +330,22 @@ static const uint64_t nonsense[] = {1, RINGD_UNIT, SIZE, 3 * SIZE, UINT64_C(1) <
  * it makes sense again they go on. */
 START_TEST(nonsense_is_a_slow_reader)
 {
-    struct ringd_reader *r;
-    struct ringd_writer *w;
-    struct tracker tracker = known_from_the_start();
+    struct scene scene = scene_new();
     _Atomic uint64_t *behind;
 
-    make_lossless(1);
-    r = open_reader(RING, RINGD_READ_LOSSLESS, RINGD_START_OLDEST);
-    w = open_writer(RING);
-    behind = &r->lanes[0].cursor->behind;
+    behind = &scene.r->lanes[0].cursor->behind;
     for (size_t i = 0; i < sizeof nonsense / sizeof nonsense[0]; i++) {
-        fill(w);
-        ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+        fill(scene.w);
+        ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
         atomic_store(behind, nonsense[i]);
-        fill(w);
-        ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
+        fill(scene.w);
+        ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
         atomic_store(behind, 0);
-        require_near(fill(w), 4 * SOME);
+        require_near(fill(scene.w), 4 * SOME);
     }
-    ck_assert_int_eq(tracker_drain(&tracker, r), RINGD_WOULD_BLOCK);
-    ck_assert_uint_eq(tracker_delivered(&tracker), writer_sequence(w));
-    ringd_writer_close(w);
-    ringd_reader_close(r);
+    ck_assert_int_eq(tracker_drain(&scene.tracker, scene.r), RINGD_WOULD_BLOCK);
+    ck_assert_uint_eq(tracker_delivered(&scene.tracker), writer_sequence(scene.w));
+    scene_end(&scene);
 }
 END_TEST
 
