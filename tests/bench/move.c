@@ -20,6 +20,7 @@
 #define TURN       (TURN_QUIET + TURN_MOVES + TURN_AFTER)
 #define WINDOWS    (TURNS * TURN)
 #define BEGIN_US   5000   /* a move comes so much later than its window */
+#define LIMIT_S    120u   /* beside others a window, which ends no sooner than its move, is longer */
 #define WARM_UP_US 300000 /* every page of the ring has been written by then */
 
 enum { SERIES_WITH, SERIES_WITHOUT, SERIES_CALL };
@@ -117,7 +118,9 @@ int move_run(struct load *load, struct crew *crew, const int cpus[2], struct mov
     int result;
 
     load->writers = LOAD_FULL_SPEED;
+    crew->limit_s = LIMIT_S;
     result = load_run(load, crew, cpus, &options, direct_moves, &task, failure);
+    crew->limit_s = 0;
     if (result)
         return result;
     pauses_collect(load);
